@@ -1,0 +1,63 @@
+# avesound: `make demo` and `make test` work from a clean clone with nothing prepared.
+SHELL := /bin/bash
+VENV  ?= .venv
+BIN   := $(VENV)/bin
+JOBS  ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install reinstall lock demo test bench gpu gpu-login lab notebooks readme docs clean
+
+help: ## what can be made
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.made: requirements.txt settings.ini setup.py .ci/env
+	@.ci/env "$(VENV)"
+	@touch $@
+
+install: $(VENV)/.made ## the environment (.venv), from requirements.txt
+
+reinstall: ## the environment anew
+	@rm -rf "$(VENV)"
+	@$(MAKE) --no-print-directory install
+
+lock: install ## requirements.txt anew from settings.ini
+	@set -o pipefail; { echo "# The environment of avesound, pinned. Made from settings.ini by \`make lock\`; do not edit."; \
+	   $(BIN)/uv pip compile --quiet --refresh-package avesound --universal --python-version 3.11 --no-header --extra dev setup.py | sed -E 's# \((.*/)?setup\.py\)##'; } > requirements.new
+	@mv requirements.new requirements.txt
+
+demo: install ## the whole workflow, offline, on synthetic clips with the embedded default encoder
+	@$(BIN)/avesound demo --out_dir demo
+
+test: install ## every notebook and every test, in one run
+	@JOBS=$(JOBS) .ci/pytest $(BIN)/python
+
+bench: install ## speed, as ratios inside one run (writes bench/)
+	@$(BIN)/python tests/bench.py --out_dir bench
+
+gpu: install ## what the GPU here can do, if there is one
+	@$(BIN)/python .ci/gpu.py
+
+gpu-login: ## a 4-hour interactive job with one GPU (Grid Engine or Slurm)
+	@if command -v qrsh >/dev/null; then exec qrsh -l h_rt=4:00:00 -l gpus=1 -l gpu_c=7.5 -pe omp 4 $(GPU_ARGS); \
+	elif command -v srun >/dev/null; then exec srun --time=4:00:00 --gres=gpu:1 --cpus-per-task=4 --pty $(GPU_ARGS) $${SHELL:-bash} -l; \
+	else echo "gpu-login: neither qrsh (Grid Engine) nor srun (Slurm) is here. Run it on your cluster's login node."; exit 1; fi
+
+lab: install ## JupyterLab on the notebooks
+	@$(BIN)/jupyter lab nbs
+
+notebooks: install ## after an edit: export, run every notebook, clean, README
+	@$(BIN)/nbdev_export
+	@for nb in nbs/*.ipynb; do echo "run $$nb"; $(BIN)/jupyter nbconvert --log-level ERROR --to notebook --execute --inplace "$$nb" || exit 1; done
+	@$(BIN)/nbdev_clean
+	@$(MAKE) --no-print-directory readme
+
+readme: install ## README.md from nbs/index.ipynb
+	@$(BIN)/python .ci/readme.py README.md
+
+docs: install ## the documentation site in _docs (needs Quarto)
+	@command -v quarto >/dev/null || { echo "docs: Quarto is needed and is not here: https://quarto.org/docs/download"; exit 1; }
+	@$(BIN)/nbdev_docs
+
+clean: ## remove what runs and builds leave (not the environment)
+	@rm -rf demo bench build dist _docs _proc nbs/nbdev.yml nbs/sidebar.yml .pytest_cache .hypothesis .ruff_cache *.egg-info
+	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

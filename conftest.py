@@ -1,0 +1,147 @@
+"Collect nbs/**/*.ipynb as pytest items, so that one `pytest` runs the notebooks beside tests/ and counts both."
+
+import contextlib
+import importlib
+import os
+import signal
+import sys
+import traceback
+
+import pytest
+from hypothesis import settings
+
+# How long an example takes says nothing on shared cores.
+settings.register_profile("avesound", deadline=None)
+settings.load_profile("avesound")
+
+EXPORTS = {"export", "exports", "exporti"}
+
+
+def pytest_addoption(parser):
+    group = parser.getgroup("notebooks")
+    group.addoption("--nb-flags", default="", help='nbdev flags whose cells are left out otherwise: --nb-flags "slow gpu"')
+    group.addoption(
+        "--nb-module",
+        action="store_true",
+        help="run the notebooks' tests against the exported modules, not against the notebooks' own definitions",
+    )
+    group.addoption(
+        "--nb-seconds", type=float, default=180, help="the longest a notebook may run, seconds, 0 for any (default: %(default)s)"
+    )
+
+
+def pytest_collect_file(file_path, parent):
+    if file_path.suffix == ".ipynb" and not file_path.name.startswith(("_", ".")):
+        return NotebookFile.from_parent(parent, path=file_path)
+
+
+class NotebookFile(pytest.File):
+    def collect(self):
+        yield Notebook.from_parent(self, name="notebook")
+
+
+class NotebookError(Exception):
+    "A cell failed; the message shows it."
+
+
+class OutOfTime(BaseException):
+    "Not an Exception: code under test that catches those must not catch this."
+
+
+class Notebook(pytest.Item):
+    def reportinfo(self):
+        return self.path, 0, str(self.path.relative_to(self.config.rootpath))
+
+    def repr_failure(self, excinfo):
+        return str(excinfo.value) if isinstance(excinfo.value, NotebookError) else super().repr_failure(excinfo)
+
+    def runtest(self):
+        from execnb.nbio import read_nb
+        from execnb.shell import CaptureShell
+        from nbdev.config import get_config
+        from nbdev.process import extract_directives
+
+        config, options = get_config(path=self.config.rootpath), self.config.option
+        cells = [
+            (cell.idx_ + 1, cell.source, extract_directives(cell, remove=False))
+            for cell in read_nb(self.path).cells
+            if cell.cell_type == "code"
+        ]
+        left_out = set(config.tst_flags.split()) - set(options.nb_flags.split())
+        with _as_before(), contextlib.chdir(self.path.parent), _at_most(options.nb_seconds):
+            os.environ["IN_TEST"] = "1"  # what nbdev_test sets
+            shell = CaptureShell(self.path)
+            module_name = next((args[0] for _, _, directives in cells if (args := directives.get("default_exp"))), None)
+            against_module = options.nb_module and module_name is not None
+            if against_module:
+                module = importlib.import_module(f"{config.lib_name}.{module_name}")
+                shell.user_ns.update({name: value for name, value in vars(module).items() if not name.startswith("__")})
+            n_left_out = 0
+            for number, source, directives in cells:
+                if left_out & directives.keys():
+                    n_left_out += 1
+                    continue
+                if directives.get("eval:") == ["false"] or (against_module and EXPORTS & directives.keys()):
+                    continue
+                shell.run(source)
+                if shell.exc is not None:
+                    _raise_from_cell(shell.exc, self.path.relative_to(self.config.rootpath), number, source)
+            self.user_properties.append(("cells_left_out", n_left_out))
+
+
+def _raise_from_cell(error, path, number, source):
+    "Say which cell failed and how, show it, and show the traceback from the cell on."
+    if isinstance(error, pytest.skip.Exception):
+        raise error  # pytest.skip("no such data here") means in a notebook what it means in a test
+    trace = traceback.TracebackException(type(error), error, error.__traceback__)
+    in_cell = next((i for i, frame in enumerate(trace.stack) if frame.filename.startswith("<ipython-input")), None)
+    at = None
+    if in_cell is not None:
+        at = trace.stack[in_cell].lineno
+        del trace.stack[:in_cell]
+    shown = "\n".join(f"{'>' if i == at else ' '}{i:4d} {line}" for i, line in enumerate(source.splitlines(), 1))
+    what = " ".join("".join(trace.format_exception_only()).split())
+    raise NotebookError(f"{path}, cell {number}: {what}\n\n{shown}\n\n{''.join(trace.format())}") from None
+
+
+@contextlib.contextmanager
+def _as_before():
+    "What a notebook changes in the process, the next one does not see."
+    environ, path = dict(os.environ), list(sys.path)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(environ)
+        sys.path[:] = path
+        if "matplotlib" in sys.modules:
+            import matplotlib.pyplot as plt
+
+            plt.close("all")
+            plt.rcdefaults()
+
+
+@contextlib.contextmanager
+def _at_most(seconds):
+    "Raise OutOfTime in the main thread after `seconds`, and again every second in case something caught it."
+    if not seconds or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(*_):
+        raise OutOfTime(f"ran longer than {seconds:g} s (--nb-seconds)")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    reports = [report for name in ("passed", "failed") for report in terminalreporter.stats.get(name, []) if report.when == "call"]
+    n = sum(value for report in reports for name, value in report.user_properties if name == "cells_left_out")
+    if n:
+        terminalreporter.write_line(f"{n} notebook cells left out (nbdev flags; --nb-flags runs them)")
