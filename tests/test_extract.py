@@ -1,0 +1,296 @@
+"Extraction: killed at any moment, resumed, sharded, on hostile and on real folders."
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avesound.embeddings.extract import WindowSettings, extract, extract_wav, media_files
+from avesound.embeddings.store import cached_audios, cached_videos, read_embeddings, read_records
+
+SETTINGS = WindowSettings(lengths=(0.5, 1.0))
+PROGRAM = """
+import sys
+from avesound.embeddings.extract import WindowSettings, extract
+extract(sys.argv[1], sys.argv[2], windows=WindowSettings(lengths=(0.5, 1.0)), workers=2, progress=False)
+"""
+
+
+def contents(cache: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(cache)): p.read_bytes() for p in sorted(cache.rglob("*")) if p.is_file() and p.suffix != ".jsonl"}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(small_set, tmp_path_factory):
+    cache = tmp_path_factory.mktemp("undisturbed")
+    report = extract(small_set, cache, windows=SETTINGS, progress=False)
+    assert report.counts == {"ok": 5, "corrupt": 2, "no_audio": 1}
+    return cache
+
+
+def test_killed_at_any_moment_and_started_again_gives_the_same_bytes(small_set, undisturbed, tmp_path):
+    rng = random.Random(0)
+    kills = 0
+    for attempt in range(40):
+        process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(small_set), str(tmp_path)], start_new_session=True)
+        wait_s = rng.uniform(0.3, 1.6) if attempt < 12 else 60
+        try:
+            code = process.wait(wait_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            kills += 1
+            continue
+        assert code == 0
+        break
+    assert kills >= 2, "the run was never interrupted: this test proved nothing"
+    assert contents(tmp_path) == contents(undisturbed)
+    last = {r["id"]: r["status"] for r in read_records([tmp_path / "extract.jsonl"])}
+    assert last == {r["id"]: r["status"] for r in read_records([undisturbed / "extract.jsonl"])}
+
+
+def test_a_write_that_is_interrupted_leaves_nothing_half_done(small_set, undisturbed, tmp_path, monkeypatch):
+    "Kill inside the very act of writing, which timing alone hits rarely."
+    import avesound.embeddings.store as store
+
+    whole_save, calls = np.savez, []
+
+    def torn_save(file, **arrays):
+        calls.append(file)
+        if len(calls) == 4:
+            Path(file).write_bytes(b"PK\x03\x04 half")
+            raise KeyboardInterrupt
+        whole_save(file, **arrays)
+
+    monkeypatch.setattr(store.np, "savez", torn_save)
+    with pytest.raises(KeyboardInterrupt):
+        extract(small_set, tmp_path, windows=SETTINGS, progress=False)
+    monkeypatch.undo()
+    for path in tmp_path.rglob("*.npz"):
+        read_embeddings(path)  # whatever is there is whole
+    # A kill cannot even clean up after itself: leave an unfinished file of a clip behind.
+    (tmp_path / "vid_emb" / ".clip-0.4194305.456.tmp.npz").write_bytes(b"half")
+    extract(small_set, tmp_path, windows=SETTINGS, progress=False)
+    assert contents(tmp_path) == contents(undisturbed)
+
+
+def test_the_number_of_workers_changes_nothing(small_set, undisturbed, tmp_path):
+    extract(small_set, tmp_path, windows=SETTINGS, workers=1, progress=False)
+    assert contents(tmp_path) == contents(undisturbed)
+
+
+def test_shards_together_are_the_whole(small_set, undisturbed, tmp_path):
+    for k in (3, 1, 2):
+        extract(small_set, tmp_path, windows=SETTINGS, shard=f"{k}/3", progress=False)
+    assert contents(tmp_path) == contents(undisturbed)
+    assert len(list(tmp_path.glob("extract.*of3.jsonl"))) == 3
+    again = extract(small_set, tmp_path, windows=SETTINGS, progress=False)  # the whole sees what the shards have done
+    assert again.n_new == 0 and again.counts == {"ok": 5, "corrupt": 2, "no_audio": 1}
+
+
+def test_audio_and_video_alone_make_what_both_make_together(small_set, undisturbed, tmp_path):
+    extract(small_set, tmp_path, windows=SETTINGS, audio=False, progress=False)
+    extract(small_set, tmp_path, windows=SETTINGS, video=False, progress=False)
+    assert contents(tmp_path) == contents(undisturbed)
+
+
+def test_a_clip_that_has_changed_is_made_again(small_set, tmp_path):
+    clips, cache = tmp_path / "clips", tmp_path / "cache"
+    clips.mkdir()
+    (clips / "a.mp4").write_bytes((small_set / "clip-0.mp4").read_bytes())
+    extract(clips, cache, progress=False)
+    first = read_embeddings(cache / "vid_emb/a.npz").emb
+    (clips / "a.mp4").write_bytes((small_set / "clip-1.mp4").read_bytes())
+    assert extract(clips, cache, progress=False).n_new == 1
+    assert not np.array_equal(read_embeddings(cache / "vid_emb/a.npz").emb, first)
+
+
+def test_names_of_every_kind(small_set, tmp_path):
+    clips = tmp_path / "clips"
+    data = (small_set / "clip-0.mp4").read_bytes()
+    names = ["-dash", "a.b.c", "with space", "umläut…", "concat:x", "x__L1000ms", "%41", "'quote\"", "=1+1", ".hidden"]
+    for name in names:
+        path = clips / "sub" / f"{name}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    assert set(media_files(clips)) == set(names)
+    report = extract(clips, tmp_path / "cache", progress=False)
+    assert report.counts == {"ok": len(names)}
+    assert cached_videos(tmp_path / "cache/vid_emb") == sorted(names)
+    assert cached_audios(tmp_path / "cache/aud_emb") == {1.0: sorted(names)}
+    assert extract(clips, tmp_path / "cache", progress=False).n_new == 0
+
+
+def test_a_slow_clip_times_out_and_is_tried_again(small_set, tmp_path):
+    first = extract(small_set, tmp_path, timeout_s=0.0, progress=False)
+    assert set(first.counts) <= {"timeout", "corrupt"} and first.counts["timeout"] >= 6
+    second = extract(small_set, tmp_path, progress=False)
+    assert second.counts == {"ok": 5, "corrupt": 2, "no_audio": 1}
+
+
+def test_clips_of_any_length_give_one_window_or_a_status(tmp_path):
+    from conftest import flash_and_click
+    from avesound.media import write_clip
+
+    for ms in (40, 150, 250, 400, 1000, 3300):
+        frames, wav = flash_and_click(duration_s=ms / 1000, fps=25)
+        write_clip(tmp_path / "clips" / f"{ms}.mp4", frames, 25, wav)
+    report = extract(tmp_path / "clips", tmp_path / "cache", windows=WindowSettings(lengths=(0.25, 5.0)), max_s=3, progress=False)
+    assert {r["id"]: r["status"] for r in report.records} == {"40": "too_short", "150": "too_short", "250": "ok", "400": "ok", "1000": "ok", "3300": "too_long"}
+    assert read_embeddings(tmp_path / "cache/vid_emb/1000.npz").emb.shape == (4, 3)
+    inside = extract(tmp_path / "clips", tmp_path / "inside", windows=WindowSettings(lengths=(0.25, 0.5), edge="inside", win_s=0.5), progress=False)
+    assert {r["id"]: r["status"] for r in inside.records}["400"] == "too_short"
+
+
+def test_memory_does_not_grow_with_the_number_of_clips(small_set, tmp_path):
+    program = (
+        "import resource, sys; from avesound.embeddings.extract import extract; extract(sys.argv[1], sys.argv[2], progress=False, workers=1);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    peaks = []
+    for n in (4, 24):
+        clips = tmp_path / f"clips{n}"
+        clips.mkdir()
+        for i in range(n):
+            os.link(small_set / f"clip-{(0, 1, 2, 4)[i % 4]}.mp4", clips / f"{i}.mp4")
+        done = subprocess.run([sys.executable, "-c", program, clips, tmp_path / f"cache{n}"], capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout.split()[-1]))
+    assert peaks[1] < peaks[0] * 1.15, f"{peaks} KB"
+
+
+# Real clips ---------------------------------------------------------------------------------------------------------------
+
+NO_AUDIO = {"torchcodec_dog_eating_no_audio", "flame_1s_no_audio", "torchcodec_av1_no_audio"}
+TOO_SHORT = {"decord_rot90_no_audio", "audio_only_0.05s"}
+
+
+@pytest.fixture(scope="module")
+def real_cache(real_clips, tmp_path_factory):
+    cache = tmp_path_factory.mktemp("real")
+    start = time.monotonic()
+    done = subprocess.run(
+        [Path(sys.executable).with_name("avesound"), "extract", "--vid_dir", real_clips, "--out_dir", cache, "--lengths", "0.25,1.0"],
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    print(f"39 real clips in {time.monotonic() - start:.1f} s")
+    return cache, done.stdout
+
+
+def test_all_39_real_files_are_accounted_for(real_clips, real_cache):
+    cache, said = real_cache
+    files = [p for p in real_clips.iterdir() if p.suffix not in (".csv", ".txt")]
+    assert len(files) == 39 and said.startswith("39 clips: 33 ok, 3 no_audio, 2 too_short, 1 corrupt")
+    status = {r["id"]: r["status"] for r in read_records([cache / "extract.jsonl"])}
+    assert set(status) == {p.stem for p in files}
+    assert {i for i, s in status.items() if s == "no_audio"} == NO_AUDIO
+    assert {i for i, s in status.items() if s == "too_short"} == TOO_SHORT
+    assert {i for i, s in status.items() if s == "corrupt"} == {"streamio_broken"}
+    ok = sorted(i for i, s in status.items() if s == "ok")
+    assert cached_videos(cache / "vid_emb") == sorted(ok + list(NO_AUDIO)) and cached_audios(cache / "aud_emb") == {0.25: ok, 1.0: ok}
+
+
+def test_real_clips_are_scored_against_their_annotations(real_clips, real_cache, tmp_path):
+    cache, _ = real_cache
+    done = subprocess.run(
+        [Path(sys.executable).with_name("avesound"), "evaluate", "--vid_emb_dir", cache / "vid_emb", "--aud_emb_dir", cache / "aud_emb",
+         "--annotations_csv", real_clips / "annotations.csv", "--summary_csv", tmp_path / "s.csv", "--curve_dir", tmp_path / "curves", "--plot_n", "3"],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "partial clips" in done.stdout and "loudest" in done.stdout
+    overall = json.loads((tmp_path / "s.json").read_text())
+    assert overall["status"]["ok"] >= 20 and overall["status"]["no_event"] >= 7 and overall["status"]["no_audio"] == 1
+    assert len(list((tmp_path / "curves").glob("*.png"))) == 3
+    own = overall["means"]["partial"]["encoder"]
+    loudest, centre = (overall["means"]["partial"][b] for b in ("loudest", "centre"))
+    assert own["dist"]["mean"] <= loudest["dist"]["mean"] + 1e-9 and own["auroc"]["mean"] >= loudest["auroc"]["mean"]
+    assert own["dist"]["mean"] < centre["dist"]["mean"]
+
+
+def test_wav_files_of_real_clips_are_on_the_clip_clock(real_clips, tmp_path):
+    report = extract_wav(real_clips, tmp_path, progress=False)
+    assert report.counts == {"ok": 34, "no_audio": 4, "corrupt": 1}, report.counts
+    from avesound.media import decode_audio
+
+    late = decode_audio(tmp_path / "streamio_awesome_vfr.wav")
+    assert (late[: int(0.08 * 16000)] == 0).all() and late[int(0.1 * 16000) :].any()
+    assert extract_wav(real_clips, tmp_path, progress=False).n_new == 5  # what failed is tried again
+
+
+# Found in review ----------------------------------------------------------------------------------------------------------
+
+
+def test_overwrite_that_is_interrupted_is_not_taken_for_finished(small_set, tmp_path, monkeypatch):
+    import avesound.embeddings.extract as room
+
+    extract(small_set, tmp_path, progress=False)
+    whole, calls = room.write_embeddings, []
+
+    def stops(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        whole(*args, **kwargs)
+
+    monkeypatch.setattr(room, "write_embeddings", stops)
+    with pytest.raises(KeyboardInterrupt):
+        extract(small_set, tmp_path, overwrite=True, progress=False)
+    monkeypatch.undo()
+    assert extract(small_set, tmp_path, progress=False).n_new >= 5  # all but those that were written before the interruption
+
+
+def test_too_long_depends_on_the_limit_and_is_tried_again(small_set, tmp_path):
+    assert extract(small_set, tmp_path, max_s=1, progress=False).counts["too_long"] >= 5
+    assert extract(small_set, tmp_path, progress=False).counts["ok"] == 5
+
+
+def test_one_length_longer_than_the_clip_does_not_cost_the_others(small_set, tmp_path):
+    settings = WindowSettings(lengths=(0.5, 5.0), edge="inside", win_s=0.5)
+    report = extract(small_set, tmp_path, windows=settings, progress=False)
+    assert report.counts["ok"] == 5 and list(cached_audios(tmp_path / "aud_emb")) == [0.5]
+    assert extract(small_set, tmp_path, windows=settings, progress=False).n_new == 0
+
+
+def test_a_single_scale_is_the_window(small_set, tmp_path):
+    extract(small_set, tmp_path, windows=WindowSettings(scales=(2.0,), edge="inside"), audio=False, progress=False)
+    windows = read_embeddings(tmp_path / "vid_emb/clip-0.npz").windows
+    assert np.allclose(windows.ends_sec - windows.starts_sec, 2.0)
+
+
+def test_a_file_name_that_cannot_be_an_id_is_a_row(small_set, tmp_path):
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for name in ("好" * 70, "fine", "b.tmp"):
+        (clips / f"{name}.mp4").write_bytes((small_set / "clip-0.mp4").read_bytes())
+    (clips / "._fine.mp4").write_bytes(b"what macOS leaves behind")
+    report = extract(clips, tmp_path / "cache", progress=False)
+    assert report.counts == {"ok": 2, "error": 1} and len(report.records) == 3
+
+
+def test_a_replaced_clip_of_the_same_size_is_noticed(small_set, tmp_path):
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    data = bytearray((small_set / "clip-0.mp4").read_bytes())
+    (clips / "a.mp4").write_bytes(data)
+    extract(clips, tmp_path / "cache", progress=False)
+    os.utime(clips / "a.mp4", ns=(1, 1))  # copied: another time, the same contents
+    assert extract(clips, tmp_path / "cache", progress=False).n_new == 0
+    data[-1] ^= 1
+    (clips / "a.mp4").write_bytes(data)
+    assert extract(clips, tmp_path / "cache", progress=False).n_new == 1
+
+
+def test_unfinished_files_of_a_run_that_is_alive_are_left_alone(small_set, tmp_path):
+    extract(small_set, tmp_path, progress=False)
+    mine, dead = (tmp_path / "vid_emb" / f".clip-0.{pid}.1.tmp.npz" for pid in (os.getpid(), 2**22 + 1))
+    for path in (mine, dead):
+        path.write_bytes(b"half")
+    extract(small_set, tmp_path, progress=False)
+    assert mine.exists() and not dead.exists()
