@@ -1,0 +1,298 @@
+"""The definitions of `avesound.metrics` against brute force, scikit-learn, scipy and what is known of the official annotations."""
+
+import math
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from avesound.align import AlignSettings, align, predict
+from avesound.metrics import (
+    auroc,
+    average_precision,
+    bootstrap_interval,
+    clip_metrics,
+    dist,
+    event_cells,
+    event_fraction,
+    events_array,
+    expected_point_metrics,
+    hit,
+    hit_event,
+    inside,
+    is_partial,
+    log_score,
+    mae,
+    mass_inside,
+    paired_difference,
+    tiou,
+    validate,
+)
+from avesound.timeline import Interval, time_grid
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+AVE = Path(os.environ.get("AVESOUND_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")) / "ave" / "Annotations.txt"
+quarters = st.integers(0, 40).map(lambda k: k / 4)
+
+
+@st.composite
+def disjoint_events(draw, max_events=3):
+    "Disjoint events between 0 and 10 s, in any order; they may touch, and one may have length zero."
+    n = draw(st.integers(0, max_events))
+    bounds = sorted(draw(st.lists(quarters, min_size=2 * n, max_size=2 * n)))
+    return draw(st.permutations([(bounds[2 * i], bounds[2 * i + 1]) for i in range(n)]))
+
+
+def as_array(events, n_rows=4):
+    array = np.full((n_rows, 2), np.nan)
+    for row, event in zip(array, events):
+        row[:] = event
+    return array
+
+
+def masses(n):
+    return st.lists(st.integers(0, 4), min_size=n, max_size=n).filter(any).map(lambda w: np.array(w) / sum(w))
+
+
+@given(disjoint_events(), st.integers(-8, 48).map(lambda k: k / 4), st.sampled_from([0.0, 0.25, 0.5, 1.0]))
+def test_point_metrics_equal_loops(events, t, delta):
+    array = as_array(events)
+    if not events:
+        for value in (mae(array, t), dist(array, t), inside(array, t), hit(array, t, delta), hit_event(array, t, delta)):
+            assert math.isnan(value)
+        return
+    to_mid = min(abs(t - (s + e) / 2) for s, e in events)
+    to_event = min(max(s - t, t - e, 0) for s, e in events)
+    assert mae(array, t) == to_mid and dist(array, t) == to_event
+    assert inside(array, t) == any(s <= t < e for s, e in events)
+    assert hit(array, t, delta) == (to_mid <= delta) and hit_event(array, t, delta) == (to_event <= delta)
+
+
+@given(disjoint_events(), masses(7))
+def test_mass_inside_equals_loops(events, pdf):
+    array, cells = as_array(events), time_grid(7 * 1.5, 1.5)
+    if not events:
+        assert math.isnan(mass_inside(array, pdf, cells))
+        return
+    expected = 0.0
+    for p, a, b in zip(pdf, cells.starts_sec, cells.ends_sec):
+        expected += p * sum(max(0.0, min(b, e) - max(a, s)) for s, e in events) / (b - a)
+    assert mass_inside(array, pdf, cells) == pytest.approx(expected)
+    assert log_score(array, pdf, cells) == pytest.approx(math.log(max(expected, 1e-6)))
+    assert event_fraction(array, cells).max() <= 1 + 1e-12
+
+
+@given(disjoint_events(), quarters, quarters)
+def test_tiou_equals_loops(events, a, b):
+    low, high = sorted((a, b))
+    best = [math.nan]
+    for s, e in events:
+        shared = max(0.0, min(e, high) - max(s, low))
+        union = (e - s) + (high - low) - shared
+        best.append(shared / union if union > 0 else 0.0)
+    assert tiou(as_array(events), [low, high]) == pytest.approx(max(best[1:]) if events else math.nan, nan_ok=True)
+
+
+@given(disjoint_events(), st.sampled_from([8.0, 9.5, 10.0, 10.03]), st.sampled_from([0.0, 0.5, 1.0]))
+def test_is_partial_counts_quarter_seconds(events, duration, tolerance):
+    covered = sum(0.25 for k in range(40) if k / 4 < duration and any(s <= k / 4 < e for s, e in events))
+    covered = min(covered, duration)
+    assert is_partial(as_array(events), duration, tolerance) == (len(events) > 0 and covered < duration - tolerance)
+
+
+@settings(deadline=None)
+@given(disjoint_events(), st.lists(st.integers(-3, 3), min_size=12, max_size=12), st.integers(0, 3))
+def test_auroc_and_average_precision_agree_with_scikit_learn(events, scores, n_padding):
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    cells = time_grid(12 * 0.8, 0.8)
+    array, curve = as_array(events), np.array(scores) / 7
+    labels = event_cells(array, cells)
+    assert labels.tolist() == [any(s <= c < e for s, e in events) for c in cells.centers_sec]
+    labels, curve[12 - n_padding :] = labels[: 12 - n_padding], np.nan
+    found = auroc(array, curve, cells), average_precision(array, curve, cells)
+    if labels.all() or not labels.any():
+        assert np.isnan(found).all()
+    else:
+        known = curve[: 12 - n_padding]
+        assert found == (pytest.approx(roc_auc_score(labels, known)), pytest.approx(average_precision_score(labels, known)))
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(disjoint_events(), masses(5)), min_size=1, max_size=3), st.sampled_from([0.25, 1.0]))
+def test_expected_point_metrics_equal_numerical_integration(clips, delta):
+    array, pdf, cells = np.array([as_array(e) for e, _ in clips]), np.array([p for _, p in clips]), time_grid(10, 2.0)
+    found = expected_point_metrics(array, pdf, cells, [delta])
+    n = 1600  # points per cell; every kink of the integrands lies on one of their edges or at most 1/8 s from it
+    points = (np.arange(5 * n) + 0.5) * (10 / (5 * n))
+    weight = np.repeat(pdf, n, axis=1) / n
+    for name, values in {
+        "mae": mae(array[:, None], points),
+        "dist": dist(array[:, None], points),
+        "inside": inside(array[:, None], points),
+        f"hit_{delta}": hit(array[:, None], points, delta),
+        f"hit_event_{delta}": hit_event(array[:, None], points, delta),
+    }.items():
+        np.testing.assert_allclose(found[name], (weight * values).sum(axis=-1), atol=5e-3)
+    np.testing.assert_allclose(found["inside"], mass_inside(array, pdf, cells), atol=1e-12)
+
+
+def random_batch(n_settings, n_clips, n_cells, seed=0):
+    rng = np.random.default_rng(seed)
+    events = events_array(
+        [
+            [Interval(a, a + 1 + b) for a, b in zip(rng.choice([0, 3, 6], k, replace=False), rng.integers(0, 3, k))]
+            for k in rng.integers(0, 4, n_clips)
+        ]
+    )
+    curve = rng.normal(size=(n_settings, n_clips, n_cells)).round(1)
+    lengths = rng.integers(n_cells // 2, n_cells + 1, n_clips)
+    curve[:, np.arange(n_cells) >= lengths[:, None]] = np.nan
+    return events, curve
+
+
+@pytest.mark.parametrize("drawn", [False, True], ids=["a moment", "a moment drawn from the PDF"])
+def test_clip_metrics_of_settings_times_clips_equal_one_by_one(drawn):
+    events, curve = random_batch(3, 20, 40)
+    cells = time_grid(10, 0.25)
+    result = align(curve[..., None, :], 0.25, AlignSettings())
+    found = predict(result.pdf, cells, AlignSettings())
+    batch = clip_metrics(events, None if drawn else found.t_sec, result.pdf, cells, curve=result.curve, interval=found.interval)
+    assert all(value.shape == (3, 20) for value in batch.values())
+    for s in range(3):
+        for b in range(20):
+            own = events[b][~np.isnan(events[b, :, 0])]
+            own = own if len(own) else np.full((1, 2), np.nan)
+            n = int((~np.isnan(curve[s, b])).sum())
+            single = clip_metrics(
+                own,
+                None if drawn else found.t_sec[s, b],
+                result.pdf[s, b, :n],
+                time_grid(n / 4, 0.25),
+                curve=result.curve[s, b, :n],
+                interval=found.interval[s, b],
+            )
+            assert single == {name: pytest.approx(value[s, b], nan_ok=True) for name, value in batch.items()}
+    no_event = np.isnan(events).all(axis=(1, 2))
+    assert no_event.any() and all(np.isnan(value[:, no_event]).all() for value in batch.values())
+
+
+def test_a_clip_without_a_prediction_is_nan_and_leaves_its_neighbours_alone():
+    events, cells = np.array([[[2.0, 5.0]]] * 3), time_grid(10, 2.0)
+    pdf = np.full((3, 5), 0.2)
+    pdf[1] = np.nan
+    found = predict(pdf, cells, AlignSettings())
+    for name, value in clip_metrics(events, found.t_sec, pdf, cells, curve=pdf, interval=found.interval).items():
+        assert np.isnan(value).tolist() == [False, True, False], name
+    for name, value in clip_metrics(events, None, pdf, cells).items():
+        assert np.isnan(value).tolist() == [False, True, False], name
+
+
+@given(st.lists(st.tuples(quarters, quarters).map(sorted), max_size=5))
+def test_events_array_is_a_valid_reference_with_the_same_union(pairs):
+    array = events_array([[Interval(*pair) for pair in pairs], [Interval(1, 2)]])
+    validate(array)
+    for k in range(41):
+        t = k / 4 + 0.125
+        assert (inside(array, [t, t])[0] == 1) == any(s <= t < e for s, e in pairs)
+
+
+# What is known of the official annotations, counted independently (4,143 rows, one of them of length zero).
+
+
+@pytest.fixture(scope="module")
+def ave():
+    if not AVE.is_file():
+        pytest.skip(f"the official AVE annotations are not at {AVE.parent.name}/{AVE.name} of the test data (AVESOUND_TEST_DATA)")
+    with AVE.open(encoding="utf-8") as lines:
+        return np.array([line.rstrip("\n").split("&")[3:5] for line in lines], dtype=float)[:, None, :]
+
+
+@pytest.mark.parametrize(
+    "which, n, closed, half_open, error, distance", [("all", 4143, 0.872, 0.846, 0.74, 0.24), ("partial", 1393, 0.620, 0.541, 2.19, 0.70)]
+)
+def test_always_five_seconds_on_the_official_annotations(ave, which, n, closed, half_open, error, distance):
+    events = ave[is_partial(ave, 10.0)] if which == "partial" else ave  # 1,392 parts of a clip, and the event of length zero
+    t = np.full(len(events), 5.0)
+    assert len(events) == n
+    assert round((dist(events, t) == 0).mean(), 3) == closed and round(inside(events, t).mean(), 3) == half_open
+    assert round(mae(events, t).mean(), 2) == error and round(dist(events, t).mean(), 2) == distance
+
+
+def test_a_moment_of_the_true_event_has_a_worse_mae_than_always_five_seconds(ave):
+    drawn = expected_point_metrics(ave, np.ones((len(ave), 1)), ave)  # the event itself is the only cell
+    assert round(float(np.nanmean(drawn["mae"])), 2) == 2.07 and np.nanmax(drawn["dist"]) == 0
+
+
+# The bootstrap.
+
+
+def loop_bootstrap(values, n_boot, seed, level):
+    rng = np.random.default_rng(seed)
+    means = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(n_boot):
+            means.append(np.nanmean(values[rng.integers(0, len(values), len(values))], axis=0))
+        return np.nanmean(values, axis=0), *np.nanpercentile(means, [50 * (1 - level), 50 * (1 + level)], axis=0)
+
+
+@pytest.mark.parametrize("lacking", ["none", "whole clips", "scattered", "most"])
+@pytest.mark.parametrize("level", [0.95, 0.5])
+def test_bootstrap_as_a_matrix_product_equals_resampling_in_a_loop(lacking, level):
+    rng = np.random.default_rng(1)
+    values = 1e3 + rng.gamma(2.0, 1.0, size=(30, 7))
+    if lacking == "whole clips":
+        values[:5] = np.nan
+    elif lacking == "scattered":
+        values[rng.random(values.shape) < 0.3] = np.nan
+    elif lacking == "most":  # many resamples draw no clip that has a value
+        values[2:, 3] = np.nan
+        values[:, 5] = np.nan
+    found = bootstrap_interval(values, n_boot=200, seed=3, level=level)
+    for name, expected in zip(("mean", "low", "high"), loop_bootstrap(values, 200, 3, level)):
+        np.testing.assert_allclose(getattr(found, name), expected, rtol=0, atol=2e-6)
+    assert (found.n_clips == (~np.isnan(values)).sum(axis=0)).all()
+
+
+def test_bootstrap_interval_agrees_with_scipy():
+    from scipy.stats import bootstrap
+
+    values = np.random.default_rng(0).gamma(2.0, 1.0, size=300)
+    theirs = bootstrap((values,), np.mean, n_resamples=5000, method="percentile", rng=np.random.default_rng(0)).confidence_interval
+    ours = bootstrap_interval(values, n_boot=5000)
+    assert ours.low == pytest.approx(theirs.low, abs=0.01) and ours.high == pytest.approx(theirs.high, abs=0.01)
+
+
+def test_bootstrap_intervals_hold_the_true_mean_as_often_as_they_say():
+    values = np.random.default_rng(0).exponential(size=(100, 2500))  # 2,500 experiments of 100 clips; the true mean is 1
+    found = bootstrap_interval(values)
+    assert 0.90 < ((found.low < 1) & (found.high > 1)).mean() < 0.96
+
+
+def test_bootstrap_of_many_columns_equals_each_column_alone():
+    values = np.random.default_rng(0).normal(size=(20, 2100))
+    values[4, ::3] = np.nan
+    found = bootstrap_interval(values, n_boot=50)
+    for k in (0, 1, 2047, 2048, 2099):
+        alone = bootstrap_interval(values[:, k], n_boot=50)
+        assert (found.low[k], found.high[k], found.n_clips[k]) == (
+            pytest.approx(alone.low, abs=1e-6),
+            pytest.approx(alone.high, abs=1e-6),
+            alone.n_clips,
+        )
+
+
+def test_paired_difference_is_certain_where_separate_intervals_overlap():
+    rng = np.random.default_rng(0)
+    clip = rng.gamma(2.0, 1.0, size=300)
+    a, b = clip + 0.1 * rng.normal(size=300), clip + 0.1 + 0.1 * rng.normal(size=300)
+    a[:10], b[-10:] = np.nan, np.nan
+    found = paired_difference(a, b, n_boot=500)
+    assert found.n_clips == 280 and found.high < 0 and found.mean == pytest.approx((a - b)[10:-10].mean())
+    assert bootstrap_interval(a).high > bootstrap_interval(b).low
