@@ -1,0 +1,348 @@
+"What must hold of the repository itself: modules and notebooks agree, arrows run one way, what ships is whole and light."
+
+import ast
+import filecmp
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from configparser import ConfigParser
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+import yaml
+from IPython.core.inputtransformer2 import TransformerManager
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+NOTEBOOKS = sorted(path for path in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
+CHAPTERS = [path for path in NOTEBOOKS if path.name != "index.ipynb"]
+
+# The house: a room may import what stands before it. A family's rooms stand in the order of their notebooks.
+HOUSE = [
+    "timeline",
+    "media",
+    "activity",
+    "data.*",
+    "encoders.*",
+    "embeddings.*",
+    "align",
+    "baselines",
+    "metrics",
+    "evaluate",
+    "refine",
+    "sweep",
+    "analyze",
+    "inspector",
+    "demo",
+    "cli",
+]
+
+settings = ConfigParser(delimiters=["="])
+settings.read(ROOT / "settings.ini", encoding="utf-8")
+settings = settings["DEFAULT"]
+
+
+def by_name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def cells(path: Path) -> list[dict]:
+    nb = json.loads(path.read_text(encoding="utf-8"))
+    return [{**cell, "source": "".join(cell["source"])} for cell in nb["cells"]]
+
+
+def module_of(notebook: Path) -> str | None:
+    "The module that a notebook exports to, `data.ave` say."
+    found = [match[1] for cell in cells(notebook) if (match := re.search(r"^#\|\s*default_exp\s+(\S+)", cell["source"], re.MULTILINE))]
+    return found[0] if found else None
+
+
+def run(command: list, cwd: Path, **env: str) -> subprocess.CompletedProcess:
+    "Run to the end; a failure shows what the command said."
+    clean = {name: value for name, value in os.environ.items() if name != "IN_TEST"}
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**clean, **env},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert done.returncode == 0, (
+        f"{shlex.join(map(str, command))} ended with {done.returncode}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+    )
+    return done
+
+
+def committed(folder: Path) -> Path:
+    "`folder` with what a commit of the working tree would hold."
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip(f"not a git checkout: {listed.stderr.strip()}")
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture
+def copy(tmp_path):
+    "A copy of the repository that a test may change."
+    return committed(tmp_path / "avesound")
+
+
+def differences(copy: Path, folder: str, pattern: str) -> list[str]:
+    "Files of `folder` that are not the same here and in the copy."
+    here, there = ({path.relative_to(top).as_posix() for path in (top / folder).rglob(pattern)} for top in (ROOT, copy))
+    here = {name for name in here if ".ipynb_checkpoints" not in name}
+    return sorted(name for name in here | there if name not in here & there or not filecmp.cmp(ROOT / name, copy / name, shallow=False))
+
+
+# ---- notebooks and modules
+
+
+def test_modules_are_what_the_notebooks_export(copy):
+    for path in (copy / "avesound").rglob("*.py"):
+        if path.name != "__init__.py":
+            path.unlink()  # a module without a notebook is not written again, and so is found
+    run([BIN / "nbdev_export"], copy)
+    assert differences(copy, "avesound", "*.py") == [], "nbdev_export, and commit module and notebook together"
+
+
+def test_notebooks_are_clean(copy):
+    run([BIN / "nbdev_clean"], copy)
+    assert differences(copy, "nbs", "*.ipynb") == [], "nbdev_clean, and commit"
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=by_name)
+def test_notebook_is_a_small_chapter(notebook):
+    title = cells(notebook)[0]
+    assert title["cell_type"] == "markdown" and re.match(r"# [^\n]+\n\n> [^\n]+(\n\n|$)", title["source"]), (
+        f"begins with a title and a one-line summary, not {title['source'][:80]!r}"
+    )
+    assert notebook.stat().st_size < 1_000_000, f"{notebook.stat().st_size / 1e6:.2f} MB"
+    if notebook in CHAPTERS:
+        module = module_of(notebook)
+        assert module, "names its module: #| default_exp"
+        assert re.fullmatch(rf"\d\d_{re.escape(module.replace('.', '_'))}", notebook.stem), (
+            f"is numbered and named after its module, {module}"
+        )
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=by_name)
+def test_outputs_are_fit_to_print(notebook):
+    outputs = [(i, output) for i, cell in enumerate(cells(notebook), 1) for output in cell.get("outputs", [])]
+    assert [i for i, output in outputs if output["output_type"] == "error"] == [], "cells failed"
+    shown = [
+        (i, "".join(text))
+        for i, output in outputs
+        for kind, text in {"text/plain": output.get("text", ""), **output.get("data", {})}.items()
+        if kind.startswith("text/") or kind == "image/svg+xml"
+    ]
+    machine = re.compile(
+        r"(?<![\w.])(/(home|root|Users|tmp|work|usr\d?|var|private|opt|mnt|media|scratch|projectnb\w*)/|[A-Z]:\\)[^\s'\"<>]*"
+    )
+    assert [(i, match[0]) for i, text in shown for match in machine.finditer(text)] == [], "a path of one machine"
+    state = json.loads(notebook.read_text(encoding="utf-8"))["metadata"].get("widgets")
+    assert state is None, "the state of widgets is stored"
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=by_name)
+def test_cells_with_an_import_hold_nothing_else(notebook):
+    "The docs build runs exported cells and those that hold an import, and no others: what else stands there lacks the cells before it."
+    mixed = []
+    for i, cell in enumerate(cells(notebook), 1):
+        if cell["cell_type"] != "code" or re.search(r"^#\|\s*(export|eval:\s*false)", cell["source"], re.MULTILINE):
+            continue
+        tree = ast.parse(TransformerManager().transform_cell(cell["source"]))  # magics become Python
+        is_import = [isinstance(node, (ast.Import, ast.ImportFrom)) for node in tree.body]
+        if any(is_import) and not all(is_import):
+            mixed.append(f"cell {i}: {cell['source'][:200]}")
+    assert mixed == []
+
+
+def test_chapters_stand_in_the_order_of_the_house():
+    rooms = [module_of(path) for path in CHAPTERS]
+    numbers = [path.name[:2] for path in CHAPTERS]
+    assert len(set(numbers)) == len(numbers), f"a number given twice: {numbers}"
+    assert [room for room in rooms if place(room) is None] == [], f"not in the house: {HOUSE}"
+    assert rooms == sorted(rooms, key=place)
+
+
+def place(room: str) -> int | None:
+    "Where in the house a room stands; the rooms of a family share a place."
+    family = room.partition(".")[0] + ".*" if "." in room else room
+    return HOUSE.index(family) if family in HOUSE else None
+
+
+# ---- arrows
+
+
+def imports(path: Path) -> set[str]:
+    "The absolute names of all that a module imports, at the top or inside a function."
+    package = ("avesound", *path.relative_to(ROOT / "avesound").parts[:-1])
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join([*package[: len(package) - node.level + 1], node.module or ""] if node.level else [node.module]).rstrip(".")
+            names |= {f"{base}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("notebook", CHAPTERS, ids=by_name)
+def test_a_room_imports_only_rooms_before_it(notebook):
+    rooms = [module_of(path) for path in CHAPTERS]
+    room = module_of(notebook)
+    before = rooms[: rooms.index(room)]
+    allowed = {f"avesound.{name}" for name in before} | {"avesound.__version__"}
+    names = imports(ROOT / "avesound" / (room.replace(".", "/") + ".py"))
+    wrong = {name for name in names if name.split(".")[0] == "avesound" and not any(name == a or name.startswith(a + ".") for a in allowed)}
+    assert not wrong, f"avesound.{room} stands before, or is, what it imports: {sorted(wrong)}"
+    assert not {name for name in names if name.split(".")[0] in {"fastcore", "nbdev", "execnb"}}, "tools for making notebooks do not ship"
+
+
+def imported_by(command: list) -> tuple[set[str], float]:
+    "All modules that a Python command imports, and the seconds that took."
+    lines = re.findall(r"^import time:\s+(\d+) \|\s+\d+ \| +(\S+)$", run(command, ROOT, PYTHONPROFILEIMPORTTIME="1").stderr, re.MULTILINE)
+    assert len(lines) > 20, "no import was recorded"
+    return {name for _, name in lines}, sum(int(us) for us, _ in lines) / 1e6
+
+
+HEAVY = {"torch", "torchvision", "torchaudio", "pandas"}
+
+
+def test_import_avesound_is_light():
+    names, seconds = imported_by([sys.executable, "-c", "import avesound"])
+    print(f"import avesound: {seconds:.2f} s")
+    assert "avesound" in names
+    assert names & HEAVY == set()
+
+
+def test_every_room_is_imported_without_torch():
+    rooms = [f"avesound.{module_of(path)}" for path in CHAPTERS]
+    names, seconds = imported_by([sys.executable, "-c", f"import {', '.join(rooms)}"])
+    print(f"import of every room: {seconds:.2f} s")
+    assert set(rooms) - names == set()
+    assert names & (HEAVY - {"pandas"}) == set()
+
+
+def test_the_command_line_helps_without_torch():
+    names, seconds = imported_by([BIN / "avesound", "--help"])
+    print(f"avesound --help: {seconds:.2f} s")
+    assert "avesound.cli" in names
+    assert names & HEAVY == set()
+
+
+# ---- docs
+
+
+class Links(HTMLParser):
+    def __init__(self, html: str):
+        super().__init__()
+        self.found = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.found += [value for name, value in attrs if name in {"src", "href", "poster"} and value]
+
+
+def links_of(path: Path) -> list[str]:
+    from nbconvert.filters import markdown2html
+
+    if path.suffix == ".md":
+        return Links(markdown2html(path.read_text(encoding="utf-8"))).found
+    html = [markdown2html(cell["source"]) for cell in cells(path) if cell["cell_type"] == "markdown"]
+    html += ["".join(output.get("data", {}).get("text/html", "")) for cell in cells(path) for output in cell.get("outputs", [])]
+    return [link for page in html for link in Links(page).found]
+
+
+@pytest.mark.parametrize("page", [*NOTEBOOKS, *ROOT.glob("*.md")], ids=by_name)
+def test_links_lead_somewhere(page):
+    targets = {
+        unquote(re.split(r"[#?]", link)[0]) for link in links_of(page) if not re.match(r"[a-z][a-z0-9+.-]*:|//", link, re.IGNORECASE)
+    } - {""}
+    dead = {target for target in targets if target.startswith("/") or not (page.parent / target).exists()}
+    assert not dead, f"dead links: {sorted(dead)}"
+
+
+def test_every_notebook_becomes_a_page(copy):
+    run([sys.executable, "-c", "from nbdev.serve import proc_nbs; proc_nbs(n_workers=1)"], copy, MPLBACKEND="agg")
+    made, wanted = ({path.relative_to(folder).as_posix() for path in folder.rglob("*.ipynb")} for folder in (copy / "_proc", copy / "nbs"))
+    assert made == wanted
+
+
+# ---- what ships
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory):
+    "The names in the source archive, and in the wheel built from that archive."
+    folder = tmp_path_factory.mktemp("shipped")
+    run([sys.executable, "-m", "build", "--no-isolation", "--outdir", folder / "dist"], committed(folder / "avesound"))
+    (archive,), (wheel,) = (folder / "dist").glob("*.tar.gz"), (folder / "dist").glob("*.whl")
+    with tarfile.open(archive) as tar, zipfile.ZipFile(wheel) as whl:
+        return {name.partition("/")[2] for name in tar.getnames()}, set(whl.namelist()), wheel.name
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(shipped):
+    _, wheel, wheel_name = shipped
+    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "avesound").rglob("*.py")}
+    assert modules <= wheel, "modules that do not ship (a folder without __init__.py?)"
+    assert {name.split("/")[0] for name in wheel} == {"avesound", f"avesound-{settings['version']}.dist-info"}
+    assert wheel_name == f"avesound-{settings['version']}-py3-none-any.whl"
+
+
+def test_the_source_archive_can_be_built_from(shipped):
+    archive, _, _ = shipped  # the wheel was built from it
+    assert {"settings.ini", "setup.py", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff"} <= archive
+
+
+PINS = [
+    Requirement(line)
+    for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    if line and not line.lstrip().startswith("#")
+]
+WANTED = [
+    Requirement(text)
+    for key, value in settings.items()
+    if key == "requirements" or key.endswith("_requirements")
+    for text in shlex.split(value)
+]
+
+
+@pytest.mark.parametrize("python", ["3.11.14", "3.12.12", "3.13.9", "3.14.2"])
+@pytest.mark.parametrize("system", ["linux", "darwin"])
+def test_the_pins_satisfy_the_settings(python, system):
+    where = {"python_version": python.rpartition(".")[0], "python_full_version": python, "sys_platform": system}
+    for requirement in WANTED:
+        pins = [pin for pin in PINS if pin.name.lower() == requirement.name.lower() and (pin.marker is None or pin.marker.evaluate(where))]
+        assert len(pins) == 1, f"{requirement} is pinned {len(pins)} times: make lock"
+        (pin,) = pins[0].specifier
+        assert pin.operator == "==" and requirement.specifier.contains(pin.version), f"{pins[0]} is not {requirement}: make lock"
+
+
+def test_the_lock_is_of_no_machine():
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    assert not re.search(r"\(/|file:|\s-e ", text), "a path of one machine"
+
+
+def test_the_version_is_the_same_everywhere():
+    import avesound
+
+    version = settings["version"]
+    assert avesound.__version__ == version
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == version
+    assert re.search(rf"^## \[{re.escape(version)}\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
