@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import __version__
+import avesound
 from .annotations import COLUMNS, write_annotations
 from ..media import decode_audio, write_clip, written_whole
 from ..timeline import Interval, Seconds
@@ -586,7 +586,7 @@ def make_dataset(
         raise ValueError(f"workers must be at least 1, got {workers}")
     out = Path(out_dir).absolute()
     sounds = sorted(name for names in _sounds(spec).values() for name in names) if spec.sounds_dir else []
-    settings = {"avesound": __version__, **{f"n_{split}": n for split, n in counts.items()}, **asdict(spec), "sounds": sounds}
+    settings = {"avesound": avesound.__version__, **{f"n_{split}": n for split, n in counts.items()}, **asdict(spec), "sounds": sounds}
     text = json.dumps(settings, indent=1) + "\n"
 
     def holds(folder: Path) -> bool:

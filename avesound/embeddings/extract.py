@@ -22,7 +22,7 @@ import av
 import numpy as np
 from tqdm.auto import tqdm
 
-from .. import __version__
+import avesound
 from ..activity import loudness_db, motion_energy
 from avesound.embeddings.store import (
     append_record, audio_file, check_video_id, claim_folder, fingerprint, length_ms, read_records, video_file, write_embeddings,
@@ -396,7 +396,7 @@ def _annotated_ids(annotations_csv: str | os.PathLike) -> list[str]:
 
 def _versions() -> dict[str, str]:
     "Versions of what the vectors depend on."
-    found = {"avesound": __version__, "av": av.__version__, "libavcodec": ".".join(map(str, av.library_versions["libavcodec"])), "numpy": np.__version__}
+    found = {"avesound": avesound.__version__, "av": av.__version__, "libavcodec": ".".join(map(str, av.library_versions["libavcodec"])), "numpy": np.__version__}
     try:
         found["torch"] = importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:

@@ -242,6 +242,8 @@ def claim_folder(
 
 
 def _claim(folder: Path, settings: dict, overwrite: bool) -> None:
+    for unfinished in folder.glob(f".{Path(SETTINGS_FILE).stem}.*.tmp.json"):  # of a killed run: whoever writes holds the lock
+        unfinished.unlink()
     present = folder_settings(folder)
     if present == settings:
         return
