@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Seconds', 'EDGES', 'Interval', 'merge_intervals', 'Windows', 'time_grid', 'sliding_windows', 'window_samples',
-           'cells_of_centers', 'nearest_index', 'resample_mass']
+           'window_spans', 'mirrored_index', 'cells_of_centers', 'nearest_index', 'resample_mass']
 
 # %% ../nbs/01_timeline.ipynb #902d834c
 from collections.abc import Sequence
@@ -166,16 +166,32 @@ def window_samples(
     """
     if n_samples < 1:
         raise ValueError(f"n_samples must be at least 1, got {n_samples}")
+    first, n = window_spans(windows, rate)
+    return mirrored_index(first[:, None] + np.arange(n), n_samples)
+
+
+def window_spans(
+    windows: Windows,  # T windows of equal length
+    rate: float,  # samples (or frames) per second, > 0
+) -> tuple[np.ndarray, int]:  # int64 [shape=(T,)], the first sample of each window, negative before the clip; and their number of samples
+    "Where windows lie among samples that go on beyond the clip, before mirroring. Raises as `window_samples` does."
     _positive(rate=rate)
     if len(windows) == 0:
-        return np.zeros((0, 0), dtype=np.int64)
+        return np.zeros(0, dtype=np.int64), 0
     lengths = windows.ends_sec - windows.starts_sec
     if np.ptp(lengths) > 1e-6:
         raise ValueError(f"windows of one batch must be equally long, got {lengths.min()} to {lengths.max()} s")
     n = max(1, int(np.floor(lengths[0] * rate + 0.5)))
     # The small shift makes x.5 round upwards for every window alike, in spite of floating point.
-    first = np.floor(windows.centers_sec * rate - n / 2 + 0.5 + 1e-6).astype(np.int64)
-    index = (first[:, None] + np.arange(n)) % (2 * n_samples)
+    return np.floor(windows.centers_sec * rate - n / 2 + 0.5 + 1e-6).astype(np.int64), n
+
+
+def mirrored_index(
+    index: np.ndarray,  # int64, any
+    n_samples: int,  # how many samples the clip has, > 0
+) -> np.ndarray:  # int64 of the same shape, 0 <= index < n_samples
+    "The samples of the clip that stand for samples beyond its edges, by mirroring as often as it takes."
+    index = np.asarray(index) % (2 * n_samples)
     return np.where(index < n_samples, index, 2 * n_samples - 1 - index)
 
 # %% ../nbs/01_timeline.ipynb #b4f16e18
