@@ -144,6 +144,10 @@ def _check_vectors(vectors: np.ndarray, shape: tuple[int, int], name: str) -> No
 _OWN = {
     "logmel": "avesound.encoders.logmel:LogMelEncoder",
     "mc3": "avesound.encoders.mc3:create_mc3",
+    "mc3_18": "avesound.encoders.resnet3d:mc3_18",
+    "mc3_18_dense": "avesound.encoders.resnet3d:mc3_18_dense",
+    "r2plus1d_18": "avesound.encoders.resnet3d:r2plus1d_18",
+    "r3d_18": "avesound.encoders.resnet3d:r3d_18",
     "signal": "avesound.encoders.signal:SignalEncoder",
 }
 _REGISTERED: dict[str, Callable[..., Encoder]] = {}
