@@ -142,6 +142,7 @@ def _check_vectors(vectors: np.ndarray, shape: tuple[int, int], name: str) -> No
 # %% ../../nbs/20_encoders_base.ipynb #b9d75eec
 # Own encoders: where to find their factory. They are imported only when asked for.
 _OWN = {
+    "ast": "avesound.encoders.ast:create_ast",
     "logmel": "avesound.encoders.logmel:LogMelEncoder",
     "mc3": "avesound.encoders.mc3:create_mc3",
     "mc3_18": "avesound.encoders.resnet3d:mc3_18",
