@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .base import ClipEmbeddings, EncoderSpec, hub_files, resolve_device, resolve_dtype, run_tower, weights_checksum
-from .checkpoint import CheckpointError
+from .base import ClipEmbeddings, EncoderSpec, hub_files, resolve_device, resolve_dtype, run_tower
+from .checkpoint import CheckpointError, load_pretrained
 from .logmel import HOP, MEL_BINS, SAMPLE_RATE, MelInput
 from ..media import Clip
 from ..timeline import Windows
@@ -40,14 +40,13 @@ def load_ast(
     CheckpointError
         If the folder holds another model, or not all of this one.
     """
-    try:
-        from transformers import ASTConfig, ASTModel
-        from transformers.utils import logging
-    except ImportError as error:
-        raise ImportError("AST runs in Hugging Face's transformers, which is an extra: pip install 'avesound[hf]'") from error
     import torch
 
     if weights == RANDOM:
+        try:
+            from transformers import ASTConfig, ASTModel
+        except ImportError as error:
+            raise ImportError("AST runs in Hugging Face's transformers, which is an extra: pip install 'avesound[hf]'") from error
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = ASTModel(ASTConfig(**sizes))
@@ -56,31 +55,14 @@ def load_ast(
     if sizes:
         raise ValueError(f"{', '.join(sizes)}: sizes are read from config.json; they can be chosen for random weights only")
     folder = Path(weights) if weights is not None else hub_files(REPO, FILES)
-    for name in ("config.json", "model.safetensors"):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(f"{folder}: a folder with config.json and model.safetensors is wanted, {name} is not there. They are at https://huggingface.co/{REPO}")
+    network, provenance = load_pretrained(folder, "ASTModel", "audio-spectrogram-transformer")
+    if network.config.num_mel_bins != MEL_BINS:
+        raise CheckpointError(f"{folder}: takes {network.config.num_mel_bins} mel bins, not {MEL_BINS}")
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         scale = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8")) if (folder / "preprocessor_config.json").is_file() else {}
-    except ValueError as error:
-        raise CheckpointError(f"{folder}: {error}") from error
-    if config.get("model_type") != "audio-spectrogram-transformer" or config.get("num_mel_bins", MEL_BINS) != MEL_BINS:
-        raise CheckpointError(f"{folder}: config.json describes {config.get('model_type')!r} with {config.get('num_mel_bins')} mel bins, not an AST of {MEL_BINS}")
-    said, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        network, report = ASTModel.from_pretrained(folder, local_files_only=True, use_safetensors=True, output_loading_info=True)
-    except Exception as error:  # safetensors, shapes, JSON: each has its own exceptions
-        raise CheckpointError(f"{folder}: cannot be loaded as AST ({' '.join(str(error).split())[:300]})") from error
-    finally:
-        logging.set_verbosity(said)
-        if bars:
-            logging.enable_progress_bar()
-    if report["missing_keys"]:
-        missing = sorted(report["missing_keys"])
-        raise CheckpointError(f"{folder}: model.safetensors lacks {', '.join(missing[:3])}{f' and {len(missing) - 3} more' if len(missing) > 3 else ''}")
-    return network.eval().requires_grad_(False), weights_checksum(folder / "model.safetensors"), float(scale.get("mean", MEAN)), float(scale.get("std", STD))
+        return network, provenance, float(scale.get("mean", MEAN)), float(scale.get("std", STD))
+    except (ValueError, AttributeError, TypeError) as error:
+        raise CheckpointError(f"{folder}: preprocessor_config.json cannot be read ({error})") from error
 
 # %% ../../nbs/28_encoders_ast.ipynb #9e9275ba
 TOKENS_AT_ONCE = {"cpu": 4096, "cuda": 65536}  # patches of all windows of a batch: small windows want company

@@ -147,6 +147,7 @@ _OWN = {
     "mc3": "avesound.encoders.mc3:create_mc3",
     "mc3_18": "avesound.encoders.resnet3d:mc3_18",
     "mc3_18_dense": "avesound.encoders.resnet3d:mc3_18_dense",
+    "pe_av": "avesound.encoders.pe_av:create_pe_av",
     "r2plus1d_18": "avesound.encoders.resnet3d:r2plus1d_18",
     "r3d_18": "avesound.encoders.resnet3d:r3d_18",
     "signal": "avesound.encoders.signal:SignalEncoder",
@@ -310,7 +311,7 @@ def run_tower(
 
 def hub_files(
     repo: str,  # "owner/name" on huggingface.co
-    names: tuple[str, ...],  # the files wanted, those without which it is not complete
+    names: tuple[str, ...],  # the files wanted, those without which it is not complete; "*.safetensors" for one or more
 ) -> Path:  # the folder that holds them
     """Files of a model from the Hugging Face cache, or downloaded into it.
 
@@ -322,19 +323,20 @@ def hub_files(
         If a file is not in the cache and cannot be had; the message names it, its address and where to put it.
     """
     try:
-        from huggingface_hub import hf_hub_download
+        from huggingface_hub import snapshot_download
     except ImportError as error:
         raise ImportError(f"{repo} comes through Hugging Face's libraries, which are an extra: pip install 'avesound[hf]'") from error
-    folder = None
-    for name in names:
-        try:
-            folder = Path(hf_hub_download(repo, name)).parent
-        except Exception as error:  # a dozen classes of two libraries, for no network, no such file, no permission
-            urls = ", ".join(f"https://huggingface.co/{repo}/resolve/main/{wanted}" for wanted in names)
-            raise FileNotFoundError(
-                f"{repo}: {name} is not in the cache and cannot be downloaded ({type(error).__name__}). Where there is a network, download {urls} "
-                "into one folder, bring it here and pass its path as weights (--weights FOLDER)"
-            ) from error
+    try:
+        folder = Path(snapshot_download(repo, allow_patterns=list(names)))
+        missing = [name for name in names if not any(folder.glob(name))]
+        why = "not all were there"
+    except Exception as error:  # a dozen classes of two libraries, for no network, no such file, no permission
+        missing, why = list(names), type(error).__name__
+    if missing:
+        raise FileNotFoundError(
+            f"{repo}: {', '.join(missing)} not in the cache and not to be downloaded ({why}). Where there is a network, get {', '.join(names)} from "
+            f"https://huggingface.co/{repo}/tree/main into one folder, bring it here and pass its path as weights (--weights FOLDER)"
+        )
     return folder
 
 
