@@ -138,14 +138,18 @@ def _extract_options(parser, video: bool, audio: bool, wav_dir: bool = False) ->
         parser.add_argument("--wav_dir", help="folder of WAV files instead")
     parser.add_argument("--out_dir", required=True, help="the cache: gets " + " and ".join(["vid_emb/"] * video + ["aud_emb/"] * audio) + ", extract.jsonl")
     parser.add_argument("--encoder", default="signal", help=f"one of: {', '.join(encoder_names())} (default: %(default)s)")
-    parser.add_argument("--weights", help="file of the encoder's weights")
+    parser.add_argument("--weights", help="the encoder's weights: a file, or a folder for models of Hugging Face (default: where the model's library keeps them)")
     parser.add_argument("--encoder_config", type=_config, default={}, metavar="NAME=VALUE,…", help="further settings of the encoder")
+    if video and audio:
+        parser.add_argument("--audio_encoder", help="another encoder for the sound, e.g. ast beside mc3_18 (default: the same)")
+        parser.add_argument("--audio_weights", help="its weights")
+        parser.add_argument("--audio_encoder_config", type=_config, default={}, metavar="NAME=VALUE,…", help="its further settings")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 … (default: %(default)s)")
     parser.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16 (default: %(default)s)")
     if video:
         parser.add_argument("--fps", type=float, help="frames per second (default: the encoder's)")
         parser.add_argument("--size", type=_size, help="height,width of frames in pixels (default: the encoder's)")
-        parser.add_argument("--win", "--win_s", dest="win_s", type=float, default=defaults.win_s, help="length of a video window, s (default: %(default)s)")
+        parser.add_argument("--win", "--win_s", dest="win_s", type=float, default=defaults.win_s, help="length of a video window, s (default: the encoder's native one, else 1.0)")
         parser.add_argument("--scales", type=_numbers, default=defaults.scales, help="video windows of --win times each of these, averaged (default: 1)")
     parser.add_argument("--stride", "--stride_s", "--stride_sec", dest="stride_s", type=float, default=defaults.stride_s, help="distance between windows, s (default: %(default)s)")
     parser.add_argument("--edge", choices=["mirror", "inside"], default=defaults.edge, help="windows over the clip's edge are mirrored, or left out (default: %(default)s)")
@@ -166,12 +170,17 @@ def _extract_run(options, video: bool, audio: bool, lengths: Sequence[float]) ->
     if folder is None:
         raise ValueError("give --vid_dir or --wav_dir")
     config = options.encoder_config | {name: value for name in ("fps", "size") if (value := getattr(options, name, None)) is not None}
-    encoder = create_encoder(options.encoder, weights=options.weights, device=options.device, dtype=options.dtype, **config)
+    common = {"device": options.device, "dtype": options.dtype}
+    encoder = create_encoder(options.encoder, weights=options.weights, **common, **config)
+    hearing = None
+    if getattr(options, "audio_encoder", None):
+        hearing = create_encoder(options.audio_encoder, weights=options.audio_weights, **common, **options.audio_encoder_config)
     picture = {"win_s": options.win_s, "scales": options.scales} if video else {}
     report = extract(
         folder,
         options.out_dir,
         encoder=encoder,
+        audio_encoder=hearing,
         windows=WindowSettings(stride_s=options.stride_s, lengths=tuple(lengths), edge=options.edge, **picture),
         video=video,
         audio=audio,
@@ -254,6 +263,7 @@ def _evaluate_add(parser) -> None:
     parser.add_argument("--plot_n", type=int, default=0, help="figures of so many clips, from the best to the worst (default: %(default)s)")
     parser.add_argument("--n_boot", type=int, default=1000, help="resamples of the bootstrap (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
+    parser.add_argument("--projector", help="file of fit-projector: brings the vectors of two towers into one space")
     _flag(parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)")
 
 
@@ -262,9 +272,40 @@ def _evaluate_run(options) -> int:
     from avesound.evaluate import evaluate
 
     settings = AlignSettings(**{name: getattr(options, name) for name in _ALIGN_OPTIONS})
-    names = ("summary_csv", "curve_dir", "L_sec", "split", "hit_deltas", "plot_n", "n_boot", "seed", "allow_untrained")
+    names = ("summary_csv", "curve_dir", "L_sec", "split", "hit_deltas", "plot_n", "n_boot", "seed", "projector", "allow_untrained")
     print(evaluate(options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, settings=settings, **_given(options, *names)))
     print(f"\nwrote {options.summary_csv}" + (f" and {Path(options.curve_dir) / 'curves.csv'}" if options.curve_dir else ""))
+    return 0
+
+
+def _projector_add(parser) -> None:
+    from avesound.projector import METHODS
+
+    parser.add_argument("--vid_emb_dir", required=True, help="folder of video embeddings, e.g. cache/vid_emb")
+    parser.add_argument("--aud_emb_dir", required=True, help="folder of audio embeddings, e.g. cache/aud_emb")
+    parser.add_argument("--annotations_csv", required=True, help="says which clips are in which split; events are not looked at")
+    parser.add_argument("--out", required=True, help="the .safetensors to write")
+    parser.add_argument("--split", default="train", help="clips to fit on; evaluate refuses them (default: %(default)s)")
+    parser.add_argument("--L_sec", type=float, default=1.0, help="length of the audio windows, s (default: %(default)s)")
+    parser.add_argument("--method", choices=METHODS, default="cca", help="(default: %(default)s)")
+    parser.add_argument("--dim", type=int, default=64, help="dimensions of the common space, for cca (default: %(default)s)")
+    parser.add_argument("--shrinkage", type=float, help="of the covariances, above 0, at most 1 (default: chosen on held-out clips)")
+    parser.add_argument("--seed", type=int, default=0, help="of the folds (default: %(default)s)")
+
+
+def _projector_run(options) -> int:
+    from avesound.projector import fit_projector
+
+    names = ("out", "split", "L_sec", "method", "dim", "shrinkage", "seed")
+    made = fit_projector(options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, **_given(options, *names)).provenance
+    held_out = made["synchrony"]
+    print(f"fitted on {made['n_clips']} clips of {made['split']}, {made['n_windows']} moments: {made['method']}, shrinkage {made['shrinkage']:g}, {made['dim']} dimensions")
+    if made["correlations"]:
+        print(f"canonical correlations: {', '.join(f'{rho:.2f}' for rho in made['correlations'][:8])}{', …' if len(made['correlations']) > 8 else ''}")
+    if held_out["mean"] is not None:
+        spread = "" if held_out["standard_error"] is None else f" ± {held_out['standard_error']:.3f}"
+        print(f"held-out synchrony: {held_out['mean']:.3f}{spread} (0.5 is chance: nothing about time was learnt)")
+    print(f"wrote {options.out}")
     return 0
 
 
@@ -305,6 +346,7 @@ COMMANDS: dict[str, tuple[str, Callable, Callable]] = {
     "extract-audio-multiscale": ("audio embeddings of several window lengths", _extract_multiscale_add, lambda o: _extract_run(o, False, True, o.lengths)),
     "extract-wav": ("the sound of clips as WAV files", _extract_wav_add, _extract_wav_run),
     "convert-checkpoint": ("the tensors of a PyTorch checkpoint as safetensors", _convert_add, _convert_run),
+    "fit-projector": ("bring the vectors of two towers into one space, without labels", _projector_add, _projector_run),
     "evaluate": ("score embeddings against annotations, beside baselines", _evaluate_add, _evaluate_run),
     "demo": ("the whole workflow on synthetic clips, offline", _demo_add, _demo_run),
 }

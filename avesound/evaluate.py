@@ -4,14 +4,14 @@
 
 # %% auto #0
 __all__ = ['SUBSETS', 'HIGHER_IS_BETTER', 'HEADLINE', 'COLORS', 'CurveSet', 'similarity_set', 'Evaluation', 'evaluate',
-           'split_of', 'format_overall', 'plot_clip', 'plot_overall']
+           'format_overall', 'plot_clip', 'plot_overall']
 
 # %% ../nbs/43_evaluate.ipynb #97816117
 import json
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from .embeddings.store import CacheError, Embeddings, audio_file, read_embedding
 from .encoders.base import check_comparable
 from .media import written_whole
 from .metrics import bootstrap_interval, clip_metrics, events_array, is_partial, paired_difference
+from .projector import Projector, load_projector
 from .timeline import Seconds, Windows, cells_of_centers, nearest_index
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def similarity_set(
     *,
     L_sec: Sequence[Seconds] = (1.0,),  # lengths of the audio windows, one or several
     settings: AlignSettings = AlignSettings(),  # its `audio_query` and `multi_offsets`
+    projector: Projector | None = None,  # brings the vectors of two towers into one space
     allow_untrained: bool = False,  # compare vectors whose cosines mean nothing, too
 ) -> CurveSet:
     """Similarity curves of all clips that have embeddings; the others are named in `failures`.
@@ -64,6 +66,8 @@ def similarity_set(
         If a folder is not there.
     CacheError
         If the files of one folder were made with different settings.
+    ProjectorError
+        If the projector was fitted to other towers, or on some of the clips.
     ValueError
         If no clip has embeddings, the vectors must not be compared (`encoders.base.check_comparable`), or windows are spaced differently in different clips.
     """
@@ -88,7 +92,14 @@ def similarity_set(
         for kind, made in [("video", seen), *(("audio", part) for part in heard)]:
             _same_origin(metas, kind, made.meta, clip.video_id)
         if not rows:
-            check_comparable(seen.meta.get("encoder"), heard[0].meta.get("encoder"), allow_untrained=allow_untrained)
+            made_by = [seen.meta.get("encoder"), heard[0].meta.get("encoder")]
+            if projector is not None:
+                projector.check(*made_by, [clip.video_id for clip in clips])
+                made_by = [projector.joint_spec()] * 2
+            check_comparable(*made_by, allow_untrained=allow_untrained)
+        if projector is not None:
+            seen = replace(seen, emb=projector.project_video(seen.emb))
+            heard = [replace(part, emb=projector.project_audio(part.emb)) for part in heard]
         rows.append((clip.video_id, *_clip_curves(clip, seen, heard, settings)))
     if not rows:
         reasons = Counter(status for status, _ in failures.values())
@@ -108,8 +119,8 @@ def similarity_set(
         loudness_db=_padded(loudness, n_cells),
         motion=_padded(motion, n_cells),
         failures=failures,
-        video_meta=metas["video"],
-        audio_meta=metas["audio"],
+        video_meta=metas["video"] | {"encoder": made_by[0]},
+        audio_meta=metas["audio"] | {"encoder": made_by[1]},
     )
 
 
@@ -182,6 +193,7 @@ def evaluate(
     plot_n: int = 0,  # figures of so many clips, from the best to the worst
     n_boot: int = 1000,  # resamples of the bootstrap
     seed: int = 0,  # of the bootstrap
+    projector: str | os.PathLike | Projector | None = None,  # or its file: brings the vectors of two towers into one space
     allow_untrained: bool = False,  # compare vectors whose cosines mean nothing; the result is marked
 ) -> Evaluation:
     """Score an encoder's temporal PDFs against annotations, beside the baselines.
@@ -205,11 +217,12 @@ def evaluate(
     annotated = clips_from_annotations(table)
     doubtful = set(table.loc[table["confidence"] == "low", "video_id"]) if "confidence" in table else set()
     shared = [clip.video_id for clip in annotated.values() if "|" in clip.split]
-    clips = [clip for clip in annotated.values() if split is None or split_of(clip) == split]
+    clips = [clip for clip in annotated.values() if split is None or clip.own_split == split]
     if not clips:
-        raise ValueError(f"no clip of split {split!r} in {annotations_csv}; there are: {sorted({split_of(c) for c in annotated.values()})}")
+        raise ValueError(f"no clip of split {split!r} in {annotations_csv}; there are: {sorted({c.own_split for c in annotated.values()})}")
     trusted = [clip for clip in clips if clip.video_id not in doubtful]
-    found = similarity_set(vid_emb_dir, aud_emb_dir, trusted, L_sec=lengths, settings=settings, allow_untrained=allow_untrained)
+    projector = projector if projector is None or isinstance(projector, Projector) else load_projector(projector)
+    found = similarity_set(vid_emb_dir, aud_emb_dir, trusted, L_sec=lengths, settings=settings, projector=projector, allow_untrained=allow_untrained)
     by_id = {clip.video_id: clip for clip in clips}
     scored = [by_id[video_id] for video_id in found.video_ids]
     events = events_array([clip.events for clip in scored])
@@ -232,6 +245,8 @@ def evaluate(
     strides = [meta.get("stride_s") for meta in (found.video_meta, found.audio_meta)]
     if None not in strides and strides[0] != strides[1]:
         notes.append(f"video windows come every {strides[0]:g} s, audio windows every {strides[1]:g} s: the nearest is taken")
+    if projector is not None and lengths != [projector.provenance.get("L_sec")]:
+        notes.append(f"the projector was fitted to audio windows of {projector.provenance.get('L_sec')} s, here they are {', '.join(f'{length:g}' for length in lengths)} s")
     if settings.audio_query == "oracle":
         problems.append("the audio query is taken from the annotations (oracle): this is no prediction")
     constants = {
@@ -243,7 +258,7 @@ def evaluate(
     failures = {i: (reasons.get(i, status) if status.startswith("missing_") else status, detail) for i, (status, detail) in found.failures.items()}
     failures |= {clip.video_id: ("low_confidence", "the annotator was not sure") for clip in clips if clip.video_id in doubtful}
     lost = [
-        {"video_id": i, "event_label": by_id[i].event_label, "split": split_of(by_id[i]), "status": status, "detail": detail, "n_events": len(by_id[i].events)}
+        {"video_id": i, "event_label": by_id[i].event_label, "split": by_id[i].own_split, "status": status, "detail": detail, "n_events": len(by_id[i].events)}
         for i, (status, detail) in failures.items()
     ]
     summary = pd.concat([summary, pd.DataFrame(lost)], ignore_index=True) if lost else summary
@@ -258,6 +273,8 @@ def evaluate(
         "n_shared_between_splits": len(shared),
         "encoder": spec.get("name", "unknown"),
         "weights": spec.get("weights", "unknown"),
+        "encoders": {"video": spec, "audio": heard_by},
+        "projector": None if projector is None else {name: projector.provenance.get(name) for name in ("method", "shrinkage", "dim", "L_sec", "split", "n_clips", "synchrony")},
         "problems": problems,
         "notes": notes,
         "settings": asdict(settings) | {"L_sec": lengths, "stride_s": found.stride_s, "hit_deltas": list(hit_deltas), "n_boot": n_boot, "seed": seed},
@@ -280,14 +297,6 @@ def evaluate(
                 figure.savefig(temporary, dpi=110)
     return result
 
-
-def split_of(
-    clip: ClipAnnotation,
-) -> str:  # "" where it has none
-    "The one split a clip belongs to: of several the first of train, val, test, so that no clip is judged in one and learnt from in another."
-    splits = clip.split.split("|")
-    return next((name for name in ("train", "val", "test") if name in splits), splits[0])
-
 # %% ../nbs/43_evaluate.ipynb #29e4ea1f
 def _summary_rows(scored, found: CurveSet, aligned: AlignResult, prediction: Prediction, metrics: dict, partial: np.ndarray) -> list[dict]:
     "One row for each scored clip."
@@ -298,7 +307,7 @@ def _summary_rows(scored, found: CurveSet, aligned: AlignResult, prediction: Pre
         nearest = min(clip.events, key=lambda e: abs(t - e.mid_s), default=None)
         rows.append(
             {
-                "video_id": clip.video_id, "event_label": clip.event_label, "split": split_of(clip),
+                "video_id": clip.video_id, "event_label": clip.event_label, "split": clip.own_split,
                 "status": "ok" if clip.events else "no_event", "detail": "", "t_pred_sec": t,
                 "gt_start_sec": nearest.start_s if nearest else np.nan, "gt_end_sec": nearest.end_s if nearest else np.nan,
                 "gt_mid_sec": nearest.mid_s if nearest else np.nan, "n_events": len(clip.events),
@@ -400,13 +409,14 @@ def format_overall(
         n = methods["encoder"]["dist"]["n"]
         arrows = {m: f"{m} {'↑' if HIGHER_IS_BETTER.get(m, True) else '↓'}" for m in shown}
         lines.append(f"\n{subset} clips ({n}): mean [95 % interval]")
-        lines.append(f"{'':<12}" + "".join(f"{arrows[m]:<22}" for m in shown))
+        width = max(12, len(overall["encoder"]) + 2)
+        lines.append(f"{'':<{width}}" + "".join(f"{arrows[m]:<22}" for m in shown))
         for method, columns in methods.items():
             name = overall["encoder"] if method == "encoder" else method
-            lines.append(f"{name:<12}" + "".join(f"{_cell(columns.get(m)):<22}" for m in shown))
+            lines.append(f"{name:<{width}}" + "".join(f"{_cell(columns.get(m)):<22}" for m in shown))
         best = {m: found["best"] for m, found in overall["differences"][subset].items()}
-        lines.append(f"{'difference':<12}" + "".join(f"{_cell(overall['differences'][subset][m]['to'][best[m]] if m in best else None, sign=True):<22}" for m in shown))
-        lines.append(f"{'  to best:':<12}" + "".join(f"{best.get(m, ''):<22}" for m in shown))
+        lines.append(f"{'difference':<{width}}" + "".join(f"{_cell(overall['differences'][subset][m]['to'][best[m]] if m in best else None, sign=True):<22}" for m in shown))
+        lines.append(f"{'  to best:':<{width}}" + "".join(f"{best.get(m, ''):<22}" for m in shown))
     return "\n".join(line.rstrip() for line in lines)
 
 

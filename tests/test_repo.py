@@ -34,6 +34,7 @@ HOUSE = [
     "data.*",
     "encoders.*",
     "embeddings.*",
+    "projector",
     "align",
     "baselines",
     "metrics",

@@ -272,6 +272,15 @@ class ClipAnnotation:
     quality: str = ""
     n_zero_length: int = 0  # rows whose event has no length; they are not among `events`
 
+    @property
+    def own_split(self) -> str:
+        """The one split that the clip belongs to; "" where it has none.
+
+        Of several it is the first of train, val and test, so that no clip is judged in one and learnt from in another.
+        """
+        splits = self.split.split("|")
+        return next((name for name in ("train", "val", "test") if name in splits), splits[0])
+
 
 def clips_from_annotations(
     annotations: "pd.DataFrame",  # as `read_annotations` or `annotations_table` give it

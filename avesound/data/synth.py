@@ -613,7 +613,7 @@ def make_dataset(
         return plan
 
     with ThreadPoolExecutor(workers) as pool:
-        made = tqdm(pool.map(make, range(sum(counts.values()))), total=sum(counts.values()), unit="clip", disable=not progress)
+        made = tqdm(pool.map(make, range(sum(counts.values()))), total=sum(counts.values()), desc="synth", unit="clip", disable=not progress)
         plans = list(made)
     splits = [split for split, n in counts.items() for _ in range(n)]
     _write_annotations(place, list(zip(plans, splits)))

@@ -11,11 +11,12 @@ import os
 import re
 import sys
 import time
+import warnings
 import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import av
@@ -42,7 +43,7 @@ class WindowSettings:
         If a length is not positive, or `edge` is unknown.
     """
 
-    win_s: Seconds = 1.0  # length of a video window
+    win_s: Seconds | None = None  # length of a video window; None: the encoder's native one, 1 s where it has none
     stride_s: Seconds = 0.25  # distance between neighbouring windows, of both kinds
     lengths: tuple[Seconds, ...] = (1.0,)  # lengths of audio windows, whole milliseconds
     scales: tuple[float, ...] = (1.0,)  # video windows of win_s times each of these; their unit vectors are averaged
@@ -51,7 +52,7 @@ class WindowSettings:
     def __post_init__(self):
         for name in ("lengths", "scales"):
             object.__setattr__(self, name, tuple(sorted({float(value) for value in getattr(self, name)})))
-        for name, values in [("win_s", [self.win_s]), ("stride_s", [self.stride_s]), ("lengths", self.lengths), ("scales", self.scales)]:
+        for name, values in [("win_s", [1.0 if self.win_s is None else self.win_s]), ("stride_s", [self.stride_s]), ("lengths", self.lengths), ("scales", self.scales)]:
             if not values or not all(np.isfinite(value) and value > 0 for value in values):
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         for length in self.lengths:
@@ -171,6 +172,7 @@ def extract(
     out_dir: str | os.PathLike,  # the cache; gets vid_emb/, aud_emb/ and extract.jsonl
     *,
     encoder: str | Encoder = "signal",  # a name for `create_encoder`, or an encoder
+    audio_encoder: str | Encoder | None = None,  # for the sound, where another tower than `encoder` hears; None: the same
     windows: WindowSettings = WindowSettings(),
     video: bool = True,  # make video embeddings
     audio: bool = True,  # make audio embeddings
@@ -196,24 +198,26 @@ def extract(
     """
     if not (video or audio):
         raise ValueError("nothing to extract: video and audio are both False")
-    if isinstance(encoder, str):
-        encoder = create_encoder(encoder)
-    spec = encoder.spec
-    if video and spec.fps is None:
-        raise ValueError(f"encoder {spec.name!r} cannot see: extract audio only, or choose another")
-    if audio and spec.sample_rate is None:
-        raise ValueError(f"encoder {spec.name!r} cannot hear: extract video only, or choose another")
+    seeing = create_encoder(encoder) if isinstance(encoder, str) else encoder
+    hearing = create_encoder(audio_encoder) if isinstance(audio_encoder, str) else audio_encoder or seeing
+    if video and seeing.spec.fps is None:
+        raise ValueError(f"encoder {seeing.spec.name!r} cannot see: extract audio only, or choose another")
+    if audio and hearing.spec.sample_rate is None:
+        raise ValueError(f"encoder {hearing.spec.name!r} cannot hear: extract video only, or give an audio_encoder")
+    windows = replace(windows, win_s=windows.win_s or seeing.spec.video_win_s or 1.0)
+    if audio:
+        _warn_of_filling(hearing, windows)
     out_dir = Path(out_dir)
     files = {video_id: path for video_id, path in media_files(vid_dir).items()}
     ids = sorted(files) if annotations_csv is None else _annotated_ids(annotations_csv)
     ids = [video_id for video_id in ids if in_shard(video_id, shard)]
 
-    base = {"encoder": spec.as_dict(), "stride_s": windows.stride_s, "edge": windows.edge}
+    base = {"stride_s": windows.stride_s, "edge": windows.edge}
     folders: dict[str, tuple[Path, dict]] = {}
     if video:
-        folders["video"] = out_dir / "vid_emb", base | {"kind": "video", "win_s": windows.win_s, "scales": list(windows.scales)}
+        folders["video"] = out_dir / "vid_emb", base | {"encoder": seeing.spec.as_dict(), "kind": "video", "win_s": windows.win_s, "scales": list(windows.scales)}
     if audio:
-        folders["audio"] = out_dir / "aud_emb", base | {"kind": "audio"}
+        folders["audio"] = out_dir / "aud_emb", base | {"encoder": hearing.spec.as_dict(), "kind": "audio"}
     for folder, settings in folders.values():
         claim_folder(folder, settings, overwrite=overwrite)
         _remove_unfinished(folder, set(ids))
@@ -234,7 +238,10 @@ def extract(
             finished[video_id] = record
     todo = [video_id for video_id in ids if video_id not in finished]
     versions = _versions()
-    whole = hasattr(encoder, "encode_clip")  # then it is given both streams, whichever vectors are wanted
+    # An encoder that is given whole clips gets both streams, whichever vectors are wanted.
+    need_video = seeing.spec.fps is not None and (video or (hearing is seeing and hasattr(seeing, "encode_clip")))
+    sample_rate = hearing.spec.sample_rate if audio else seeing.spec.sample_rate
+    need_audio = sample_rate is not None and (audio or hasattr(seeing, "encode_clip"))
 
     def load(video_id: str) -> tuple[Clip, dict, float]:
         start = time.perf_counter()
@@ -244,11 +251,11 @@ def extract(
             raise FileNotFoundError(f"{video_id}: annotated, but there is no such file in {Path(vid_dir).name}")
         clip = decode_clip(
             path,
-            fps=spec.fps,
-            size=spec.size,
-            sample_rate=spec.sample_rate or 16000,
-            video=spec.fps is not None and (video or whole),
-            audio=spec.sample_rate is not None and (audio or whole),
+            fps=seeing.spec.fps if need_video else None,
+            size=seeing.spec.size if need_video else None,
+            sample_rate=sample_rate or 16000,
+            video=need_video,
+            audio=need_audio,
             timeout_s=timeout_s,
             max_s=max_s,
         )
@@ -266,7 +273,7 @@ def extract(
             return failed(video_id, loaded)
         clip, source, decode_s = loaded
         start = time.perf_counter()
-        made, missing, skipped = _embed(encoder, clip, windows, video, audio, batch_size)
+        made, missing, skipped = _embed(seeing, hearing, clip, windows, video, audio, batch_size)
         encode_s = time.perf_counter() - start
         for kind, length_s, vectors, cells, extras in made:
             folder, settings = folders[kind]
@@ -296,7 +303,7 @@ def extract(
     return RunReport(tuple(records[video_id] for video_id in ids), n_new=len(todo))
 
 # %% ../../nbs/31_embeddings_extract.ipynb #0e30903e
-def _embed(encoder: Encoder, clip: Clip, windows: WindowSettings, video: bool, audio: bool, batch_size: int) -> tuple[list, str | None, list[Seconds]]:
+def _embed(seeing: Encoder, hearing: Encoder, clip: Clip, windows: WindowSettings, video: bool, audio: bool, batch_size: int) -> tuple[list, str | None, list[Seconds]]:
     "[(kind, length, vectors, windows, extra columns)] of a clip, which wanted stream is missing (a status), and audio lengths longer than the clip."
     missing = None
     skipped: list[Seconds] = []
@@ -321,16 +328,24 @@ def _embed(encoder: Encoder, clip: Clip, windows: WindowSettings, video: bool, a
     made = []
     if scales:
         main = scales[0] if len(scales) == 1 else _windows(clip, windows.win_s, windows)
-        first = encode_clip(encoder, clip, scales[0], tuple(audio_windows), batch_size=batch_size)
-        vectors = [first.video] + [encode_clip(encoder, clip, scale, batch_size=batch_size).video for scale in scales[1:]]
+        first = encode_clip(seeing, clip, scales[0], tuple(audio_windows) if hearing is seeing else (), batch_size=batch_size)
+        vectors = [first.video] + [encode_clip(seeing, clip, scale, batch_size=batch_size).video for scale in scales[1:]]
         averaged = vectors[0] if len(vectors) == 1 else np.mean([_unit(v) for v in vectors], axis=0)
         made.append(("video", None, averaged, main, {"motion": motion_energy(clip.frames, clip.fps, main)}))
         heard = first.audio
-    elif audio_windows:
-        heard = encode_clip(encoder, clip, None, tuple(audio_windows), batch_size=batch_size).audio
+    if audio_windows and (hearing is not seeing or not scales):
+        heard = encode_clip(hearing, clip, None, tuple(audio_windows), batch_size=batch_size).audio
     for length, cells, vectors in zip(lengths, audio_windows, heard if audio_windows else ()):
         made.append(("audio", length, vectors, cells, {"loudness_db": loudness_db(clip.wav, clip.sample_rate, cells)}))
     return made, missing, skipped
+
+
+def _warn_of_filling(encoder: Encoder, windows: WindowSettings) -> None:
+    "Say so where windows are shorter than what the encoder hears at once: what fills the rest moves every vector."
+    native, fill = encoder.spec.audio_win_s, encoder.spec.config.get("fill", "none")
+    short = [f"{length:g}" for length in windows.lengths if native and length < native - 1e-9]
+    if short and fill != "none":
+        warnings.warn(f"encoder {encoder.spec.name!r} hears {native:g} s at once: windows of {', '.join(short)} s are filled (fill={fill!r}, written into the cache)", stacklevel=3)
 
 
 def _stamp(path: Path | None) -> dict:
