@@ -259,13 +259,21 @@ class Bench:
         "Those made here, and real ones where they are at hand."
         return self.made + [_described("real", REAL_CLIPS / name) for name in REAL if (REAL_CLIPS / name).is_file()]
 
-    def copies(self, n: int) -> Path:
-        "A folder of `n` clips of 720 lines. All alike, or the peak would depend on which of them happen to be decoded together."
-        folder = self.folder / f"{n}-clips"
+    @cached_property
+    def short(self) -> Path:
+        "A clip of 3 s and 360 lines, for lines whose slower variant takes many seconds for each window."
+        path = self.folder / "made-short.mp4"
+        write_bench_clip(path, 360, 640, 1_200_000, seconds=3)
+        return path
+
+    def copies(self, n: int, of: Path | None = None) -> Path:
+        "A folder of `n` copies of a clip, of 720 lines if none is named. All alike, or the peak would depend on which of them happen to be decoded together."
+        of = of or self.made[-1].path
+        folder = self.folder / f"{n}-{of.stem}"
         if not folder.exists():
             folder.mkdir()
             for i in range(n):
-                os.link(self.made[-1].path, folder / f"clip-{i:02}.mp4")
+                os.link(of, folder / f"clip-{i:02}.mp4")
         return folder
 
 
@@ -408,13 +416,261 @@ def memory(bench: Bench):
     yield Row("clips of 720 lines", [b / a for a, b in zip(*peaks.values(), strict=True)], at_most=1.05, note=mb)
 
 
-def extract_and_peak(clips: str, out_dir: str) -> int:
-    from avesound.embeddings.extract import extract
+@line("memory of a tower", "the same with mc3_18 in its exact mode")
+def memory_of_a_tower(bench: Bench):
+    resident_bytes()
+    rounds = min(bench.rounds, 2)  # memory hardly varies, and this takes minutes
+    peaks = {n: [fresh(extract_and_peak, str(bench.copies(n, bench.short)), str(bench.folder / f"tower-{n}-{k}"), "mc3_18", threads=CORES) for k in range(rounds)] for n in (6, 12)}
+    yield Row("12 clips of 3 s against 6", [b / a for a, b in zip(*peaks.values(), strict=True)], at_most=1.05)
+    whole = [fresh(extract_and_peak, str(bench.copies(1)), str(bench.folder / "tower-whole"), "mc3_18", threads=CORES) / 1e9]
+    yield Row("peak, a clip of 10 s and 720 lines", whole, "GB", at_most=1.2)
 
-    report = extract(clips, out_dir, workers=2, progress=False)
+
+def extract_and_peak(clips: str, out_dir: str, encoder: str = "signal") -> int:
+    from avesound.embeddings.extract import extract
+    from avesound.encoders import create_encoder
+
+    towers = {"encoder": "signal"} if encoder == "signal" else {"encoder": create_encoder(encoder, weights="random", device="cpu"), "audio": False}
+    report = extract(clips, out_dir, **towers, workers=2, progress=False)
     if set(report.counts) != {"ok"}:
         raise RuntimeError(str(report))
     return resident_bytes(peak=True)
+
+
+@line("video tower", "40 windows of 16 frames of a clip through mc3_18, processor time of the stock loop (torchvision's network and preset, one window after the other) against …")
+def video_tower(bench: Bench):
+    yield from _rows_of(fresh(video_tower_times, str(bench.made[0].path), bench.rounds, threads=CORES))
+
+
+def video_tower_times(path: str, rounds: int) -> list[dict]:
+    import torch
+    from torchvision.models import get_weight
+
+    from avesound.encoders.base import cpu_has_bfloat16, create_encoder, encode_clip
+    from avesound.encoders.resnet3d import load_resnet3d
+    from avesound.media import decode_clip
+    from avesound.timeline import sliding_windows, window_samples
+
+    torch.set_num_threads(CORES)
+    clip = decode_clip(path, fps=15, size=(128, 171), audio=False)
+    windows = sliding_windows(clip.duration_s, 16 / 15, 0.25)
+    index = window_samples(windows, clip.fps, len(clip.frames))
+    network, _ = load_resnet3d("mc3_18", "random")
+    preset = get_weight("MC3_18_Weights.KINETICS400_V1").transforms()
+
+    def seen(frames):
+        return preset(torch.from_numpy(frames).permute(0, 3, 1, 2))[None]
+
+    def stock():
+        with torch.inference_mode():
+            return np.concatenate([network(seen(clip.frames[i])).numpy() for i in index])
+
+    def direct():
+        "The dense pass, by the stock network."
+        with torch.inference_mode():
+            x = network.layer1(network.stem(seen(clip.frames)))
+            per_frame = network.layer4(network.layer3(network.layer2(x))).mean((0, 3, 4)).T.numpy()
+        return per_frame[index].mean(axis=1)
+
+    chosen = [("exact, float32", "mc3_18", "float32", 1.45), ("exact, bfloat16", "mc3_18", "bfloat16", 2.5)]
+    chosen += [("dense, float32 (opt-in, other vectors)", "mc3_18_dense", "float32", 4.5), ("dense, bfloat16 (opt-in, other vectors)", "mc3_18_dense", "bfloat16", 8.0)]
+    lacking = [{"what": what, "skipped": "this processor has no bfloat16"} for what, _, dtype, _ in chosen if dtype == "bfloat16" and not cpu_has_bfloat16()]
+    chosen = [row for row in chosen if row[2] == "float32" or cpu_has_bfloat16()]
+    made: dict = {}
+    encoders = {what: create_encoder(name, weights="random", device="cpu", dtype=dtype) for what, name, dtype, _ in chosen}
+    work = {"stock": lambda: made.update(stock=stock())}
+    work |= {what: lambda what=what: made.update({what: encode_clip(encoders[what], clip, windows).video}) for what in encoders}
+    found = in_turns(work, rounds)
+    dense = direct()
+    rows = []
+    for what, name, dtype, bound in chosen:
+        error, centred = np.abs(made[what] - made["stock"]).max(), centred_cosine(made[what], made["stock"])
+        fault, note = "", f"clip-centred cosine to the stock vectors {centred:.5f}"
+        if name == "mc3_18_dense":
+            if dtype == "float32":
+                fault = "" if (off := np.abs(made[what] - dense).max()) <= 1e-5 else f"differs from a direct dense pass by {off:.0e}"
+        elif dtype == "float32":
+            fault, note = "" if error <= 1e-5 else f"differs by {error:.0e}", f"largest difference {error:.0e} of {np.abs(made['stock']).max():.1f}"
+        else:
+            fault = "" if centred >= 0.998 else f"clip-centred cosine {centred:.4f}"
+        rows.append({"what": what, "values": ratios(found, "stock", what), "at_least": bound, "fault": fault, "note": note, "seconds": as_seconds({k: found[k] for k in ("stock", what)})})
+    return rows + lacking
+
+
+def centred_cosine(a: np.ndarray, b: np.ndarray) -> float:
+    "Cosine after the mean over the clip has been taken away: neighbouring windows are alike anyway."
+    a, b = a - a.mean(0), b - b.mean(0)
+    return float((a * b).sum() / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+def _rows_of(found: list[dict]) -> Iterator[Row]:
+    return (Row(**row) for row in found)
+
+
+@line("log-mel", "log-mel rows of 40 windows, computed once for the clip and sliced, processor time of window by window against it")
+def log_mel(bench: Bench):
+    yield from _rows_of(fresh(log_mel_times, str(bench.made[0].path), bench.rounds))
+
+
+def log_mel_times(path: str, rounds: int) -> list[dict]:
+    import torch
+
+    from avesound.encoders.logmel import SAMPLE_RATE, fbank, window_fbank
+    from avesound.media import decode_audio
+    from avesound.timeline import sliding_windows, window_samples
+
+    torch.set_num_threads(1)
+    wav = decode_audio(path)
+    rows = []
+    for name, lengths, bound in [("windows of 0.25, 0.5, 1, 2 and 5 s", (0.25, 0.5, 1.0, 2.0, 5.0), 20), ("windows of 1 s alone", (1.0,), None)]:
+        sets = [sliding_windows(len(wav) / SAMPLE_RATE, length, 0.25) for length in lengths]
+        index = [window_samples(windows, SAMPLE_RATE, len(wav)) for windows in sets]
+        made: dict = {}
+        work = {
+            "each": lambda index=index: made.update(each=[np.concatenate([fbank(wav[one][None]) for one in i]) for i in index]),
+            "once": lambda sets=sets: made.update(once=window_fbank(wav, sets)),
+        }
+        found = in_turns(work, 3 * rounds)
+        equal = all(np.array_equal(a, b) for a, b in zip(made["each"], made["once"], strict=True))
+        rows.append({"what": name, "values": ratios(found, *work), "at_least": bound, "fault": "" if equal else "not equal bit for bit", "note": "equal bit for bit" if equal else "", "seconds": as_seconds(found)})
+    return rows
+
+
+@line("audio tower", "8 windows of 1 s through AST, processor time of windows padded to 10.24 s against …")
+def audio_tower(bench: Bench):
+    yield from _rows_of(fresh(audio_tower_times, str(bench.made[0].path), bench.rounds, threads=CORES))
+
+
+def audio_tower_times(path: str, rounds: int) -> list[dict]:
+    import torch
+
+    from avesound.encoders.base import cpu_has_bfloat16, create_encoder, encode_clip
+    from avesound.media import decode_clip
+    from avesound.timeline import sliding_windows
+
+    torch.set_num_threads(CORES)
+    clip = decode_clip(path, video=False)
+    windows = sliding_windows(clip.duration_s, 1.0, clip.duration_s / 8)
+    chosen = {"padded": ("zero", "float32"), "its own length, float32": ("none", "float32")}
+    if cpu_has_bfloat16():
+        chosen["its own length, bfloat16"] = ("none", "bfloat16")
+    encoders = {name: create_encoder("ast", weights="random", device="cpu", fill=fill, dtype=dtype) for name, (fill, dtype) in chosen.items()}
+    found = in_turns({name: lambda name=name: encode_clip(encoders[name], clip, None, (windows,)) for name in chosen}, rounds)
+    return [{"what": name, "values": ratios(found, "padded", name), "at_least": 8, "seconds": as_seconds({k: found[k] for k in ("padded", name)})} for name in list(chosen)[1:]]
+
+
+@line("end to end", "a clip of 3 s to cached vectors of mc3_18 and AST, processor time of the naive way (all frames as arrays, torch's resize, stock networks, padded windows one by one) against extract")
+def end_to_end(bench: Bench):
+    yield from _rows_of(fresh(end_to_end_times, str(bench.copies(1, bench.short)), str(bench.folder / "end-to-end"), bench.rounds, threads=CORES))
+
+
+def end_to_end_times(clips: str, out_dir: str, rounds: int) -> list[dict]:
+    import av
+    import torch
+    from torch.nn.functional import interpolate
+    from torchvision.models import get_weight
+
+    from avesound.embeddings.extract import extract
+    from avesound.encoders.ast import load_ast
+    from avesound.encoders.base import cpu_has_bfloat16, create_encoder
+    from avesound.encoders.logmel import fbank
+    from avesound.encoders.resnet3d import load_resnet3d
+    from avesound.media import decode_audio
+    from avesound.timeline import sliding_windows, window_samples
+
+    torch.set_num_threads(CORES)
+    (path,) = Path(clips).iterdir()
+    video, _ = load_resnet3d("mc3_18", "random")
+    preset = get_weight("MC3_18_Weights.KINETICS400_V1").transforms()
+    audio, _, mean, std = load_ast("random")
+
+    def naive():
+        with av.open(str(path)) as container:
+            frames, times = zip(*((f.to_ndarray(format="rgb24"), float(f.pts * f.time_base)) for f in container.decode(video=0)), strict=True)
+        duration = times[-1] + times[-1] / (len(times) - 1)
+        shown = np.maximum(np.searchsorted(times, (np.arange(round(duration * 15)) + 0.5) / 15, side="right") - 1, 0)
+        small = interpolate(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float(), size=(128, 171), mode="bilinear", antialias=True)[shown].round().byte()
+        wav = decode_audio(path)
+        with torch.inference_mode():
+            seen = [video(preset(small[i])[None]) for i in window_samples(sliding_windows(duration, 16 / 15, 0.25), 15, len(small))]
+            heard = []
+            for i in window_samples(sliding_windows(duration, 1.0, 0.25), 16000, len(wav)):
+                mel = np.zeros((1, 1024, 128), np.float32)
+                rows = fbank(wav[i][None])
+                mel[:, : rows.shape[1]] = rows
+                heard.append(audio(torch.from_numpy((mel - mean) / np.float32(2 * std))).pooler_output)
+        np.savez(Path(out_dir).with_suffix(".npz"), video=torch.cat(seen), audio=torch.cat(heard))
+
+    chosen = {"the default": ("mc3_18", "float32", 2.4)}
+    if cpu_has_bfloat16():
+        chosen["dense and bfloat16"] = ("mc3_18_dense", "bfloat16", 8.0)
+    pairs = {name: [create_encoder(tower, weights="random", device="cpu", dtype=dtype) for tower in (eye, "ast")] for name, (eye, dtype, _) in chosen.items()}
+
+    def ours(name):
+        report = extract(clips, f"{out_dir}-{pairs[name][0].spec.name}", encoder=pairs[name][0], audio_encoder=pairs[name][1], overwrite=True, progress=False)
+        if report.counts != {"ok": 1}:
+            raise RuntimeError(str(report))
+
+    found = in_turns({"naive": naive} | {name: lambda name=name: ours(name) for name in chosen}, rounds)
+    return [{"what": name, "values": ratios(found, "naive", name), "at_least": bound, "seconds": as_seconds({k: found[k] for k in ("naive", name)})} for name, (_, _, bound) in chosen.items()]
+
+
+@line("gpu", "clips of 10 s in a second on the GPU, and the share of its bfloat16 peak (as a large matrix product reaches it)")
+def gpu(bench: Bench):
+    import torch
+
+    if not torch.cuda.is_available():
+        raise Skipped("torch finds no GPU here")
+    yield from _rows_of(fresh(throughput, str(bench.made[0].path), "cuda", bench.rounds, threads=CORES))
+
+
+def throughput(path: str, device: str, rounds: int) -> list[dict]:
+    "Clips in a second: decoding with all cores, and each encoder alone."
+    from concurrent.futures import ThreadPoolExecutor
+
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from avesound.encoders.base import create_encoder, encode_clip
+    from avesound.media import decode_clip
+    from avesound.timeline import sliding_windows
+
+    def per_second(work, n):
+        work()
+        values = []
+        for _ in range(rounds):
+            start = time.perf_counter()
+            work()
+            values.append(n / (time.perf_counter() - start))
+        return values
+
+    size = 4096 if device == "cuda" else 512
+    a = torch.randn(size, size, device=device, dtype=torch.bfloat16)
+
+    def products():
+        for _ in range(20):
+            a @ a
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    peak = statistics.median(per_second(products, 20)) * 2 * size**3
+    with ThreadPoolExecutor(CORES) as pool:
+        decoded = per_second(lambda: list(pool.map(lambda _: decode_clip(path, fps=15, size=(128, 171)), range(2 * CORES))), 2 * CORES)
+    rows = [{"what": f"decode, {CORES} cores", "values": decoded, "unit": "clips/s"}]
+    clip = decode_clip(path, fps=15, size=(128, 171))
+    chosen = [("mc3_18", 16 / 15, "video"), ("mc3_18_dense", 16 / 15, "video"), ("ast", 1.0, "audio"), ("mc3", 1.5, "video")]
+    for name, length, kind in chosen if device == "cuda" else chosen[1:2]:
+        encoder = create_encoder(name, weights="random", device=device, dtype="bfloat16" if device == "cuda" else "float32")
+        seen = clip if name != "mc3" else decode_clip(path, fps=encoder.spec.fps, size=encoder.spec.size)
+        windows = sliding_windows(10.0, length, 0.25)
+        arguments = (windows, ()) if kind == "video" else (None, (windows,))
+        with FlopCounterMode(display=False) as counter:
+            encode_clip(encoder, seen, *arguments)
+        values = per_second(lambda: [encode_clip(encoder, seen, *arguments) for _ in range(4)], 4)
+        share = statistics.median(values) * counter.get_total_flops() / peak
+        memory = f", {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB at most" if device == "cuda" else ""
+        rows.append({"what": f"{name}, {len(windows)} windows", "values": values, "unit": "clips/s", "note": f"{share:.0%} of the bfloat16 peak of {peak / 1e12:.1f} TFLOP/s{memory}"})
+    return rows
 
 
 HEAVY = ("torch", "torchvision", "pandas")
@@ -540,7 +796,7 @@ def machine() -> dict:
     import psutil
 
     wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
-    versions = {name: importlib.metadata.version(name) for name in ("avesound", "numpy", "scipy", "av", "torch", "torchvision")}
+    versions = {name: importlib.metadata.version(name) for name in ("avesound", "numpy", "scipy", "av", "torch", "torchvision", "torchaudio", "transformers")}
     return {
         "cpu": _cpuinfo("model name") or platform.processor() or platform.machine(),
         "cores": CORES,

@@ -117,7 +117,7 @@ class ASTEncoder:
         "Vectors of all windows, from a spectrogram that is computed once for the clip."
         if video_windows is not None:
             self.encode_video(clip.frames)
-        return ClipEmbeddings(None, tuple(self._hear(self.input.of_clip(clip.wav, windows)) for windows in audio_windows))
+        return ClipEmbeddings(None, self.input.encode(clip.wav, audio_windows, self._hear) if audio_windows else ())
 
     def _hear(self, mel: np.ndarray) -> np.ndarray:
         n_rows = mel.shape[1]

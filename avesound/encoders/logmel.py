@@ -7,6 +7,7 @@ __all__ = ['SAMPLE_RATE', 'MEL_BINS', 'HOP', 'ROW', 'FILLS', 'n_mel_rows', 'fban
 
 # %% ../../nbs/22_encoders_logmel.ipynb #8a1c97b4
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,24 +61,32 @@ def fbank(
 # %% ../../nbs/22_encoders_logmel.ipynb #f335271c
 def window_fbank(
     wav: np.ndarray,  # float [shape=(N,)], the sound of a clip at 16 kHz
-    windows: Windows,  # T windows of equal length, at least 25 ms; beyond the clip's edges the sound is mirrored
-) -> np.ndarray:  # float32 [shape=(T, rows, 128)]
-    "What `fbank` makes of each window, computed once for all windows that share rows."
-    first, n = window_spans(windows, SAMPLE_RATE)
-    n_rows = n_mel_rows(n)
-    if len(windows) and n_rows == 0:
-        raise ValueError(f"windows of {n} samples are shorter than one row of 25 ms ({ROW} samples)")
-    out = np.empty((len(windows), n_rows, MEL_BINS), np.float32)
-    phase = first % HOP
-    for p in np.unique(phase):
-        group = np.flatnonzero(phase == p)
-        low, high = first[group].min(), first[group].max() + n
-        if high - low > len(group) * n:
-            index = first[group][:, None] + np.arange(n)
-            out[group] = fbank(wav[mirrored_index(index, len(wav))])
-        else:
-            rows = fbank(wav[mirrored_index(np.arange(low, high), len(wav))][None])[0]
-            out[group] = rows[(first[group] - low)[:, None] // HOP + np.arange(n_rows)]
+    sets: Sequence[Windows],  # one or several sets of windows, at least 25 ms long; beyond the clip's edges the sound is mirrored
+) -> list[np.ndarray]:  # float32 [shape=(T, rows, 128)] for each set
+    """What `fbank` makes of each window, computed once for all windows, of all sets, that share rows.
+
+    Raises
+    ------
+    ValueError
+        If the windows of a set are shorter than one row, or differ in length.
+    """
+    spans = [window_spans(windows, SAMPLE_RATE) for windows in sets]
+    for first, n in spans:
+        if len(first) and n < ROW:
+            raise ValueError(f"windows of {n} samples are shorter than one row of 25 ms ({ROW} samples)")
+    out = [np.empty((len(first), n_mel_rows(n), MEL_BINS), np.float32) for first, n in spans]
+    phases = np.unique(np.concatenate([first % HOP for first, _ in spans])) if spans else []
+    for phase in phases:
+        group = [(i, k) for i, (first, _) in enumerate(spans) for k in np.flatnonzero(first % HOP == phase)]
+        begin = np.array([spans[i][0][k] for i, k in group])
+        end = begin + [spans[i][1] for i, _ in group]
+        if end.max() - begin.min() > (end - begin).sum():  # too far apart to be worth sharing
+            for (i, k), a, b in zip(group, begin, end):
+                out[i][k] = fbank(wav[mirrored_index(np.arange(a, b), len(wav))][None])[0]
+            continue
+        rows = fbank(wav[mirrored_index(np.arange(begin.min(), end.max()), len(wav))][None])[0]
+        for (i, k), at in zip(group, (begin - begin.min()) // HOP):
+            out[i][k] = rows[at : at + out[i].shape[1]]
     return out
 
 # %% ../../nbs/22_encoders_logmel.ipynb #399ae120
@@ -136,21 +145,40 @@ class MelInput:
     def of_clip(
         self,
         wav: np.ndarray,  # float [shape=(N,)], the sound of a clip
-        windows: Windows,  # T windows of equal length
-    ) -> np.ndarray:  # float32 [shape=(T, rows, 128)], as `of_windows`
+        sets: Sequence[Windows],  # one or several sets of windows
+    ) -> list[np.ndarray]:  # float32 [shape=(T, rows, 128)] for each set, as `of_windows`
         "The input of each window of a clip, with rows computed once where windows share them, and with the context where `fill` asks for it."
-        if len(windows) == 0:
-            return np.zeros((0, self.n_rows, MEL_BINS), np.float32)
-        _, n = window_spans(windows, SAMPLE_RATE)
-        if n < self.n_samples and self.fill == "repeat":
-            first, _ = window_spans(windows, SAMPLE_RATE)
-            return self.of_windows(wav[mirrored_index(first[:, None] + np.arange(n), len(wav))])
-        if n > self.n_samples or (n < self.n_samples and self.fill == "context"):
-            # Counted in samples, as `of_windows` counts: half a sample decides which rows a window has.
-            first, _ = window_spans(windows, SAMPLE_RATE)
-            first = first + (n - self.n_samples) // 2
-            windows = Windows(first / SAMPLE_RATE, (first + self.n_samples) / SAMPLE_RATE)
-        return self._scaled(window_fbank(wav, windows))
+        found: list = [None] * len(sets)
+        heard: dict[int, Windows] = {}
+        for i, windows in enumerate(sets):
+            first, n = window_spans(windows, SAMPLE_RATE)
+            if len(windows) == 0:
+                found[i] = np.zeros((0, 1, MEL_BINS), np.float32)
+            elif n < self.n_samples and self.fill == "repeat":
+                found[i] = self.of_windows(wav[mirrored_index(first[:, None] + np.arange(n), len(wav))])
+            elif n > self.n_samples or (n < self.n_samples and self.fill == "context"):
+                # Counted in samples, as `of_windows` counts: half a sample decides which rows a window has.
+                first = first + (n - self.n_samples) // 2
+                heard[i] = Windows(first / SAMPLE_RATE, (first + self.n_samples) / SAMPLE_RATE)
+            else:
+                heard[i] = windows
+        for i, rows in zip(heard, window_fbank(wav, list(heard.values()))):
+            found[i] = self._scaled(rows)
+        return found
+
+    def encode(
+        self,
+        wav: np.ndarray,  # float [shape=(N,)], the sound of a clip
+        sets: Sequence[Windows],  # one or several sets of windows
+        tower: Callable[[np.ndarray], np.ndarray],  # inputs [shape=(B, rows, 128)] -> vectors float32 [shape=(B, D)]
+    ) -> tuple[np.ndarray, ...]:  # float32 [shape=(T, D)] for each set
+        "What a tower makes of each window of a clip; some hundred windows at a time, so that a long clip does not need all its rows at once."
+        vectors: list[list] = [[] for _ in sets]
+        for at in range(0, max(map(len, sets), default=0), 256):
+            some = [Windows(w.starts_sec[at : at + 256], w.ends_sec[at : at + 256]) for w in sets]
+            for found, mel in zip(vectors, self.of_clip(wav, some)):
+                found.append(tower(mel) if len(mel) else None)
+        return tuple(np.concatenate([v for v in found if v is not None]) for found in vectors)
 
     def _scaled(self, rows: np.ndarray) -> np.ndarray:
         rows = rows[:, : self.n_rows]
@@ -194,7 +222,7 @@ class LogMelEncoder:
         "Vectors of all windows, from rows that are computed once."
         if video_windows is not None:
             self.encode_video(clip.frames)
-        return ClipEmbeddings(None, tuple(_statistics(self.input.of_clip(clip.wav, windows)) for windows in audio_windows))
+        return ClipEmbeddings(None, self.input.encode(clip.wav, audio_windows, _statistics) if audio_windows else ())
 
 
 def _statistics(mel: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ __all__ = ['FILLS', 'MEAN', 'STD', 'CPU_WINDOWS', 'GPU_WINDOWS', 'RANDOM', 'mel_
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 
@@ -110,7 +111,8 @@ class MC3Encoder:
         video = None
         if video_windows is not None:
             video = encode_windows(self.encode_video, clip.frames, clip.fps, video_windows, self.at_once)
-        return ClipEmbeddings(video, tuple(self._run(self._hear, self.mel.of_clip(clip.wav, windows)) for windows in audio_windows))
+        audio = self.mel.encode(clip.wav, audio_windows, partial(self._run, self._hear)) if audio_windows else ()
+        return ClipEmbeddings(video, audio)
 
     def _see(self, frames):
         import torch

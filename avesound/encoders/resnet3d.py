@@ -91,7 +91,8 @@ class _Level:
         self.before = [(spatial(c.weight[:, :, 0]), c.bias.to(device, dtype), c.stride[1:], c.padding[1:]) for c in before]
         n_out = self.n_out = conv.out_channels
         weight = conv.weight.movedim(2, 0).flatten(0, 1)  # the three taps behind one another: (3 * out, in, k, k)
-        bias = torch.cat([torch.zeros(n_out), conv.bias, torch.zeros(n_out)]).to(device, dtype)  # with the middle tap, which is never missing
+        none = torch.zeros_like(conv.bias)
+        bias = torch.cat([none, conv.bias, none]).to(device, dtype)  # with the middle tap, which is never missing
         # All taps; without the last, for the first map of a window; without the first, for its last map.
         self.taps_of = {"all": (spatial(weight), bias), "first": (spatial(weight[: 2 * n_out]), bias[: 2 * n_out]), "last": (spatial(weight[n_out:]), bias[n_out:])}
         self.geometry = conv.stride[1:], conv.padding[1:]
@@ -150,7 +151,7 @@ class _SharedMaps:
         self.taps: list[dict] = [{} for _ in levels]  # of each level's input, by frame
         self.maps: list[dict] = [{} for _ in levels]  # of each level's output, by frame
 
-    def advance(self, until: int, n_frames: int = 8) -> Iterable[int]:
+    def advance(self, until: int, n_frames: int = 6) -> Iterable[int]:
         "See frames up to `until` or a little further; gives the frames whose maps of the last level are new."
         import torch
 
@@ -173,33 +174,41 @@ class _SharedMaps:
                 yield from range(first, stop)
             self.seen = min(self.end, self.seen + n_frames)
 
-    def borders(self, start: int, stop: int):
-        "The disturbed maps of the last level in the window of frames start … stop - 1: torch.Tensor [shape=(2 * n, C, H, W)], the n first and the n last."
+    def border(self, frame: int, side: str):
+        """The disturbed maps of the last level at one end of a window, torch.Tensor [shape=(n, C, H, W)], in order of time.
+
+        `side` is "first" for a window that begins with `frame`, "last" for one that ends before it. Frames up to 2n inside the window must have been seen.
+        """
         import torch
 
+        first = side == "first"
         disturbed: list[dict] = []
         maps = None
         for j, level in enumerate(self.levels):
-            own = {}  # taps of disturbed maps
+            taps = self.taps[j]
             if j:
-                both = [start + i for i in range(j)] + [stop - j + i for i in range(j)]
-                (first,), inner, (last,) = level.taps(maps[:1], "first"), level.taps(maps[1:-1]), level.taps(maps[-1:], "last")
-                own = dict(zip(both, [first, *inner, (None, *last)]))
-            places = [start + i for i in range(j + 1)] + [stop - 1 - j + i for i in range(j + 1)]
-            taps = self.taps[j] | own
-            maps = _empty_maps(len(places), taps[start + j + 1][0])
+                # The outermost map of the level below reaches two of the maps here, those behind it reach three.
+                if first:
+                    own = [*level.taps(maps[:1], "first"), *level.taps(maps[1:])]
+                    taps = taps | dict(zip(range(frame, frame + j), own))
+                else:
+                    (end,) = level.taps(maps[-1:], "last")
+                    taps = taps | dict(zip(range(frame - j, frame), [*level.taps(maps[:-1]), (None, *end)]))
+            places = range(frame, frame + j + 1) if first else range(frame - j - 1, frame)
             known = {} if level.skip is None else self.maps[level.skip] | disturbed[level.skip]
+            maps = _empty_maps(j + 1, taps[places[-1] if first else places[0]][0])
             for row, t in zip(maps, places):
-                parts = [taps[s][k] for k, s in enumerate((t - 1, t, t + 1)) if start <= s < stop]
+                parts = [taps[s][k] for k, s in enumerate((t - 1, t, t + 1)) if (s >= frame if first else s < frame)]
                 _sum(row, parts if level.skip is None else [*parts, known[t]])
             torch.relu_(maps)
             disturbed.append(dict(zip(places, maps)))
         return maps
 
-    def forget(self, before: int, after: int | None = None) -> None:
-        "Drop what is known of frames before `before`, but (where it is given) not up to `after`."
-        for kept in (*self.taps, *self.maps):
-            for t in [t for t in kept if t < before and (after is None or t > after)]:
+    def forget(self, before: int, last_before: int | None = None) -> None:
+        "Drop what is known of frames before `before`; of the last level's maps, before `last_before`."
+        before = min(before, self.seen - len(self.levels) - 2)  # to go on, the newest are needed
+        for kept, first in [*((kept, before) for kept in (*self.taps, *self.maps[:-1])), (self.maps[-1], before if last_before is None else last_before)]:
+            for t in [t for t in kept if t < first]:
                 del kept[t]
 
 
@@ -298,12 +307,11 @@ class ResNet3DEncoder:
         self.dtype = resolve_dtype(dtype, self.device)
         self.dense = dense
         self.preset = get_weight(f"{NETWORKS[name]}.KINETICS400_V1").transforms()
-        network = _fold(network)
+        self.network = _fold(network).to(self.device, self.dtype).to(memory_format=torch.channels_last_3d)
         self.blocks = None
         if self.device.type == "cpu" or dense:
-            self.levels = _levels(network, self.device, self.dtype)
-            self.blocks = _frame_blocks(network, self.device, self.dtype) if name == "mc3_18" else None
-        self.network = network.to(self.device, self.dtype).to(memory_format=torch.channels_last_3d)
+            self.levels = _levels(self.network, self.device, self.dtype)
+            self.blocks = _frame_blocks(self.network, self.device, self.dtype) if name == "mc3_18" else None
         self.spec = EncoderSpec(
             name=f"{name}_dense" if dense else name,
             dim=512,
@@ -366,29 +374,34 @@ class ResNet3DEncoder:
         "(index, vector) of each window."
         import torch
 
-        order = np.argsort(starts, kind="stable")
-        depth = len(self.levels)
+        depth, order = len(self.levels), np.argsort(starts, kind="stable")
         shared = _SharedMaps(self.levels, partial(self._seen, frames), int(starts[order[0]]), int(starts[order[-1]]) + n)
         tail = _FrameTail(self.blocks) if self.blocks else None
+        # Each end of a window as soon as enough has been seen of it: then few maps have to be kept.
+        ends = sorted([(int(starts[k]) + 2 * depth, 0, k) for k in order] + [(int(starts[k]) + n, 1, k) for k in order])
+        firsts: dict[int, object] = {}
         pending: list[tuple[int, int]] = []
-        for k in order:
+        for position, (due, is_last, k) in enumerate(ends):
             start = int(starts[k])
-            for t in shared.advance(start + n):
+            for t in shared.advance(due):
                 if tail:
                     tail.put(t, shared.maps[-1][t])
-            borders = shared.borders(start, start + n)
-            if tail is None:
-                inner = [shared.maps[-1][t] for t in range(start + depth, start + n - depth)]
-                maps = torch.cat([borders[:depth], *(m[None] for m in inner), borders[depth:]]).transpose(0, 1)[None]
-                x = maps.contiguous(memory_format=torch.channels_last_3d)
-                yield k, self.network.layer4(self.network.layer3(self.network.layer2(x))).float().mean((0, 2, 3, 4)).cpu()
+            maps = shared.border(start + n, "last") if is_last else shared.border(start, "first")
+            if tail:
+                for i, map_ in enumerate(maps):
+                    tail.put((k, is_last, i), map_)
+                if is_last:
+                    pending.append((k, start))
+                    if len(pending) == 16:
+                        yield from self._means(tail, pending, n)
+            elif not is_last:
+                firsts[k] = maps
             else:
-                for i, map_ in enumerate(borders):
-                    tail.put((k, i), map_)
-                pending.append((k, start))
-            shared.forget(start)
-            if tail and len(pending) == 16:
-                yield from self._means(tail, pending, n)
+                inner = [shared.maps[-1][t][None] for t in range(start + depth, start + n - depth)]
+                x = torch.cat([firsts.pop(k), *inner, maps]).transpose(0, 1)[None].contiguous(memory_format=torch.channels_last_3d)
+                yield k, self.network.layer4(self.network.layer3(self.network.layer2(x))).float().mean((0, 2, 3, 4)).cpu()
+            following = ends[position + 1][0] if position + 1 < len(ends) else due
+            shared.forget(following - 2 * depth, None if tail else following - n)
         if tail:
             yield from self._means(tail, pending, n)
 
@@ -399,10 +412,10 @@ class ResNet3DEncoder:
         tail.run()
         depth = len(self.levels)
         for k, start in pending:
-            keys = [(k, i) for i in range(2 * depth)] + list(range(start + depth, start + n - depth))
+            keys = [(k, side, i) for side in (0, 1) for i in range(depth)] + list(range(start + depth, start + n - depth))
             yield k, torch.stack([tail.vectors[key] for key in keys]).mean(0).cpu()
-        first = pending[-1][1] if pending else 0
-        tail.vectors = {key: vector for key, vector in tail.vectors.items() if not isinstance(key, tuple) and key >= first}
+        done, first = {k for k, _ in pending}, pending[-1][1] if pending else 0
+        tail.vectors = {key: v for key, v in tail.vectors.items() if (key[0] not in done if isinstance(key, tuple) else key >= first)}
         pending.clear()
 
     def _frame_vectors(self, frames: np.ndarray) -> np.ndarray:
@@ -415,10 +428,15 @@ class ResNet3DEncoder:
                 net, x = self.network, self._seen(frames, 0, n).transpose(0, 1)[None]
                 return net.layer4(net.layer3(net.layer2(net.layer1(net.stem(x))))).float().mean((0, 3, 4)).T.cpu().numpy()
             shared, tail = _SharedMaps(self.levels, partial(self._seen, frames), 0, n), _FrameTail(self.blocks)
-            for t in shared.advance(n):
-                tail.put(t, shared.maps[-1][t])
-                shared.forget(t - 1, after=depth + 1)  # the clip's own borders are due at the end
-            for t, map_ in zip([*range(depth), *range(n - depth, n)], shared.borders(0, n)):
+            for due in range(2 * depth, n + 1):
+                for t in shared.advance(due):
+                    tail.put(t, shared.maps[-1][t])
+                if due == 2 * depth:
+                    for t, map_ in enumerate(shared.border(0, "first")):
+                        tail.put(t, map_)
+                if due < n:
+                    shared.forget(due - 2 * depth)
+            for t, map_ in zip(range(n - depth, n), shared.border(n, "last")):
                 tail.put(t, map_)
             tail.run()
             return torch.stack([tail.vectors[t] for t in range(n)]).cpu().numpy()
