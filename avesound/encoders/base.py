@@ -365,10 +365,10 @@ def check_comparable(
         if spec and spec["weights"] == "untrained":
             problems.append(f"the {what} vectors come from untrained weights of {spec['name']!r}")
         if spec and not spec["joint"]:
-            problems.append(f"the {what} vectors of {spec['name']!r} do not live in a space that picture and sound share")
+            problems.append(f"the {what} vectors of {spec['name']!r} do not live in a space that picture and sound share (fit-projector makes one)")
     if video and audio:
         if video["dim"] != audio["dim"]:
-            raise ValueError(f"video vectors have {video['dim']} dimensions, audio vectors {audio['dim']}")
+            raise ValueError(f"video vectors of {video['name']!r} have {video['dim']} dimensions, audio vectors of {audio['name']!r} {audio['dim']}: fit a projector between the towers (fit-projector, --projector)")
         identity = [{key: spec.get(key) for key in ("name", "weights", "config")} for spec in (video, audio)]
         if identity[0] != identity[1]:
             problems.append(f"the video vectors come from {video['name']!r}, the audio vectors from another encoder, {audio['name']!r}, or from other settings of it")
