@@ -709,7 +709,7 @@ def bootstrap(bench: Bench):
 
 
 def bootstrap_times(rounds: int, shares: list[float]) -> list[list[dict]]:
-    from avesound.metrics import bootstrap_interval
+    from avesound.uncertainty import bootstrap_interval
 
     rng = np.random.default_rng(0)
     tables = []

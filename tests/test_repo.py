@@ -39,6 +39,7 @@ HOUSE = [
     "align",
     "baselines",
     "metrics",
+    "uncertainty",
     "evaluate",
     "refine",
     "sweep",

@@ -1,0 +1,75 @@
+"The definitions of `avesound.uncertainty` against loops, scipy and simulation."
+import warnings
+
+import numpy as np
+import pytest
+
+from avesound.uncertainty import bootstrap_interval, paired_difference
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def loop_bootstrap(values, n_boot, seed, level):
+    rng = np.random.default_rng(seed)
+    means = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(n_boot):
+            means.append(np.nanmean(values[rng.integers(0, len(values), len(values))], axis=0))
+        return np.nanmean(values, axis=0), *np.nanpercentile(means, [50 * (1 - level), 50 * (1 + level)], axis=0)
+
+
+@pytest.mark.parametrize("lacking", ["none", "whole clips", "scattered", "most"])
+@pytest.mark.parametrize("level", [0.95, 0.5])
+def test_bootstrap_as_a_matrix_product_equals_resampling_in_a_loop(lacking, level):
+    rng = np.random.default_rng(1)
+    values = 1e3 + rng.gamma(2.0, 1.0, size=(30, 7))
+    if lacking == "whole clips":
+        values[:5] = np.nan
+    elif lacking == "scattered":
+        values[rng.random(values.shape) < 0.3] = np.nan
+    elif lacking == "most":  # many resamples draw no clip that has a value
+        values[2:, 3] = np.nan
+        values[:, 5] = np.nan
+    found = bootstrap_interval(values, n_boot=200, seed=3, level=level)
+    for name, expected in zip(("mean", "low", "high"), loop_bootstrap(values, 200, 3, level)):
+        np.testing.assert_allclose(getattr(found, name), expected, rtol=0, atol=2e-6)
+    assert (found.n_clips == (~np.isnan(values)).sum(axis=0)).all()
+
+
+def test_bootstrap_interval_agrees_with_scipy():
+    from scipy.stats import bootstrap
+
+    values = np.random.default_rng(0).gamma(2.0, 1.0, size=300)
+    theirs = bootstrap((values,), np.mean, n_resamples=5000, method="percentile", rng=np.random.default_rng(0)).confidence_interval
+    ours = bootstrap_interval(values, n_boot=5000)
+    assert ours.low == pytest.approx(theirs.low, abs=0.01) and ours.high == pytest.approx(theirs.high, abs=0.01)
+
+
+def test_bootstrap_intervals_hold_the_true_mean_as_often_as_they_say():
+    values = np.random.default_rng(0).exponential(size=(100, 2500))  # 2,500 experiments of 100 clips; the true mean is 1
+    found = bootstrap_interval(values)
+    assert 0.90 < ((found.low < 1) & (found.high > 1)).mean() < 0.96
+
+
+def test_bootstrap_of_many_columns_equals_each_column_alone():
+    values = np.random.default_rng(0).normal(size=(20, 2100))
+    values[4, ::3] = np.nan
+    found = bootstrap_interval(values, n_boot=50)
+    for k in (0, 1, 2047, 2048, 2099):
+        alone = bootstrap_interval(values[:, k], n_boot=50)
+        assert (found.low[k], found.high[k], found.n_clips[k]) == (
+            pytest.approx(alone.low, abs=1e-6),
+            pytest.approx(alone.high, abs=1e-6),
+            alone.n_clips,
+        )
+
+
+def test_paired_difference_is_certain_where_separate_intervals_overlap():
+    rng = np.random.default_rng(0)
+    clip = rng.gamma(2.0, 1.0, size=300)
+    a, b = clip + 0.1 * rng.normal(size=300), clip + 0.1 + 0.1 * rng.normal(size=300)
+    a[:10], b[-10:] = np.nan, np.nan
+    found = paired_difference(a, b, n_boot=500)
+    assert found.n_clips == 280 and found.high < 0 and found.mean == pytest.approx((a - b)[10:-10].mean())
+    assert bootstrap_interval(a).high > bootstrap_interval(b).low
