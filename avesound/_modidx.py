@@ -715,6 +715,9 @@ d = { 'settings': { 'branch': 'main',
                                                                                  'avesound/uncertainty.py'),
                                       'avesound.uncertainty.bootstrap_interval': ( 'uncertainty.html#bootstrap_interval',
                                                                                    'avesound/uncertainty.py'),
+                                      'avesound.uncertainty.holm': ('uncertainty.html#holm', 'avesound/uncertainty.py'),
                                       'avesound.uncertainty.method_table': ('uncertainty.html#method_table', 'avesound/uncertainty.py'),
                                       'avesound.uncertainty.paired_difference': ( 'uncertainty.html#paired_difference',
-                                                                                  'avesound/uncertainty.py')}}}
+                                                                                  'avesound/uncertainty.py'),
+                                      'avesound.uncertainty.paired_p_value': ('uncertainty.html#paired_p_value', 'avesound/uncertainty.py'),
+                                      'avesound.uncertainty.rank_p_value': ('uncertainty.html#rank_p_value', 'avesound/uncertainty.py')}}}

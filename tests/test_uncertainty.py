@@ -4,7 +4,7 @@ import warnings
 import numpy as np
 import pytest
 
-from avesound.uncertainty import bootstrap_interval, paired_difference
+from avesound.uncertainty import bootstrap_interval, holm, method_table, paired_difference, paired_p_value, rank_p_value
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -73,3 +73,63 @@ def test_paired_difference_is_certain_where_separate_intervals_overlap():
     found = paired_difference(a, b, n_boot=500)
     assert found.n_clips == 280 and found.high < 0 and found.mean == pytest.approx((a - b)[10:-10].mean())
     assert bootstrap_interval(a).high > bootstrap_interval(b).low
+
+
+def test_sign_flips_agree_with_scipys_permutation_test():
+    from scipy.stats import permutation_test
+
+    rng = np.random.default_rng(0)
+    for shift in (0.0, 0.1, 0.3):
+        a = rng.normal(size=60)
+        b = a - shift + rng.normal(0, 0.7, size=60)
+        theirs = permutation_test((a, b), lambda x, y: np.mean(x - y), permutation_type="samples", n_resamples=9999, rng=rng).pvalue
+        assert paired_p_value(a, b) == pytest.approx(theirs, abs=0.02)
+
+
+def test_p_values_of_nothing_are_uniform_and_holm_keeps_its_promise():
+    rng = np.random.default_rng(0)
+    false_alarms, p = 0, []
+    for _ in range(200):
+        a, b = rng.normal(size=(2, 30, 10))  # ten settings that differ by luck
+        p.append(paired_p_value(a, b, n_perm=499))
+        false_alarms += (holm(p[-1]) <= 0.05).any()
+    p = np.concatenate(p)
+    assert abs((p <= 0.05).mean() - 0.05) < 0.02 and abs((p <= 0.5).mean() - 0.5) < 0.04
+    assert false_alarms / 200 <= 0.09
+
+
+def test_holm_agrees_with_the_definition():
+    rng = np.random.default_rng(0)
+    for n in (1, 2, 7, 30):
+        p = rng.random(n) ** 3
+        p[: n // 3] = p[0]  # ties
+        order = sorted(range(n), key=lambda i: p[i])
+        for place, i in enumerate(order):
+            expected = min(1.0, max((n - k) * p[order[k]] for k in range(place + 1)))
+            assert holm(p)[i] == pytest.approx(expected)
+
+
+def test_the_table_of_methods_equals_one_bootstrap_at_a_time():
+    rng = np.random.default_rng(0)
+    values = {m: {"dist": rng.random(40), "inside": (rng.random(40) < 0.5) * 1.0} for m in ("own", "one", "other")}
+    values["one"]["dist"][:5] = np.nan
+    values["lucky"] = {"dist": np.zeros(40)}
+    made = method_table(values, own="own", rivals=["one", "other"], n_boot=200, seed=4)
+    for method, metrics in values.items():
+        for metric, column in metrics.items():
+            alone = bootstrap_interval(column, n_boot=200, seed=4)
+            cell = made["means"][method][metric]
+            assert [cell[k] for k in ("mean", "low", "high")] == pytest.approx([float(alone.mean), float(alone.low), float(alone.high)], abs=1e-6)
+            assert cell["n"] == alone.n_clips
+    alone = paired_difference(values["own"]["dist"], values["one"]["dist"], n_boot=200, seed=4)
+    cell = made["differences"]["dist"]["to"]["one"]
+    assert [cell[k] for k in ("mean", "low", "high", "n")] == pytest.approx([float(alone.mean), float(alone.low), float(alone.high), 35], abs=1e-6)
+    best = min(("one", "other"), key=lambda m: np.nanmean(values[m]["dist"]))  # lower is better, and "lucky" is no rival
+    assert made["differences"]["dist"]["best"] == best
+
+
+def test_rank_p_value_of_exchangeable_arrangements_is_uniform():
+    rng = np.random.default_rng(0)
+    drawn = rng.normal(size=(20, 4000))
+    p = rank_p_value(drawn[0], drawn[1:])
+    assert set(np.round(p * 20).astype(int)) == set(range(1, 21)) and abs((p <= 0.25).mean() - 0.25) < 0.03
