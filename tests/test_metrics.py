@@ -14,9 +14,12 @@ from avesound.align import AlignSettings, align, predict
 from avesound.metrics import (
     auroc,
     average_precision,
+    average_precision_at_tiou,
     clip_metrics,
+    crps,
     dist,
     event_cells,
+    event_f1,
     event_fraction,
     events_array,
     expected_point_metrics,
@@ -27,6 +30,8 @@ from avesound.metrics import (
     log_score,
     mae,
     mass_inside,
+    mean_average_precision,
+    segment_f1,
     tiou,
     validate,
 )
@@ -225,3 +230,160 @@ def test_always_five_seconds_on_the_official_annotations(ave, which, n, closed, 
 def test_a_moment_of_the_true_event_has_a_worse_mae_than_always_five_seconds(ave):
     drawn = expected_point_metrics(ave, np.ones((len(ave), 1)), ave)  # the event itself is the only cell
     assert round(float(np.nanmean(drawn["mae"])), 2) == 2.07 and np.nanmax(drawn["dist"]) == 0
+
+
+# Against other people's implementations.
+
+
+@settings(deadline=None, max_examples=60)
+@given(disjoint_events(), masses(6))
+def test_crps_agrees_with_scoringrules(events, pdf):
+    import scoringrules
+
+    array, cells = as_array(events), np.stack([np.arange(6) * 1.7, np.arange(1, 7) * 1.7], axis=-1)
+    if not events:
+        assert math.isnan(crps(array, pdf, cells))
+        return
+    n = 400  # moments in each cell, evenly spread
+    moments = (cells[:, :1] + (np.arange(n) + 0.5) / n * 1.7).ravel()
+    theirs = scoringrules.crps_ensemble(0.0, dist(array, moments), ens_w=np.repeat(pdf, n) / n, estimator="nrg")
+    assert crps(array, pdf, cells) == pytest.approx(float(theirs), abs=0.01)
+
+
+def test_crps_of_a_batch_with_missing_cells_equals_each_clip_alone():
+    rng = np.random.default_rng(0)
+    events = events_array([[Interval(1, 2)], [Interval(0, 1), Interval(4, 6)], [Interval(0, 9)], []])
+    pdf = rng.random((2, 4, 7))
+    pdf[:, 1, 5:] = np.nan
+    pdf /= np.nansum(pdf, axis=-1, keepdims=True)
+    cells = np.broadcast_to(time_grid(7, 1.0).centers_sec[:, None] + [-0.5, 0.5], (4, 7, 2)).copy()
+    cells[1, 5:] = np.nan
+    found = crps(events, pdf, cells)
+    for s in range(2):
+        for b in range(3):
+            there = ~np.isnan(pdf[s, b])
+            own = events[b][~np.isnan(events[b, :, 0])]
+            assert found[s, b] == pytest.approx(float(crps(own, pdf[s, b, there], cells[b, there])))
+    assert np.isnan(found[:, 3]).all()
+
+
+def test_mae_and_hit_agree_with_mir_eval():
+    import mir_eval
+
+    rng = np.random.default_rng(0)
+    start = np.sort(rng.uniform(0, 1000, 200))
+    events, t = np.stack([start, start + 2], axis=-1)[:, None], np.sort(start + 1 + rng.normal(0, 0.3, 200))
+    _, mean_error = mir_eval.alignment.absolute_error(start + 1, t)
+    assert mae(events, t).mean() == pytest.approx(mean_error)
+    for delta in (0.1, 0.3, 1.0):
+        assert hit(events, t, delta).mean() == pytest.approx(mir_eval.alignment.percentage_correct(start + 1, t, window=delta))
+
+
+def test_tiou_agrees_with_torchvision():
+    import torch
+    from torchvision.ops import box_iou
+
+    rng = np.random.default_rng(0)
+    bounds = np.sort(rng.uniform(0, 10, (100, 4)), axis=-1)
+    events, interval = bounds.reshape(100, 2, 2), np.sort(rng.uniform(0, 10, (100, 2)), axis=-1)
+
+    def boxes(x):
+        return torch.tensor([[a, 0.0, b, 1.0] for a, b in x], dtype=torch.float64)
+
+    for e, i in zip(events, interval):
+        assert tiou(e, i) == pytest.approx(float(box_iou(boxes(e), boxes(i[None])).max()))
+
+
+@settings(deadline=None)
+@given(disjoint_events(), quarters, quarters, st.sampled_from([7.0, 9.5, 10.0]))
+def test_segment_f1_agrees_with_scikit_learn(events, a, b, duration):
+    from sklearn.metrics import f1_score
+
+    low, high = sorted((a, b))
+    middles = [k + 0.5 for k in range(10) if k + 0.5 < duration]
+    true, said = [any(s <= m < e for s, e in events) for m in middles], [low <= m < high for m in middles]
+    found = segment_f1(as_array(events), [low, high], duration)
+    if not events or not (any(true) or any(said)):
+        assert math.isnan(found)
+    else:
+        assert found == pytest.approx(f1_score(true, said, zero_division=0))
+
+
+@settings(deadline=None)
+@given(disjoint_events(), quarters, quarters)
+def test_event_f1_equals_the_best_assignment_of_runs(events, a, b):
+    from scipy.optimize import linear_sum_assignment
+
+    def runs(seconds):
+        found, last = [], None
+        for k in seconds:
+            if last == k - 1:
+                found[-1].append(k)
+            else:
+                found.append([k])
+            last = k
+        return [set(run) for run in found]
+
+    low, high = sorted((a, b))
+    true = runs([k for k in range(10) if any(s <= k + 0.5 < e for s, e in events)])
+    said = runs([k for k in range(10) if low <= k + 0.5 < high])
+    found = event_f1(as_array(events), [low, high], 10)
+    if not events or not (true or said):
+        assert math.isnan(found)
+        return
+    match = np.array([[len(x & y) / len(x | y) >= 0.5 for y in said] for x in true]).reshape(len(true), len(said))
+    n_matched = match[linear_sum_assignment(match, maximize=True)].sum()
+    assert found == pytest.approx(2 * n_matched / (len(true) + len(said)))
+
+
+def slow_average_precision(events, intervals, scores, threshold):
+    "ActivityNet's procedure, one detection after the other; scores are all different."
+    n_events = sum(len(e) for e in events)
+    right, precision, recall = 0, [], []
+    for n, i in enumerate(sorted(range(len(events)), key=lambda i: -scores[i]), 1):
+        best = max((max(0.0, min(e, intervals[i][1]) - max(s, intervals[i][0])) / (max(e, intervals[i][1]) - min(s, intervals[i][0])) for s, e in events[i]), default=0.0)
+        right += best >= threshold - 1e-9
+        precision.append(right / n)
+        recall.append(right / n_events)
+    total, before = 0.0, 0.0
+    for k, r in enumerate(recall):
+        total += (r - before) * max(precision[k:])
+        before = r
+    return total
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 10**6), st.sampled_from([0.3, 0.5, 0.75]))
+def test_average_precision_at_tiou_equals_activitynets_procedure(seed, threshold):
+    rng = np.random.default_rng(seed)
+    events = [[(s, s + rng.integers(1, 3)) for s in rng.choice([0, 4, 8], rng.integers(1, 3), replace=False)] for _ in range(12)]
+    intervals = np.sort(rng.uniform(0, 10, (12, 2)), axis=-1)
+    for i in range(0, 12, 2):
+        intervals[i] = np.array(events[i][0]) + rng.normal(0, 0.3)
+    scores = rng.permutation(12).astype(float)
+    array = events_array([[Interval(*map(float, e)) for e in clip] for clip in events])
+    assert average_precision_at_tiou(array, intervals, scores, threshold) == pytest.approx(slow_average_precision(events, intervals, scores, threshold))
+
+
+def test_average_precision_of_tied_scores_is_scikit_learns_where_precision_falls():
+    from sklearn.metrics import average_precision_score
+
+    right, scores = np.array([1, 1, 1, 0, 1, 0, 0, 0]), np.array([4.0, 3, 3, 3, 2, 2, 1, 1])
+    events = np.tile([[[2.0, 4.0]]], (8, 1, 1))
+    intervals = np.where(right[:, None] == 1, [2.0, 4.0], [6.0, 8.0])
+    found = average_precision_at_tiou(events, intervals, scores, 0.5)
+    assert found == pytest.approx(average_precision_score(right, scores) * right.mean())  # theirs divides by the events that were found
+
+
+def test_an_oracle_is_perfect_on_every_metric():
+    rng = np.random.default_rng(0)
+    clips = [[Interval(float(s), float(s + d))] for s, d in zip(rng.integers(0, 5, 50), rng.integers(1, 5, 50))]
+    events, cells = events_array(clips), time_grid(10, 0.25)
+    curve = event_cells(events, cells) * 1.0
+    pdf = curve / curve.sum(axis=-1, keepdims=True)
+    t = events[:, 0].mean(axis=-1)
+    found = clip_metrics(events, t, pdf, cells, curve=curve, interval=events[:, 0], duration_s=10.0)
+    best = {name: 0.0 if name in ("mae", "dist", "log_score", "crps") else 1.0 for name in found}
+    for name, value in found.items():
+        np.testing.assert_allclose(value, best[name], atol=1e-12, err_msg=name)
+    assert mean_average_precision(events, events[:, 0], np.ones(50)) == 1
