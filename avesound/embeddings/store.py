@@ -9,11 +9,16 @@ __all__ = ['SETTINGS_FILE', 'CacheError', 'check_video_id', 'video_file', 'audio
 
 # %% ../../nbs/30_embeddings_store.ipynb #da881c80
 import hashlib
+import io
 import json
+import math
 import os
 import re
+import struct
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -156,14 +161,18 @@ def read_embeddings(
     """
     path = Path(path)
     try:
-        with open(path, "rb") as opened:
-            if opened.read(4) != b"PK\x03\x04":
-                raise CacheError(f"{path}: is no .npz")
-        with np.load(path, allow_pickle=False) as file:
-            unpacked = sum(member.file_size for member in file.zip.infolist())
-            if unpacked > _MAX_BYTES:
-                raise CacheError(f"{path}: would unpack to {unpacked / 1e9:.1f} GB")
-            arrays = {name: column for name in file.files if isinstance(column := file[name], np.ndarray)}
+        if path.stat().st_size > _MAX_BYTES:
+            raise CacheError(f"{path}: has {path.stat().st_size / 1e9:.1f} GB")
+        packed = path.read_bytes()
+        if packed[:4] != b"PK\x03\x04":
+            raise CacheError(f"{path}: is no .npz")
+        arrays = _stored_arrays(packed)
+        if arrays is None:
+            with np.load(io.BytesIO(packed), allow_pickle=False) as file:
+                unpacked = sum(member.file_size for member in file.zip.infolist())
+                if unpacked > _MAX_BYTES:
+                    raise CacheError(f"{path}: would unpack to {unpacked / 1e9:.1f} GB")
+                arrays = {name: column for name in file.files if isinstance(column := file[name], np.ndarray)}
     except (FileNotFoundError, CacheError):
         raise
     except Exception as error:  # zip, zlib and npy headers fail in a dozen ways; each of them is a damaged file
@@ -179,20 +188,61 @@ def read_embeddings(
         if not np.isfinite(emb).all():
             raise ValueError("emb is not finite")
         cells = cells_of_centers(centers)
+        windows = cells
         if "starts_sec" in arrays and "ends_sec" in arrays:
-            windows = Windows(arrays["starts_sec"], arrays["ends_sec"])
-            if len(windows) != len(emb) or not np.allclose(windows.centers_sec, centers, atol=1e-6):
+            windows = Windows(arrays["starts_sec"].astype(np.float64), arrays["ends_sec"].astype(np.float64))
+            if len(windows) != len(emb) or not (np.abs(windows.centers_sec - centers) <= 1e-6 + 1e-5 * np.abs(centers)).all():
                 raise ValueError("starts_sec and ends_sec do not fit centers_sec")
-        else:
-            windows = cells
         meta = json.loads(str(arrays["meta"][()])) if "meta" in arrays else {}
         if not isinstance(meta, dict):
             raise ValueError("meta is not a JSON object")
     except ValueError as error:
         raise CacheError(f"{path}: {error}") from error
     known = {"emb", "centers_sec", "starts_sec", "ends_sec", "meta"}
-    extras = {name: column for name, column in arrays.items() if name not in known and column.shape == (len(emb),)}
+    extras = {name: column.copy() for name, column in arrays.items() if name not in known and column.shape == (len(emb),)}
     return Embeddings(emb, windows, meta, extras)
+
+
+def _stored_arrays(packed: bytes) -> dict[str, np.ndarray] | None:
+    """The arrays of an uncompressed .npz, as read-only views on its bytes, checksums compared; None where it is of any other kind.
+
+    `np.load` parses every header as Python source and copies every member through a stream; for small files that takes longer than all else.
+    """
+    tail = len(packed) - _END.size
+    if tail < 0:
+        return None
+    mark, disk, _, n_here, n_members, size, at, n_comment = _END.unpack_from(packed, tail)
+    if mark != b"PK\x05\x06" or disk or n_here != n_members or n_comment or at + size != tail:
+        return None
+    arrays = {}
+    for _ in range(n_members):
+        if at + _MEMBER.size > tail:
+            return None
+        mark, flags, method, checksum, n_packed, n_bytes, n_name, n_extra, n_note, start = _MEMBER.unpack_from(packed, at)
+        name = packed[at + _MEMBER.size : at + _MEMBER.size + n_name]
+        at += _MEMBER.size + n_name + n_extra + n_note
+        if mark != b"PK\x01\x02" or flags & 1 or method or n_packed != n_bytes or start + 30 > tail or packed[start : start + 4] != b"PK\x03\x04":
+            return None
+        first = start + 30 + int.from_bytes(packed[start + 26 : start + 28], "little") + int.from_bytes(packed[start + 28 : start + 30], "little")
+        member = memoryview(packed)[first : first + n_bytes]
+        if len(member) != n_bytes or zlib.crc32(member) != checksum or not name.endswith(b".npy") or member[:8] != b"\x93NUMPY\x01\x00":
+            return None
+        n_header = 10 + int.from_bytes(member[8:10], "little")
+        shape, in_columns, dtype = _array_header(bytes(member[8:n_header]))
+        if dtype.hasobject or in_columns or n_header + dtype.itemsize * math.prod(shape) != n_bytes:
+            return None
+        arrays[name[:-4].decode()] = np.ndarray(shape, dtype, buffer=member, offset=n_header)
+    return arrays
+
+
+_END = struct.Struct("<4s4H2LH")  # a zip file's last record (APPNOTE 4.3.16)
+_MEMBER = struct.Struct("<4s4x2H4x3L3H8xL")  # and one of its directory (4.3.12)
+
+
+@lru_cache(maxsize=256)
+def _array_header(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype]:
+    "(shape, Fortran order, dtype): the same few headers stand in every file of a cache."
+    return np.lib.format.read_array_header_1_0(io.BytesIO(header))
 
 # %% ../../nbs/30_embeddings_store.ipynb #08e85659
 SETTINGS_FILE = "settings.json"
