@@ -30,7 +30,7 @@ from avesound.align import (
     temporal_pdf,
     zscore,
 )
-from avesound.baselines import BASELINES, ClipSignals
+from avesound.baselines import BASELINES, ClipSignals, event_rate
 from avesound.timeline import cells_of_centers, time_grid
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -351,10 +351,12 @@ def test_baselines_of_a_padded_batch_equal_one_by_one(name, s):
     loudness, motion = np.full((4, 40), np.nan), np.full((4, 40), np.nan)
     for b, cells in enumerate(own):
         loudness[b, : len(cells)], motion[b, : len(cells)] = -rng.integers(0, 9, len(cells)) * 6.0, rng.random(len(cells))
-    batch = BASELINES[name](ClipSignals(time_grid(10, STRIDE), durations, loudness, motion), s)
+    habits = np.array([[[0.0, 3.0]], [[0.1, 7.0]], [[2.0, 10.0]]])
+    rate = np.tile(event_rate(habits, time_grid(10, STRIDE)), (4, 1))
+    batch = BASELINES[name](ClipSignals(time_grid(10, STRIDE), durations, loudness, motion, rate, rate**2), s)
     for b, cells in enumerate(own):
         n = len(cells)
-        single = BASELINES[name](ClipSignals(cells, durations[b], loudness[b, :n], motion[b, :n]), s)
+        single = BASELINES[name](ClipSignals(cells, durations[b], loudness[b, :n], motion[b, :n], rate[b, :n], rate[b, :n] ** 2), s)
         np.testing.assert_allclose(batch.pdf[b, :n], single.pdf, atol=1e-12)
         np.testing.assert_allclose(batch.curve[b, :n], single.curve)
         assert abs(single.pdf.sum() - 1) < 1e-12 and np.isnan(batch.pdf[b, n:]).all()
