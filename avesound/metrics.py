@@ -374,20 +374,7 @@ def average_precision_at_tiou(
 
     Precision at a recall is the highest at that recall or beyond. Intervals of equal score enter together. Clips without an event are left out.
     """
-    events, interval, score = (np.asarray(x, dtype=np.float64) for x in (events, interval, score))
-    n_events = (~np.isnan(events[..., 0])).sum(axis=-1)
-    weights = np.ones(len(events)) if weights is None else np.asarray(weights, dtype=np.float64)
-    said = ~np.isnan(interval).any(axis=-1) & (n_events > 0)
-    right = np.nan_to_num(tiou(events, interval)) >= threshold - 1e-9
-    order = np.flatnonzero(said)[np.argsort(-score[said], kind="stable")]
-    last = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1) if len(order) else np.array([], dtype=int)  # of each group of ties
-    drawn = weights[..., order]
-    n_right, n_said = (np.cumsum(part, axis=-1)[..., last] for part in (drawn * right[order], drawn))
-    total = weights @ n_events
-    precision = np.divide(n_right, n_said, out=np.zeros(n_right.shape), where=n_said > 0)
-    precision = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
-    gained = np.diff(n_right, axis=-1, prepend=0.0)
-    return np.where(total > 0, (precision * gained).sum(axis=-1) / np.where(total > 0, total, 1), np.nan)
+    return _average_precisions(events, interval, score, [threshold], weights)[0]
 
 
 def mean_average_precision(
@@ -398,7 +385,33 @@ def mean_average_precision(
     weights: np.ndarray | None = None,  # float [shape=(..., N)], how often each clip counts; None: once
 ) -> np.ndarray:  # float64 [shape=(...)], in [0, 1]; NaN without an event
     "Mean of `average_precision_at_tiou` over thresholds: mAP@tIoU."
-    return np.mean([average_precision_at_tiou(events, interval, score, theta, weights) for theta in thresholds], axis=0)
+    return np.mean(_average_precisions(events, interval, score, thresholds, weights), axis=0)
+
+
+def _average_precisions(events, interval, score, thresholds, weights) -> list[np.ndarray]:
+    "One for each threshold. Precision rises nowhere but at right intervals, so all else is needed as a running count only."
+    events, interval, score = (np.asarray(x, dtype=np.float64) for x in (events, interval, score))
+    n_events = (~np.isnan(events[..., 0])).sum(axis=-1)
+    weights = np.ones(len(events), np.float32) if weights is None else np.asarray(weights, dtype=np.float32)  # exact: these are counts
+    said = ~np.isnan(interval).any(axis=-1) & (n_events > 0)
+    overlap = np.nan_to_num(tiou(events, interval))
+    order = np.flatnonzero(said)[np.argsort(-score[said], kind="stable")]
+    ends = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1) if len(order) else np.array([], dtype=int)  # of groups of equal score
+    drawn = weights[..., order]
+    n_said = np.cumsum(drawn, axis=-1)
+    total = weights @ n_events.astype(np.float32)
+    found = []
+    for threshold in thresholds:
+        right = np.flatnonzero(overlap[order] >= threshold - 1e-9)
+        group = np.searchsorted(ends, right)  # in which each right interval is
+        last = np.flatnonzero(np.diff(group, append=-1))  # the last right one of each group that has any
+        n_right = np.cumsum(drawn[..., right], axis=-1)[..., last]
+        seen = n_said[..., ends[group[last]]]
+        precision = np.divide(n_right, seen, out=np.zeros(n_right.shape), where=seen > 0)
+        precision = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
+        area = (precision * np.diff(n_right, axis=-1, prepend=0.0)).sum(axis=-1)
+        found.append(np.where(total > 0, area / np.where(total > 0, total, 1), np.nan))
+    return found
 
 # %% ../nbs/42_metrics.ipynb #4262b764
 def expected_point_metrics(
