@@ -341,7 +341,7 @@ def event_f1(
     hit = np.zeros(n_true.shape, dtype=bool)
     for k in range(1, int(n_true.max(initial=0)) + 1):
         same, either = ((run == k) & found).sum(axis=-1), ((run == k) | found).sum(axis=-1)
-        hit |= same >= threshold * either - 1e-9
+        hit = hit | (same >= threshold * either - 1e-9)
     total = n_true + n_found
     score = 2 * (hit & (n_true > 0) & (n_found > 0)) / np.maximum(total, 1)
     return np.where(_unknown(events, interval) | (total == 0), np.nan, score)

@@ -183,6 +183,7 @@ def extract(
     overwrite: bool = False,  # make everything anew; replaces a cache made with other settings
     timeout_s: Seconds = 120.0,  # to decode one clip
     max_s: Seconds = 600.0,  # longest clip
+    wrong_sound: int = 0,  # a control: give each clip the sound of the one that comes so many places after it by id; 0: its own
     progress: bool = True,  # show a progress bar
 ) -> RunReport:
     """Embed the windows of all clips into a cache.
@@ -210,9 +211,13 @@ def extract(
     out_dir = Path(out_dir)
     files = {video_id: path for video_id, path in media_files(vid_dir).items()}
     ids = sorted(files) if annotations_csv is None else _annotated_ids(annotations_csv)
+    there = [video_id for video_id in ids if video_id in files]
+    if wrong_sound and (wrong_sound < 0 or len(there) < 2 or wrong_sound % len(there) == 0):
+        raise ValueError(f"wrong_sound={wrong_sound} of {len(there)} clips would be the clip's own: give 1 to {len(there) - 1}")
+    sound_of = {video_id: there[(k + wrong_sound) % len(there)] for k, video_id in enumerate(there)}
     ids = [video_id for video_id in ids if in_shard(video_id, shard)]
 
-    base = {"stride_s": windows.stride_s, "edge": windows.edge}
+    base = {"stride_s": windows.stride_s, "edge": windows.edge} | ({"wrong_sound": wrong_sound} if wrong_sound else {})
     folders: dict[str, tuple[Path, dict]] = {}
     if video:
         folders["video"] = out_dir / "vid_emb", base | {"encoder": seeing.spec.as_dict(), "kind": "video", "win_s": windows.win_s, "scales": list(windows.scales)}
@@ -249,19 +254,15 @@ def extract(
         path = files.get(video_id)
         if path is None:
             raise FileNotFoundError(f"{video_id}: annotated, but there is no such file in {Path(vid_dir).name}")
-        clip = decode_clip(
-            path,
-            fps=seeing.spec.fps if need_video else None,
-            size=seeing.spec.size if need_video else None,
-            sample_rate=sample_rate or 16000,
-            video=need_video,
-            audio=need_audio,
-            timeout_s=timeout_s,
-            max_s=max_s,
-        )
+        limits = {"sample_rate": sample_rate or 16000, "timeout_s": timeout_s, "max_s": max_s}
+        sizes = {"fps": seeing.spec.fps, "size": seeing.spec.size} if need_video else {}
+        clip = decode_clip(path, video=need_video, audio=need_audio, **sizes, **limits)
+        if wrong_sound and need_audio:
+            other = decode_clip(files[sound_of[video_id]], video=False, audio=True, **limits)
+            clip = _with_sound(clip, other)
         if clip.duration_s < windows.stride_s:
             raise TooShort(f"{path.name}: lasts {clip.duration_s:.3f} s, less than one stride of {windows.stride_s:g} s")
-        source = {"name": path.name, "size": path.stat().st_size, "sha256": sha256_of(path)}
+        source = {"name": path.name, "size": path.stat().st_size, "sha256": sha256_of(path)} | ({"sound_of": sound_of[video_id]} if wrong_sound else {})
         return clip, source, time.perf_counter() - start
 
     def failed(video_id: str, error: BaseException, status: str | None = None) -> dict:
@@ -338,6 +339,14 @@ def _embed(seeing: Encoder, hearing: Encoder, clip: Clip, windows: WindowSetting
     for length, cells, vectors in zip(lengths, audio_windows, heard if audio_windows else ()):
         made.append(("audio", length, vectors, cells, {"loudness_db": loudness_db(clip.wav, clip.sample_rate, cells)}))
     return made, missing, skipped
+
+
+def _with_sound(clip: Clip, other: Clip) -> Clip:
+    "The picture of a clip with the sound of another, cut or filled with silence to the clip's length."
+    if other.wav is None:
+        return replace(clip, wav=None)
+    n = max(1, round(clip.duration_s * other.sample_rate))
+    return replace(clip, wav=np.pad(other.wav[:n], (0, max(0, n - len(other.wav)))), sample_rate=other.sample_rate)
 
 
 def _warn_of_filling(encoder: Encoder, windows: WindowSettings) -> None:

@@ -41,6 +41,7 @@ class EncoderSpec:
     video_win_s: Seconds | None = None  # its native window
     sample_rate: int | None = None  # Hz; None: it cannot hear
     audio_win_s: Seconds | None = None  # its native window; None: any length
+    video_hears: bool = False  # its video vectors are made with the clip's sound at hand (`encode_clip`), not from the picture alone
     config: dict[str, Any] = field(default_factory=dict)  # everything else that changes its vectors; JSON values
 
     def __post_init__(self):

@@ -100,6 +100,7 @@ class SignalEncoder:
             fps=float(fps),
             size=tuple(size),
             sample_rate=16000,
+            video_hears=True,
             config={"gate_floor": self.gate_floor, "version": 1},
         )
 
