@@ -20,6 +20,11 @@ def _numbers(text: str) -> tuple[float, ...]:
     return tuple(float(part) for part in re.split(r"[,\s]+", text.strip()))
 
 
+def _words(text: str) -> tuple[str, ...]:
+    "Several words, separated by commas."
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
 def _size(text: str) -> tuple[int, int]:
     "height,width or one number for both."
     parts = [int(part) for part in re.split(r"[,x\s]+", text.strip())]
@@ -52,7 +57,7 @@ def _config(text: str) -> dict:
     return config
 
 
-for _kind, _name in [(_numbers, "numbers"), (_size, "size"), (_truth, "true or false"), (_config, "name=value,…")]:
+for _kind, _name in [(_numbers, "numbers"), (_words, "words"), (_size, "size"), (_truth, "true or false"), (_config, "name=value,…")]:
     _kind.__name__ = _name  # argparse says "invalid <name> value"
 
 
@@ -83,13 +88,18 @@ def _annotations_add(parser) -> None:
     parser.add_argument("--out_csv", required=True, help="CSV to write: video_id,event_label,start_s,end_s,quality,split")
     for split in ("train", "val", "test"):
         parser.add_argument(f"--{split}_txt", help=f"{split}Set.txt (default: the one beside --txt)")
+    parser.add_argument("--clean_test_txt", help="also write the ids that are in the test split, in no other, and have an event")
 
 
 def _annotations_run(options) -> int:
-    from avesound.data.annotations import convert_annotations
+    from avesound.data.annotations import clips_from_annotations, convert_annotations, read_annotations
+    from avesound.protocol import write_clean_test
 
     print(convert_annotations(options.txt, options.out_csv, **_given(options, "train_txt", "val_txt", "test_txt")))
     print(f"wrote {options.out_csv}")
+    if options.clean_test_txt:
+        n = write_clean_test(clips_from_annotations(read_annotations(options.out_csv)).values(), options.clean_test_txt)
+        print(f"wrote {options.clean_test_txt}: {n} clips of the test split that are in no other and have an event")
     return 0
 
 
@@ -156,6 +166,8 @@ def _extract_options(parser, video: bool, audio: bool, wav_dir: bool = False) ->
     parser.add_argument("--annotations_csv", help="only the clips annotated there")
     parser.add_argument("--batch_size", type=int, default=32, help="windows encoded at once (default: %(default)s)")
     parser.add_argument("--workers", type=int, help="decoding threads (default: one for each core, at most 8)")
+    if audio:
+        parser.add_argument("--wrong_sound", type=int, default=0, help="a control: each clip with the sound of the one so many places after it; 0: its own (default: %(default)s)")
     parser.add_argument("--shard", default="1/1", help="i/N: the i-th of N parts of the clips (default: %(default)s)")
     parser.add_argument("--timeout_s", type=float, default=extract.__kwdefaults__["timeout_s"], help="to decode one clip, s (default: %(default)s)")
     parser.add_argument("--max_s", type=float, default=extract.__kwdefaults__["max_s"], help="longest clip, s (default: %(default)s)")
@@ -185,6 +197,7 @@ def _extract_run(options, video: bool, audio: bool, lengths: Sequence[float]) ->
         video=video,
         audio=audio,
         **_given(options, "annotations_csv", "batch_size", "workers", "shard", "timeout_s", "max_s", "overwrite"),
+        wrong_sound=getattr(options, "wrong_sound", 0),
     )
     return _report(report)
 
@@ -237,44 +250,118 @@ _ALIGN_OPTIONS = ("audio_query", "multi_offsets", "multi_reduce", "scale_fusion"
                   "pred_softargmax", "conf_radius_s", "interval_mass")  # fmt: skip
 
 
-def _evaluate_add(parser) -> None:
+def _align_add(parser) -> None:
+    "The options of AlignSettings; those that are not given are None, so that a file of chosen settings can stand in."
     from avesound.align import AUDIO_QUERIES, FUSIONS, AlignSettings
 
     defaults = AlignSettings()
+    parser.add_argument("--L_sec", type=_numbers, help="length of audio windows, s; several are fused (default: 1.0)")
+    parser.add_argument("--audio_query", choices=AUDIO_QUERIES, help=f"which audio each video window is compared with (default: {defaults.audio_query})")
+    parser.add_argument("--multi_offsets", type=_numbers, help=f"for multi: s around the clip's middle (default: {defaults.multi_offsets})")
+    parser.add_argument("--multi_reduce", choices=FUSIONS, help=f"how PDFs of several queries become one (default: {defaults.multi_reduce})")
+    parser.add_argument("--scale_fusion", choices=FUSIONS, help=f"how PDFs of several audio lengths become one (default: {defaults.scale_fusion})")
+    _flag(parser, "--score_zscore", help=f"standardise every curve (default: {str(defaults.score_zscore).lower()})")
+    parser.add_argument("--score_smooth_sigma", type=float, help=f"Gaussian over the scores, s, 0: none (default: {defaults.score_smooth_sigma})")
+    parser.add_argument("--tau", type=float, help=f"temperature of the softmax (default: {defaults.tau})")
+    parser.add_argument("--tau_adapt", type=float, help="choose tau per clip for this normalised entropy, 0 to 1 (default: off)")
+    _flag(parser, "--pred_softargmax", help=f"predict the PDF's mean, not its peak (default: {str(defaults.pred_softargmax).lower()})")
+    parser.add_argument("--conf_radius_s", type=float, help=f"confidence: probability within so many s (default: {defaults.conf_radius_s})")
+    parser.add_argument("--interval_mass", type=float, help=f"probability that the predicted interval holds (default: {defaults.interval_mass})")
+
+
+def _align_settings(options, base=None):
+    "AlignSettings of the options that were given; the rest of `base`, else the defaults."
+    from dataclasses import replace
+
+    from avesound.align import AlignSettings
+
+    return replace(base or AlignSettings(), **_given(options, *_ALIGN_OPTIONS))
+
+
+def _evaluate_add(parser) -> None:
     parser.add_argument("--vid_emb_dir", required=True, help="folder of video embeddings, e.g. cache/vid_emb")
     parser.add_argument("--aud_emb_dir", required=True, help="folder of audio embeddings, e.g. cache/aud_emb")
     parser.add_argument("--annotations_csv", required=True, help="video_id,event_label,start_s,end_s,quality,split")
     parser.add_argument("--summary_csv", required=True, help="one row for each clip; <stem>.json and <stem>_baselines.csv are written beside it")
     parser.add_argument("--curve_dir", help="gets curves.csv and the figures")
     parser.add_argument("--split", help="only clips of this split (default: all)")
-    parser.add_argument("--L_sec", type=_numbers, default=(1.0,), help="length of audio windows, s; several are fused (default: 1.0)")
-    parser.add_argument("--audio_query", choices=AUDIO_QUERIES, default=defaults.audio_query, help="which audio each video window is compared with (default: %(default)s)")
-    parser.add_argument("--multi_offsets", type=_numbers, default=defaults.multi_offsets, help="for multi: s around the clip's middle (default: %(default)s)")
-    parser.add_argument("--multi_reduce", choices=FUSIONS, default=defaults.multi_reduce, help="how PDFs of several queries become one (default: %(default)s)")
-    parser.add_argument("--scale_fusion", choices=FUSIONS, default=defaults.scale_fusion, help="how PDFs of several audio lengths become one (default: %(default)s)")
-    _flag(parser, "--score_zscore", default=defaults.score_zscore, help="standardise every curve (default: %(default)s)")
-    parser.add_argument("--score_smooth_sigma", type=float, default=defaults.score_smooth_sigma, help="Gaussian over the scores, s, 0: none (default: %(default)s)")
-    parser.add_argument("--tau", type=float, default=defaults.tau, help="temperature of the softmax (default: %(default)s)")
-    parser.add_argument("--tau_adapt", type=float, default=defaults.tau_adapt, help="choose tau per clip for this normalised entropy, 0 to 1 (default: off)")
-    _flag(parser, "--pred_softargmax", default=defaults.pred_softargmax, help="predict the PDF's mean, not its peak (default: %(default)s)")
-    parser.add_argument("--conf_radius_s", type=float, default=defaults.conf_radius_s, help="confidence: probability within so many s (default: %(default)s)")
-    parser.add_argument("--interval_mass", type=float, default=defaults.interval_mass, help="probability that the predicted interval holds (default: %(default)s)")
+    _align_add(parser)
+    parser.add_argument("--tuned_on", help="selection.json of a sweep: the settings it chose; clips it looked at are refused")
+    parser.add_argument("--calibrate_on", help="fit the temperature, and margins of intervals, on this split, e.g. val (default: nothing is fitted)")
+    parser.add_argument("--conformal_level", type=float, default=0.9, help="share of clips whose widened interval shall hold the event (default: %(default)s)")
     parser.add_argument("--hit_deltas", type=_numbers, default=(0.25, 0.5, 1.0), help='tolerances of hits, s (default: "0.25,0.5,1.0")')
     parser.add_argument("--plot_n", type=int, default=0, help="figures of so many clips, from the best to the worst (default: %(default)s)")
     parser.add_argument("--n_boot", type=int, default=1000, help="resamples of the bootstrap (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
+    parser.add_argument("--n_shuffles", type=int, default=49, help="other clips whose sound each clip is played, 0: none (default: %(default)s)")
+    parser.add_argument("--shuffled_dirs", type=_words, help="caches made with --wrong_sound, for encoders whose picture vectors hear, separated by commas")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap and the shuffles (default: %(default)s)")
+    parser.add_argument("--projector", help="file of fit-projector: brings the vectors of two towers into one space")
+    _flag(parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)")
+    _flag(parser, "--allow_tuned", default=False, help="score clips that settings were tuned on; the result is marked (default: false)")
+
+
+def _evaluate_run(options) -> int:
+    from avesound.evaluate import evaluate
+    from avesound.protocol import read_selection
+
+    selection = read_selection(options.tuned_on) if options.tuned_on else None
+    names = ("summary_csv", "curve_dir", "L_sec", "split", "calibrate_on", "conformal_level", "hit_deltas", "plot_n", "n_boot", "n_shuffles", "shuffled_dirs", "seed", "projector",
+             "allow_untrained", "allow_tuned")  # fmt: skip
+    settings = _align_settings(options, selection and selection.settings)
+    print(evaluate(options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, settings=settings, tuned_on=selection, **_given(options, *names)))
+    print(f"\nwrote {options.summary_csv}" + (f" and {Path(options.curve_dir) / 'curves.csv'}" if options.curve_dir else ""))
+    return 0
+
+
+def _crossmodal_add(parser) -> None:
+    parser.add_argument("--vid_emb_dir", help="folder of video embeddings, best with windows of 1 s every 1 s (default: the baselines alone)")
+    parser.add_argument("--aud_emb_dir", help="folder of audio embeddings")
+    parser.add_argument("--txt", help="AVE's Annotations.txt, for the published split")
+    parser.add_argument("--order_h5", help="AVE's test_order_match.h5 (or train, val), for the published split")
+    parser.add_argument("--annotations_csv", help="instead: partial events of these annotations")
+    parser.add_argument("--split", help="with --annotations_csv: only clips of this split (default: all)")
+    parser.add_argument("--out_json", help="file to write; <stem>.csv with a row for each event is written beside it")
+    parser.add_argument("--L_sec", type=float, default=1.0, help="length of the audio windows, s (default: %(default)s)")
+    parser.add_argument("--n_boot", type=int, default=1000, help="resamples of the bootstrap (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap and the wrong sounds (default: %(default)s)")
     parser.add_argument("--projector", help="file of fit-projector: brings the vectors of two towers into one space")
     _flag(parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)")
 
 
-def _evaluate_run(options) -> int:
-    from avesound.align import AlignSettings
-    from avesound.evaluate import evaluate
+def _crossmodal_run(options) -> int:
+    from avesound.crossmodal import evaluate_crossmodal, official_queries, queries_of_clips
+    from avesound.data.annotations import clips_from_annotations, read_annotations
 
-    settings = AlignSettings(**{name: getattr(options, name) for name in _ALIGN_OPTIONS})
-    names = ("summary_csv", "curve_dir", "L_sec", "split", "hit_deltas", "plot_n", "n_boot", "seed", "projector", "allow_untrained")
-    print(evaluate(options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, settings=settings, **_given(options, *names)))
-    print(f"\nwrote {options.summary_csv}" + (f" and {Path(options.curve_dir) / 'curves.csv'}" if options.curve_dir else ""))
+    if options.annotations_csv:
+        clips = clips_from_annotations(read_annotations(options.annotations_csv)).values()
+        queries = queries_of_clips([clip for clip in clips if options.split is None or clip.own_split == options.split])
+    elif options.txt and options.order_h5:
+        queries = official_queries(options.txt, options.order_h5)
+    else:
+        raise ValueError("give --txt and --order_h5 (the published split), or --annotations_csv")
+    names = ("out_json", "L_sec", "n_boot", "seed", "projector", "allow_untrained")
+    print(evaluate_crossmodal(queries, options.vid_emb_dir, options.aud_emb_dir, **_given(options, *names)))
+    return 0
+
+
+def _compare_add(parser) -> None:
+    from avesound.compare import METRICS
+
+    parser.add_argument("summaries", nargs="+", help="summary.csv of two or more evaluations; the first is the reference")
+    parser.add_argument("--out_dir", required=True, help="gets comparison.csv, .md, .tex and forest.png")
+    parser.add_argument("--names", type=_words, help="a name for each summary, separated by commas (default: the encoders')")
+    parser.add_argument("--baselines", type=_words, help='of the first summary, shown beside (default: "centre")')
+    parser.add_argument("--metrics", type=_words, help=f'columns to compare (default: "{",".join(METRICS)}")')
+    parser.add_argument("--min_clips", type=int, default=10, help="categories with fewer are left out (default: %(default)s)")
+    parser.add_argument("--n_boot", type=int, default=1000, help="resamples of the bootstrap (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="(default: %(default)s)")
+
+
+def _compare_run(options) -> int:
+    from avesound.compare import compare
+
+    print(compare(options.summaries, options.out_dir, **_given(options, "names", "baselines", "metrics", "min_clips", "n_boot", "seed")))
+    print(f"\nwrote {options.out_dir}")
     return 0
 
 
@@ -348,6 +435,8 @@ COMMANDS: dict[str, tuple[str, Callable, Callable]] = {
     "convert-checkpoint": ("the tensors of a PyTorch checkpoint as safetensors", _convert_add, _convert_run),
     "fit-projector": ("bring the vectors of two towers into one space, without labels", _projector_add, _projector_run),
     "evaluate": ("score embeddings against annotations, beside baselines", _evaluate_add, _evaluate_run),
+    "evaluate-crossmodal": ("AVE's cross-modality localisation: sound looks for picture and back", _crossmodal_add, _crossmodal_run),
+    "compare": ("several evaluations on the same clips", _compare_add, _compare_run),
     "demo": ("the whole workflow on synthetic clips, offline", _demo_add, _demo_run),
 }
 
