@@ -174,12 +174,16 @@ def similarity_curves(
     ValueError
         If the arrays do not fit together (see also `cosine_similarity`).
     """
-    similarity = cosine_similarity(video_emb, audio_emb)
-    index = np.asarray(index)
-    n_video, n_audio = similarity.shape[-2:]
+    video, audio, index = np.asarray(video_emb), np.asarray(audio_emb), np.asarray(index)
+    one = video.ndim == audio.ndim == index.ndim == 2 and len(index) == 1 and video.shape[1] == audio.shape[1]  # a clip with one query needs no matrix
+    similarity = None if one else cosine_similarity(video, audio)
+    n_video, n_audio = (len(video), len(audio)) if one else similarity.shape[-2:]
     if index.ndim < 2 or index.shape[-1] != n_video or (index < -1).any() or (index >= n_audio).any():
         raise ValueError(f"index must have shape (..., K, {n_video}) with values from -1 to {n_audio - 1}, got shape {index.shape}")
-    curves = np.take_along_axis(np.swapaxes(similarity, -1, -2), np.maximum(index, 0), axis=-2)
+    if one:
+        curves = np.clip(np.einsum("td,td->t", unit_vectors(video), unit_vectors(audio)[np.maximum(index[0], 0)]), -1.0, 1.0)[None]
+    else:
+        curves = np.take_along_axis(np.swapaxes(similarity, -1, -2), np.maximum(index, 0), axis=-2)
     return np.where(index < 0, np.nan, curves)
 
 

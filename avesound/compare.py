@@ -128,14 +128,14 @@ def plot_overall(
     metrics: Sequence[str] = ("dist", "inside", "mass_inside", "auroc"),  # one panel each
     subset: str = "partial",  # or "all"
 ):  # matplotlib Figure
-    "Means and 95 % intervals of the encoder and the baselines, a panel for each metric; its title says whether higher or lower is better."
+    "Means and 95 % intervals of the encoder and the baselines, a panel for each metric; its title says whether higher or lower is better; an oracle has a star."
     from matplotlib.figure import Figure
 
     methods = overall["means"][subset]
     shown = [m for m in metrics if methods and methods["encoder"].get(m, {}).get("n")]
-    figure = Figure(figsize=(2.6 * max(len(shown), 1) + 1, 2.6), layout="constrained")
+    figure = Figure(figsize=(2.6 * max(len(shown), 1) + 1, 0.22 * len(methods) + 1.2), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, max(len(shown), 1), sharey=True))
-    names = [overall["encoder"] if m == "encoder" else m for m in methods]
+    names = [overall["encoder"] if m == "encoder" else f"{m}*" if m in ORACLES else m for m in methods]
     for ax, metric in zip(axes, shown):
         for y, (method, columns) in enumerate(methods.items()):
             value = columns.get(metric)
@@ -145,12 +145,12 @@ def plot_overall(
             ax.plot([value["low"], value["high"]], [y, y], color="#0072B2" if own else "0.55", linewidth=2.5)
             ax.plot(value["mean"], y, "o" if own else "s", color="#0072B2" if own else "0.35", markersize=8 if own else 6)
         better = "higher" if metric not in LOWER_IS_BETTER else "lower"
-        ax.set_title(f"{metric}{' (s)' if metric in ('dist', 'mae') else ''}\n{better} is better", fontsize=10)
+        ax.set_title(f"{metric}{' (s)' if metric in ('dist', 'mae', 'crps') else ''}\n{better} is better", fontsize=10)
         ax.grid(axis="x", color="0.9")
         ax.set_yticks(range(len(names)), names)
     axes[0].set_ylim(len(names) - 0.5, -0.5)
     n = methods["encoder"]["dist"]["n"] if methods else 0
-    figure.suptitle(f"{n} {subset} clips: mean and 95 % bootstrap interval", fontsize=10)
+    figure.suptitle(f"{n} {subset} clips: mean and 95 % bootstrap interval" + ("; * is told the category" if set(ORACLES) & set(methods) else ""), fontsize=10)
     return figure
 
 # %% ../nbs/47_compare.ipynb #ff305f5d

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from .data.synth import SynthSpec, make_dataset
 from .embeddings.extract import RunReport, WindowSettings, extract
-from .evaluate import Evaluation, evaluate, plot_overall
+from .compare import plot_overall
+from .evaluate import Evaluation, evaluate
 from .media import written_whole
 
 # %% ../nbs/70_demo.ipynb #b53142bd
@@ -39,15 +40,15 @@ class DemoReport:
         lines = [f"Is {overall['encoder']} nearer to the partial events? Its distance minus that of"]
         for baseline, difference in found["to"].items():
             words = "nearer" if difference["high"] < 0 else "farther" if difference["low"] > 0 else "cannot be told apart"
-            lines.append(f"  {baseline:<8} {difference['mean']:+.2f} s, 95 % interval [{difference['low']:+.2f}, {difference['high']:+.2f}]: {words}")
+            lines.append(f"  {baseline:<12} {difference['mean']:+.2f} s, 95 % interval [{difference['low']:+.2f}, {difference['high']:+.2f}]: {words}")
         return "\n".join(lines)
 
 
 def run_demo(
     out_dir: str | os.PathLike = "demo",  # gets data/, cache/ and results/
     *,
-    n_train: int = 20,  # training clips: not used by `signal`, but there for what you try next
-    n_val: int = 20,  # validation clips, likewise
+    n_train: int = 20,  # training clips: `signal` learns nothing from them, the baseline `train_prior` does
+    n_val: int = 20,  # validation clips: the temperature and the margins of intervals are fitted on them
     n_test: int = 80,  # test clips
     seed: int = 0,  # of the clips
     plot_n: int = 6,  # figures of single clips
@@ -58,6 +59,7 @@ def run_demo(
     spec = SynthSpec(difficulty="hard", seed=seed)
     made = make_dataset(out_dir / "data", spec=spec, n_train=n_train, n_val=n_val, n_test=n_test, workers=os.cpu_count() or 1, progress=progress)
     extraction = extract(made / "AVE", out_dir / "cache", windows=WindowSettings(lengths=(0.5, 1.0, 2.0)), annotations_csv=made / "annotations.csv", progress=progress)
+    extract(made / "AVE", out_dir / "cache_wrong_sound", annotations_csv=made / "annotations.csv", wrong_sound=1, progress=progress)
     results = out_dir / "results"
     evaluation = evaluate(
         out_dir / "cache/vid_emb",
@@ -66,6 +68,8 @@ def run_demo(
         summary_csv=results / "summary.csv",
         curve_dir=results / "curves",
         split="test",
+        calibrate_on="val" if n_val else None,
+        shuffled_dirs=[out_dir / "cache_wrong_sound"],
         plot_n=plot_n,
     )
     overview = results / "overview.png"

@@ -252,16 +252,20 @@ def shuffled_curves(
     order = np.random.default_rng(seed).permutation(len(clips))
     reader = PairReader(vid_emb_dir, aud_emb_dir, L_sec, projector, allow_untrained)
     before = reader.read([clips[i].video_id for i in order[-n_shuffles:]])
-    sounds = deque(([_Sound(part) for part in pair.audio] for pair in before), maxlen=n_shuffles)  # the last R clips come before the first
+    sounds = [_LastSounds(n_shuffles) for _ in reader.lengths]
+    for pair in before:  # the last R clips come before the first
+        for heard, part in zip(sounds, pair.audio):
+            heard.add(part)
     rows: list[int] = []
     columns: list[list[np.ndarray]] = []
     for i, pair in zip(order, reader.read([clips[i].video_id for i in order])):
         if pair.video_id != clips[i].video_id:
             break
         seen, events = unit_vectors(pair.video.emb).astype(np.float32), _events(clips[i])
-        columns.append([_against(pair, seen, [sound[k] for sound in reversed(sounds)], settings, events) for k in range(len(reader.lengths))])
+        columns.append([_against(pair, seen, heard, settings, events) for heard in sounds])
         rows.append(i)
-        sounds.append([_Sound(part) for part in pair.audio])
+        for heard, part in zip(sounds, pair.audio):
+            heard.add(part)
         if len(rows) == block:
             yield _shuffled_block(rows, columns, n_cells)
             rows, columns = [], []
@@ -281,8 +285,38 @@ class _Sound:
         self.key = heard.centers_sec.tobytes()
 
 
-def _against(pair: ClipPair, seen: np.ndarray, sounds: list[_Sound], settings: AlignSettings, events: np.ndarray) -> np.ndarray:
+class _LastSounds:
+    "The last R sounds, the latest first; also as one array, as long as their windows lie alike."
+
+    def __init__(self, n: int):
+        self.sounds: deque[_Sound] = deque(maxlen=n)
+        self.array: np.ndarray | None = None
+        self.n_added = 0
+
+    def add(self, heard: Embeddings) -> None:
+        sound = _Sound(heard)
+        n = self.sounds.maxlen
+        if self.n_added == 0:
+            self.array = np.zeros((n, *sound.unit.shape), dtype=np.float32)
+        elif sound.key != self.sounds[0].key or sound.unit.shape != self.sounds[0].unit.shape:
+            self.array = None
+        self.sounds.appendleft(sound)
+        if self.array is not None:
+            self.array[self.n_added % n] = sound.unit
+        self.n_added += 1
+
+    def latest_first(self) -> np.ndarray:
+        "Where in `array` the latest sound is, the one before it, ..."
+        return (self.n_added - 1 - np.arange(len(self.sounds))) % self.sounds.maxlen
+
+
+def _against(pair: ClipPair, seen: np.ndarray, heard: _LastSounds, settings: AlignSettings, events: np.ndarray) -> np.ndarray:
     "float64 [shape=(R, K, T)]: the picture of a clip with each of R sounds; K is the largest, NaN where a sound has fewer."
+    sounds = list(heard.sounds)
+    if heard.array is not None and settings.audio_query == "sync":
+        meets = _queries(settings, pair, sounds[0].heard, events)[0]
+        units = heard.array if np.array_equal(meets, np.arange(heard.array.shape[1])) else heard.array[:, meets]
+        return np.vecdot(seen, units)[heard.latest_first(), None].astype(np.float64)
     index: dict[str | bytes, np.ndarray] = {}
     curves = []
     for sound in sounds:
