@@ -104,3 +104,47 @@ def test_the_official_annotations_have_the_known_facts(tmp_path):
         assert fact in said, f"{fact} is missing from:\n{said}"
     table = pd.read_csv(tmp_path / "ave.csv")
     assert len(table) == 4143 and table["video_id"].nunique() == 4097 and table["split"].value_counts().to_dict() == {"train": 3339, "val": 402, "test": 402}
+
+
+def test_evaluate_with_a_selection_compare_and_crossmodal(work):
+    for lengths in ("0.5,1",):
+        code, _, error = avesound("extract", "--vid_dir", "data/AVE", "--out_dir", "all", "--lengths", lengths, cwd=work)
+        assert code == 0, error
+    code, _, error = avesound("extract", "--vid_dir", "data/AVE", "--out_dir", "wrong", "--wrong_sound", "1", "--lengths", "0.5,1", cwd=work)
+    assert code == 0, error
+    common = ["--vid_emb_dir", "all/vid_emb", "--aud_emb_dir", "all/aud_emb", "--annotations_csv", "data/annotations.csv", "--split", "test"]
+    from avesound.align import AlignSettings
+    from avesound.protocol import Selection, write_selection
+
+    ids = pd.read_csv(work / "data/annotations.csv").query("split == 'test'")["video_id"].tolist()
+    write_selection(Selection(AlignSettings(tau=0.2), (0.5, 1.0), "val", ("elsewhere",), "dist"), work / "good.json")
+    write_selection(Selection(AlignSettings(tau=0.2), (0.5, 1.0), "test", tuple(ids[:2]), "dist"), work / "leaky.json")
+    code, said, error = avesound("evaluate", *common, "--summary_csv", "one/summary.csv", "--tuned_on", "good.json", "--shuffled_dirs", "wrong", "--calibrate_on", "train", cwd=work)
+    assert code == 0 and "shuffled" in said, error
+    chosen = json.loads((work / "one/summary.json").read_text())["settings"]
+    assert chosen["L_sec"] == [0.5, 1.0] and chosen["tau"] != 0.5
+    code, _, error = avesound("evaluate", *common, "--summary_csv", "no/summary.csv", "--tuned_on", "leaky.json", cwd=work)
+    assert code == 1 and "tuned on 2 of these clips" in error and not (work / "no").exists()
+    code, said, error = avesound("evaluate", *common, "--summary_csv", "two/summary.csv", "--tuned_on", "leaky.json", "--allow_tuned", "--n_shuffles", "0", cwd=work)
+    assert code == 0 and "NOT A RESULT: the settings were tuned" in said, error
+    code, said, error = avesound("compare", "one/summary.csv", "two/summary.csv", "--out_dir", "side", "--names", "one,two", "--baselines", "centre,loudest", cwd=work)
+    assert code == 0 and "two is NOT A RESULT" in said and "| loudest |" in said, error
+    assert sorted(p.name for p in (work / "side").iterdir()) == ["comparison.csv", "comparison.md", "comparison.tex", "forest.png"]
+    code, said, error = avesound("evaluate-crossmodal", "--annotations_csv", "data/annotations.csv", "--split", "test", "--vid_emb_dir", "all/vid_emb", "--aud_emb_dir", "all/aud_emb", "--out_json", "cml.json", cwd=work)
+    assert code == 0 and "always_end" in said and "segment is the mean" in said, error
+    assert set(json.loads((work / "cml.json").read_text())["means"]) == {"encoder", "chance", "always_start", "always_end"} and (work / "cml.csv").is_file()
+    code, _, error = avesound("evaluate-crossmodal", cwd=work)
+    assert code == 1 and "--order_h5" in error
+
+
+@pytest.mark.skipif(not (DATA / "ave").is_dir(), reason="AVE's official annotations are not at hand")
+def test_the_traps_of_ave_are_printed_by_a_command(tmp_path):
+    code, said, error = avesound("annotations", "--txt", DATA / "ave/Annotations.txt", "--out_csv", tmp_path / "ave.csv", "--clean_test_txt", tmp_path / "clean.txt")
+    assert code == 0, error
+    for fact in ("87.2 %", "84.6 %", "62.0 %", "54.2 %", "394 clips of the test split that are in no other"):
+        assert fact in said
+    assert len((tmp_path / "clean.txt").read_text().split()) == 394
+    code, said, error = avesound("evaluate-crossmodal", "--txt", DATA / "ave/Annotations.txt", "--order_h5", DATA / "ave/test_order_match.h5")
+    assert code == 0, error
+    lines = {line.split()[0]: line.split()[1] for line in said.splitlines() if line.startswith(("chance", "always"))}
+    assert lines == {"chance": "20.8", "always_start": "35.3", "always_end": "46.8"}
