@@ -41,6 +41,7 @@ HOUSE = [
     "metrics",
     "uncertainty",
     "evaluate",
+    "refiner",
     "refine",
     "sweep",
     "analyze",
