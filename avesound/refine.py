@@ -22,7 +22,7 @@ import numpy as np
 import avesound
 from .align import AlignSettings, align, predict
 from .data.annotations import ClipAnnotation, clips_from_annotations, few, read_annotations
-from .encoders.base import check_comparable
+from .encoders.base import check_comparable, resolve_device
 from .evaluate import SUBSETS, CurveSet, evaluate, similarity_set
 from .media import written_whole
 from .metrics import LOWER_IS_BETTER, clip_metrics, events_array
@@ -160,7 +160,7 @@ def train_refiner(
     if settings.audio_query == "oracle":
         problems.append("the audio query is taken from the annotations (oracle): this is no prediction")
     record = identity | {
-        "encoders": {"video": spec, "audio": heard_by}, "stride_s": found["train"].stride_s, "device": device, "problems": problems, "notes": notes,
+        "encoders": {"video": spec, "audio": heard_by}, "stride_s": found["train"].stride_s, "device": str(resolve_device(device)), "problems": problems, "notes": notes,
         "n_train": len(ids["train"]), "n_val": len(ids["val"]), "left_out": left_out, "versions": _versions(), "runs": [asdict(run) for run in runs], **ids,
     }  # fmt: skip
     refiner = Refiner(weights, json.loads(json.dumps(record)))
