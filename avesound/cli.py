@@ -421,6 +421,80 @@ def _demo_run(options) -> int:
     print(run_demo(options.out_dir, n_test=options.n_test, seed=options.seed))
     return 0
 
+# %% ../nbs/80_cli.ipynb #e20aac10
+def _train_refiner_add(parser) -> None:
+    from avesound.refiner import ARCHITECTURES, TARGETS, RefinerSettings
+
+    defaults = RefinerSettings()
+    parser.add_argument("--vid_emb_dir", required=True, help="folder of video embeddings, e.g. cache/vid_emb")
+    parser.add_argument("--aud_emb_dir", required=True, help="folder of audio embeddings, e.g. cache/aud_emb")
+    parser.add_argument("--annotations_csv", required=True, help="video_id,event_label,start_s,end_s,quality,split; trained on train, stopped by val")
+    parser.add_argument("--refiner_ckpt", required=True, help="the .safetensors to write; a readable record is written beside it as .json")
+    parser.add_argument("--architecture", choices=ARCHITECTURES, default=defaults.architecture, help="pdf: from PDF to PDF; fusion: from the vectors of each window (default: %(default)s)")
+    parser.add_argument("--target", choices=TARGETS, default=defaults.target, help="uniform over the events, or gaussian at their middles (default: %(default)s)")
+    parser.add_argument("--target_sigma_s", type=float, default=defaults.target_sigma_s, help="for gaussian: standard deviation, s (default: %(default)s)")
+    parser.add_argument("--epochs", type=int, default=defaults.epochs, help="at most (default: %(default)s)")
+    parser.add_argument("--patience", type=int, default=defaults.patience, help="epochs without a better validation loss before it ends (default: %(default)s)")
+    parser.add_argument("--batch_size", type=int, default=defaults.batch_size, help="clips (default: %(default)s)")
+    parser.add_argument("--lr", type=float, default=defaults.lr, help="learning rate of AdamW (default: %(default)s)")
+    parser.add_argument("--weight_decay", type=float, default=defaults.weight_decay, help="(default: %(default)s)")
+    parser.add_argument("--seeds", type=_whole_numbers, default=defaults.seeds, help='one network for each (default: "0,1,2")')
+    _flag(parser, "--augment", default=defaults.augment, help="roll and flip clips in every epoch, so that where events are is not learnt (default: true)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 … (default: %(default)s)")
+    parser.add_argument("--tensorboard_dir", help="gets the losses of every epoch; needs the package tensorboard")
+    _align_add(parser)
+    parser.add_argument("--projector", help="file of fit-projector: brings the vectors of two towers into one space")
+    _flag(parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)")
+
+
+def _whole_numbers(text: str) -> tuple[int, ...]:
+    "Several whole numbers, separated by commas or spaces."
+    return tuple(int(part) for part in re.split(r"[,\s]+", text.strip()))
+
+
+_whole_numbers.__name__ = "whole numbers"
+_TRAINING_OPTIONS = ("architecture", "target", "target_sigma_s", "augment", "epochs", "patience", "batch_size", "lr", "weight_decay", "seeds")
+
+
+def _train_refiner_run(options) -> int:
+    from avesound.refine import train_refiner
+    from avesound.refiner import RefinerSettings
+
+    training = RefinerSettings(**{name: getattr(options, name) for name in _TRAINING_OPTIONS})
+    names = ("refiner_ckpt", "L_sec", "projector", "allow_untrained", "device", "tensorboard_dir")
+    made = train_refiner(options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, training=training, settings=_align_settings(options), **_given(options, *names)).record
+    print(f"trained on {made['n_train']} clips, stopped by {made['n_val']}; {len(made['left_out'])} left out")
+    for run in made["runs"]:
+        print(f"  fed {run['fed']:<8} seed {run['seed']}: validation loss {run['best_kl']:.3f} nats in epoch {run['best_epoch']} of {run['epoch']}")
+    for line in [f"NOT A RESULT: {problem}" for problem in made["problems"]] + [f"note: {note}" for note in made["notes"]]:
+        print(line)
+    print(f"{options.refiner_ckpt}: judge it with evaluate-refiner")
+    return 0
+
+
+def _evaluate_refiner_add(parser) -> None:
+    parser.add_argument("--vid_emb_dir", required=True, help="folder of video embeddings, e.g. cache/vid_emb")
+    parser.add_argument("--aud_emb_dir", required=True, help="folder of audio embeddings, e.g. cache/aud_emb")
+    parser.add_argument("--annotations_csv", required=True, help="video_id,event_label,start_s,end_s,quality,split")
+    parser.add_argument("--refiner_ckpt", required=True, help="file of train-refiner; it knows how its PDFs are made")
+    parser.add_argument("--summary_csv", required=True, help="one row for each clip; <stem>.json and <stem>_methods.csv are written beside it")
+    parser.add_argument("--curve_dir", help="gets curves.csv, with the column pdf_refined")
+    parser.add_argument("--split", default="test", help="only clips of this split (default: %(default)s)")
+    parser.add_argument("--hit_deltas", type=_numbers, default=(0.25, 0.5, 1.0), help='tolerances of hits, s (default: "0.25,0.5,1.0")')
+    parser.add_argument("--n_boot", type=int, default=1000, help="resamples of the bootstrap (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
+    parser.add_argument("--projector", help="the file of fit-projector that the refiner was trained with")
+    _flag(parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)")
+
+
+def _evaluate_refiner_run(options) -> int:
+    from avesound.refine import evaluate_refiner
+
+    names = ("refiner_ckpt", "summary_csv", "curve_dir", "split", "hit_deltas", "n_boot", "seed", "projector", "allow_untrained")
+    print(evaluate_refiner(options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, **_given(options, *names)))
+    print(f"\nwrote {options.summary_csv}" + (f" and {Path(options.curve_dir) / 'curves.csv'}" if options.curve_dir else ""))
+    return 0
+
 # %% ../nbs/80_cli.ipynb #218e51bb
 # name: (one line, options, run)
 COMMANDS: dict[str, tuple[str, Callable, Callable]] = {
@@ -437,6 +511,8 @@ COMMANDS: dict[str, tuple[str, Callable, Callable]] = {
     "evaluate": ("score embeddings against annotations, beside baselines", _evaluate_add, _evaluate_run),
     "evaluate-crossmodal": ("AVE's cross-modality localisation: sound looks for picture and back", _crossmodal_add, _crossmodal_run),
     "compare": ("several evaluations on the same clips", _compare_add, _compare_run),
+    "train-refiner": ("a small network that learns from annotated clips to sharpen PDFs", _train_refiner_add, _train_refiner_run),
+    "evaluate-refiner": ("score refined PDFs beside unrefined ones, and beside networks that ignore the clip", _evaluate_refiner_add, _evaluate_refiner_run),
     "demo": ("the whole workflow on synthetic clips, offline", _demo_add, _demo_run),
 }
 

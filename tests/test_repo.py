@@ -46,6 +46,7 @@ HOUSE = [
     "compare",
     "evaluate",
     "crossmodal",
+    "refiner",
     "refine",
     "sweep",
     "analyze",
