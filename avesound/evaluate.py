@@ -218,7 +218,8 @@ def evaluate(
 def _summary_rows(scored, found: CurveSet, aligned: AlignResult, prediction: Prediction, metrics: dict, partial: np.ndarray) -> list[dict]:
     "One row for each scored clip."
     rows = []
-    tau = np.nanmean(aligned.tau, axis=-1) if aligned.tau.shape[-1] else aligned.tau
+    n_queries = (~np.isnan(aligned.tau)).sum(axis=-1)
+    tau = np.where(n_queries, np.nansum(aligned.tau, axis=-1) / np.maximum(n_queries, 1), np.nan)
     for i, clip in enumerate(scored):
         t = prediction.t_sec[i]
         nearest = min(clip.events, key=lambda e: abs(t - e.mid_s), default=None)
