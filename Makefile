@@ -5,7 +5,7 @@ BIN   := $(VENV)/bin
 JOBS  ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install reinstall lock demo test bench gpu gpu-login lab notebooks readme docs clean
+.PHONY: help install reinstall lock demo test bench bench-page gpu gpu-login lab notebooks readme docs clean
 
 help: ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ test: install ## every notebook and every test, in one run
 
 bench: install ## speed, as ratios inside one run (writes bench/)
 	@$(BIN)/python tests/bench.py --out_dir bench
+
+bench-page: bench ## the same, and the page of the documentation that shows it
+	@{ printf -- '---\ntitle: Speed\n---\n\n'; tail -n +2 bench/bench.md; printf '\nMeasured by `make bench-page`. What a line means, and where its bound comes from, is said beside it in `tests/bench.py`.\n'; } > nbs/performance.new
+	@mv nbs/performance.new nbs/performance.md
 
 gpu: install ## what the GPU here can do, if there is one
 	@$(BIN)/python .ci/gpu.py
