@@ -322,8 +322,8 @@ def fuse(
 ) -> np.ndarray:  # float64 [shape=(..., T)], sums to 1
     """One PDF of K: their mean (linear pool), maximum or product (logarithmic pool), renormalised.
 
-    The product is computed in logarithms. A probability of 0 counts as 2.2e-308 there, so that PDFs that exclude each other still
-    have a product. (Of K softmaxes at one temperature the product is the softmax of the summed scores.)
+    Where PDFs exclude each other, so that no product is above 1e-200, it is computed in logarithms, and a probability of 0 counts as
+    2.2e-308. (Of K softmaxes at one temperature the product is the softmax of the summed scores.)
 
     Raises
     ------
@@ -342,12 +342,14 @@ def fuse(
         cell = ~np.isnan(pdfs).all(axis=-2)
         pdfs = np.where(np.isnan(pdfs), 1.0 if how == "product" else 0.0, pdfs)
     if how == "product":
-        pooled = np.log(np.maximum(pdfs, np.finfo(np.float64).tiny)).sum(axis=-2)
+        pooled = pdfs.prod(axis=-2) if cell is None else np.where(cell, pdfs.prod(axis=-2), 0.0)
+        lost = np.einsum("...t->...", pooled) < 1e-200
+        if lost.any():
+            logs = np.log(np.maximum(pdfs[lost], np.finfo(np.float64).tiny)).sum(axis=-2)
+            pooled[lost] = temporal_pdf(logs if cell is None else np.where(cell[lost], logs, np.nan), 1.0)
     else:
         pooled = pdfs.sum(axis=-2) if how == "mean" else pdfs.max(axis=-2)
-    if cell is not None:
-        pooled = np.where(cell, pooled, np.nan)
-    return temporal_pdf(pooled, 1.0) if how == "product" else _normalised(pooled)
+    return _normalised(pooled if cell is None else np.where(cell, pooled, np.nan))
 
 # %% ../nbs/40_align.ipynb #2067f8e3
 @dataclass(frozen=True, eq=False)
@@ -405,14 +407,19 @@ def peak_index(
 ) -> np.ndarray:  # int64 [shape=(...)]; -1 where there is no cell
     "The cell of the maximum. Of cells tied with it (to a relative 1e-9) the lower median in time order: the tie rule."
     pdf = np.asarray(pdf, dtype=np.float64)
-    tied = pdf >= np.fmax.reduce(pdf, axis=-1, keepdims=True) * (1 - 1e-9)  # False at NaN
-    n_cells = pdf.shape[-1]
-    index = np.asarray(tied.argmax(axis=-1))
-    several = np.asarray(n_cells - 1 - tied[..., ::-1].argmax(axis=-1) != index)  # also where nothing is tied, i.e. all is NaN
-    rows = tied[several]
-    middle = (rows.sum(axis=-1, keepdims=True) + 1) // 2
-    index[several] = np.where(middle[..., 0] > 0, (rows.cumsum(axis=-1) >= middle).argmax(axis=-1), -1)
-    return index
+    rows = pdf.reshape(-1, pdf.shape[-1])
+    index = rows.argmax(axis=-1)
+    highest = np.take_along_axis(rows, index[:, None], axis=-1)
+    unsettled = np.isnan(highest[:, 0])  # argmax takes NaN for the highest
+    if unsettled.any():
+        highest = np.fmax.reduce(rows, axis=-1, keepdims=True)
+    tied = rows >= highest * (1 - 1e-9)  # False at NaN
+    if unsettled.any() or np.count_nonzero(tied) > len(rows):  # else every maximum stands alone, the usual case
+        n_tied = np.count_nonzero(tied, axis=-1)
+        unsettled |= n_tied > 1
+        middle = (n_tied[unsettled, None] + 1) // 2
+        index[unsettled] = np.where(middle[:, 0] > 0, (tied[unsettled].cumsum(axis=-1) >= middle).argmax(axis=-1), -1)
+    return index.reshape(pdf.shape[:-1])
 
 
 def peak(
