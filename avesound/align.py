@@ -270,10 +270,12 @@ def temporal_pdf(
 
 
 def _normalised(mass: np.ndarray) -> np.ndarray:
+    "The masses divided by their sum, in their own memory."
     total = np.einsum("...t->...", mass)[..., None]  # half the time of .sum(axis=-1) on short rows
     if np.isnan(total).any():
         total = np.nansum(mass, axis=-1, keepdims=True)
-    return mass / np.where(total > 0, total, np.nan)
+    mass /= np.where(total > 0, total, np.nan)
+    return mass
 
 
 def entropy(
@@ -337,19 +339,18 @@ def fuse(
         raise ValueError(f"fuse needs PDFs of shape (..., K, T) with K >= 1, got {pdfs.shape}")
     if pdfs.shape[-2] == 1:
         return pdfs[..., 0, :]
-    cell = None
-    if np.isnan(pdfs).any():
+    pool = {"mean": np.sum, "max": np.max, "product": np.prod}[how]
+    pooled = pool(pdfs, axis=-2)
+    if np.isnan(pooled).any():
         cell = ~np.isnan(pdfs).all(axis=-2)
         pdfs = np.where(np.isnan(pdfs), 1.0 if how == "product" else 0.0, pdfs)
+        pooled = np.where(cell, pool(pdfs, axis=-2), np.nan)
     if how == "product":
-        pooled = pdfs.prod(axis=-2) if cell is None else np.where(cell, pdfs.prod(axis=-2), 0.0)
-        lost = np.einsum("...t->...", pooled) < 1e-200
+        lost = ~(np.einsum("...t->...", pooled) > 1e-200)  # clips with fewer cells than others go this way too
         if lost.any():
             logs = np.log(np.maximum(pdfs[lost], np.finfo(np.float64).tiny)).sum(axis=-2)
-            pooled[lost] = temporal_pdf(logs if cell is None else np.where(cell[lost], logs, np.nan), 1.0)
-    else:
-        pooled = pdfs.sum(axis=-2) if how == "mean" else pdfs.max(axis=-2)
-    return _normalised(pooled if cell is None else np.where(cell, pooled, np.nan))
+            pooled[lost] = temporal_pdf(np.where(np.isnan(pooled[lost]), np.nan, logs), 1.0)
+    return _normalised(pooled)
 
 # %% ../nbs/40_align.ipynb #2067f8e3
 @dataclass(frozen=True, eq=False)
@@ -409,7 +410,7 @@ def peak_index(
     pdf = np.asarray(pdf, dtype=np.float64)
     rows = pdf.reshape(-1, pdf.shape[-1])
     index = rows.argmax(axis=-1)
-    highest = np.take_along_axis(rows, index[:, None], axis=-1)
+    highest = rows[np.arange(len(rows)), index, None]
     unsettled = np.isnan(highest[:, 0])  # argmax takes NaN for the highest
     if unsettled.any():
         highest = np.fmax.reduce(rows, axis=-1, keepdims=True)
@@ -426,11 +427,13 @@ def peak(
     pdf: np.ndarray,  # float [shape=(..., T)], >= 0; NaN = no cell
     centers_sec: np.ndarray,  # float [shape=(T,) or (..., T)], middle of each cell, seconds
 ) -> np.ndarray:  # float64 [shape=(...)], seconds; NaN where there is no cell
-    "The centre of the cell that `peak_index` gives."
+    "The centre of the cell that `peak_index` gives. Raises `ValueError` if there are not as many centres as cells."
     index = peak_index(pdf)
-    centers = np.broadcast_to(np.asarray(centers_sec, dtype=np.float64), np.shape(pdf))
-    moment = np.take_along_axis(centers, np.maximum(index, 0)[..., None], axis=-1)[..., 0]
-    return np.where(index < 0, np.nan, moment)
+    centers = np.asarray(centers_sec, dtype=np.float64)
+    if centers.shape[-1:] != np.shape(pdf)[-1:]:
+        raise ValueError(f"centers_sec must have one value per cell, {np.shape(pdf)[-1]} of them, got shape {centers.shape}")
+    first = np.arange(0, centers.size, centers.shape[-1]).reshape(centers.shape[:-1])  # of each row in the flattened array
+    return np.where(index < 0, np.nan, centers.ravel()[first + np.maximum(index, 0)])
 
 
 def soft_argmax(
