@@ -41,6 +41,7 @@ HOUSE = [
     "metrics",
     "uncertainty",
     "evaluate",
+    "caches",
     "grid",
     "refine",
     "sweep",
