@@ -208,15 +208,16 @@ def sweep(
             temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
     _write_figures(out_dir, table, criterion, common.subset)
 
-    def evaluated(row: SweepSetting, on: str) -> dict:
+    def evaluated(row: SweepSetting, on: str, **further) -> dict:
         cache, folder = next(cache for cache in found if cache.name == row.cache), out_dir / "runs" / f"{row.slug}_{on}"
         arguments = {"L_sec": row.L_sec, "settings": row.settings, "split": on, "projector": cache.projector, "allow_untrained": allow_untrained}
         arguments |= {name: options[name] for name in ("hit_deltas", "n_boot", "seed")}
-        return evaluate(cache.vid_emb_dir, cache.aud_emb_dir, annotations_csv, summary_csv=folder / "summary.csv", curve_dir=folder, **arguments).overall
+        return evaluate(cache.vid_emb_dir, cache.aud_emb_dir, annotations_csv, summary_csv=folder / "summary.csv", curve_dir=folder, **arguments, **further).overall
 
     for row in chosen:
         evaluated(row, split)
-    return SweepReport(table, selection, None if test_split is None else evaluated(chosen[0], test_split), out_dir)
+    test = None if test_split is None else evaluated(chosen[0], test_split, tuned_on=out_dir / "selection.json")  # which sees to it that they are other clips
+    return SweepReport(table, selection, test, out_dir)
 
 
 def _reference(grid: Grid, cache: str) -> SweepSetting:
@@ -241,12 +242,13 @@ def _ranked(run: _Run, rows: list[SweepSetting], table: "pd.DataFrame", caches: 
 def _selection(run: _Run, table: "pd.DataFrame", winner: SweepSetting, split: str, n_clips: int) -> dict:
     "The record of what was chosen, on which clips and by what."
     ids, first = list(run.common.video_ids), table.iloc[0]
-    return {
+    selection = {
         "split": split, "video_ids": ids, "criterion": f"{run.criterion} on {run.common.subset} clips", "settings": asdict(winner.settings), "L_sec": list(winner.L_sec),
         "avesound": __version__, "cache": winner.cache, "metric": run.criterion, "subset": run.common.subset, "value": float(first[f"{run.common.subset}_{run.criterion}"]),
         "p_holm": None if first["is_reference"] else float(first["p_holm"]), "n_settings": len(table), "n_left_out": n_clips - len(ids),
         "video_ids_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest(), "problems": list(run.common.problems),
     }  # fmt: skip
+    return json.loads(json.dumps(selection))  # as it will be read back
 
 
 _PAIRS = [("tau", "L_sec"), ("tau", "score_smooth_sigma"), ("score_smooth_sigma", "L_sec"), ("tau_adapt", "L_sec"), ("stride_s", "win_s"), ("cache", "L_sec")]
