@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -247,7 +247,7 @@ def common_similarities(
     caches: Sequence[Cache],
     sources: Iterable[Source],  # which caches are wanted with which queries; the first one's durations say which clips are partial
     clips: Sequence[ClipAnnotation],
-    L_sec: Sequence[Seconds],  # lengths of audio windows
+    L_sec: Sequence[Seconds] | Mapping[str, Sequence[Seconds]],  # lengths of audio windows, of all caches or of each by its name
     folder: str | os.PathLike,  # where similarities are kept
     *,
     allow_untrained: bool = False,  # compare vectors whose cosines mean nothing, too
@@ -264,7 +264,8 @@ def common_similarities(
     sources = list(dict.fromkeys(sources))
     for source in tqdm(sources, desc="similarities", unit="set", disable=not progress or len(sources) < 2, mininterval=0.1 if sys.stderr.isatty() else 30):
         settings = AlignSettings(audio_query=source[1], multi_offsets=source[2])
-        made[source] = cached_similarities(by_name[source[0]], clips, L_sec, settings, folder, allow_untrained=allow_untrained)
+        lengths = L_sec[source[0]] if isinstance(L_sec, Mapping) else L_sec
+        made[source] = cached_similarities(by_name[source[0]], clips, lengths, settings, folder, allow_untrained=allow_untrained)
     shared = set.intersection(*(set(similarities.video_ids) for similarities in made.values()))
     kept = [clip for clip in clips if clip.video_id in shared]
     if not kept:

@@ -419,6 +419,45 @@ def _sweep_run(options) -> int:
     print(f"\nwrote {Path(options.out_dir) / 'aggregate.csv'}, selection.json, figures and runs/ beside it")
     return 0
 
+
+def _ablate_add(parser) -> None:
+    from avesound.ablate import METRICS, ablate
+
+    defaults = ablate.__kwdefaults__
+    _caches_add(parser)
+    parser.add_argument("--vid_dir", help="folder of clips: the subset is embedded with one thing changed at a time (edges, fillings, scales, dense or exact)")
+    parser.add_argument("--encoder", default=defaults["encoder"], help="for --vid_dir (default: %(default)s)")
+    parser.add_argument("--weights", help="its weights: a file or a folder")
+    parser.add_argument("--encoder_config", type=_config, default={}, metavar="NAME=VALUE,…", help="its further settings")
+    parser.add_argument("--out_dir", default=defaults["out_dir"], help="gets ablation.csv, .md, .json and .png (default: %(default)s)")
+    parser.add_argument("--split", default=defaults["split"], help="(default: %(default)s)")
+    parser.add_argument("--n_clips", type=int, default=defaults["n_clips"], help="so many clips of the split, drawn with --seed; 0: all (default: %(default)s)")
+    parser.add_argument("--L_sec", type=_numbers, default=defaults["L_sec"], help="audio windows of the base, s (default: 1.0)")
+    parser.add_argument("--lengths", type=_numbers, help="audio windows to compare, s (default: all that the first cache has)")
+    parser.add_argument("--tau", type=float, default=defaults["base"].tau, help="of the base (default: %(default)s)")
+    parser.add_argument("--score_smooth_sigma", type=float, default=defaults["base"].score_smooth_sigma, help="of the base, s (default: %(default)s)")
+    _flag(parser, "--score_zscore", default=defaults["base"].score_zscore, help="of the base (default: %(default)s)")
+    parser.add_argument("--audio_query", default=defaults["base"].audio_query, help="of the base (default: %(default)s)")
+    parser.add_argument("--audio_queries", type=_words, default=defaults["audio_queries"], help=f'queries to compare (default: "{",".join(defaults["audio_queries"])}")')
+    parser.add_argument("--smooth_sigmas", type=_numbers, default=defaults["smooth_sigmas"], help='smoothings to compare, s (default: "0,0.25,0.5,1")')
+    parser.add_argument("--metrics", type=_words, default=METRICS, help=f'(default: "{",".join(METRICS)}")')
+    parser.add_argument("--n_boot", type=int, default=defaults["n_boot"], help="resamples of the bootstrap (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=defaults["seed"], help="of subset, bootstrap and sign flips (default: %(default)s)")
+    parser.add_argument("--projector", help="file of fit-projector: brings the vectors of two towers into one space")
+    _flag(parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)")
+
+
+def _ablate_run(options) -> int:
+    from avesound.ablate import ablate
+    from avesound.align import AlignSettings
+
+    base = AlignSettings(**{name: getattr(options, name) for name in ("tau", "score_smooth_sigma", "score_zscore", "audio_query")})
+    caches = None if options.vid_dir and not (options.caches or options.vid_emb_dir) else _caches_of(options)
+    names = ("out_dir", "split", "L_sec", "lengths", "audio_queries", "smooth_sigmas", "metrics", "vid_dir", "encoder", "weights", "encoder_config", "n_boot", "seed", "projector", "allow_untrained")
+    print(ablate(caches, options.annotations_csv, base=base, n_clips=options.n_clips or None, **_given(options, *names)))
+    print(f"wrote {Path(options.out_dir) / 'ablation.csv'}, .md, .json and .png")
+    return 0
+
 # %% ../nbs/80_cli.ipynb #218e51bb
 # name: (one line, options, run)
 COMMANDS: dict[str, tuple[str, Callable, Callable]] = {
@@ -434,6 +473,7 @@ COMMANDS: dict[str, tuple[str, Callable, Callable]] = {
     "fit-projector": ("bring the vectors of two towers into one space, without labels", _projector_add, _projector_run),
     "evaluate": ("score embeddings against annotations, beside baselines", _evaluate_add, _evaluate_run),
     "sweep": ("a grid of settings: chosen on val, evaluated on test", _sweep_add, _sweep_run),
+    "ablate": ("what each part contributes: one change at a time", _ablate_add, _ablate_run),
     "demo": ("the whole workflow on synthetic clips, offline", _demo_add, _demo_run),
 }
 

@@ -241,3 +241,59 @@ def test_a_missing_search_library_is_named(made, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ImportError, match=r"pip install 'avesound\[search\]'"):
         sweep(made / "caches/fine", made / "data/annotations.csv", out_dir=tmp_path, grid=GRID, search="optuna", progress=False)
+
+
+def test_the_ablation_command_does_what_the_function_does(made, tmp_path, capsys):
+    from avesound.ablate import ablate
+
+    caches = [made / "caches/fine", made / "caches/coarse"]
+    line = f"ablate --caches {caches[0]} {caches[1]} --annotations_csv {made / 'data/annotations.csv'} --out_dir {tmp_path / 'a'} --n_clips 7 --audio-queries middle,multi --n_boot 50 --tau 0.3 --metrics dist,auroc"
+    assert run(line) == 0
+    options = {"n_clips": 7, "audio_queries": ("middle", "multi"), "n_boot": 50, "base": AlignSettings(tau=0.3), "metrics": ("dist", "auroc"), "progress": False}
+    found = ablate(caches, made / "data/annotations.csv", out_dir=tmp_path / "b", **options)
+    assert str(found) in capsys.readouterr().out
+    for name in ("ablation.csv", "ablation.md", "ablation.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert "stride 0.5" in set(found.table["change"]) and set(found.table["n"]) <= set(range(8)) and len(found.about["video_ids"]) == 7
+    assert run(f"ablate --annotations_csv {made / 'data/annotations.csv'}") == 1 and "--caches" in capsys.readouterr().err
+
+
+def test_an_ablation_makes_the_caches_of_its_subset_alone(made, tmp_path, monkeypatch):
+    from avesound.ablate import ablate
+
+    options = {"vid_dir": made / "data/AVE", "n_clips": 4, "n_boot": 50, "lengths": (0.5,), "progress": False}
+    found = ablate(None, made / "data/annotations.csv", out_dir=tmp_path, **options)
+    files = {cache.name: sorted(path.stem for path in (cache / "vid_emb").glob("*.npz")) for cache in (tmp_path / "caches").iterdir()}
+    assert set(files) == {"base", "edge_inside", "video_scales"} and all(ids == sorted(found.about["video_ids"]) for ids in files.values())
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "caches").rglob("*.npz")}
+    again = ablate(None, made / "data/annotations.csv", out_dir=tmp_path, **options)
+    assert again.table.equals(found.table) and times == {path: path.stat().st_mtime_ns for path in (tmp_path / "caches").rglob("*.npz")}
+
+
+def test_fillings_and_the_dense_tower_are_tried_where_an_encoder_has_them(made, tmp_path, monkeypatch):
+    "With stand-ins for the towers, which need weights."
+    from avesound.ablate import cache_difference, make_variants
+    from avesound.encoders.base import EncoderSpec, register_encoder
+
+    monkeypatch.setattr("avesound.encoders.base._REGISTERED", {})
+
+    class Tower:
+        def __init__(self, name, fill="zero", weights=None, device="auto", dtype="auto"):
+            if fill == "none":
+                raise ValueError("this tower takes one length only")
+            self.spec = EncoderSpec(name, 2, joint=True, weights="none", fps=4.0, size=(8, 8), sample_rate=8000, config={"fill": fill})
+
+        def encode_video(self, frames):
+            return np.ones((len(frames), 2), np.float32)
+
+        encode_audio = encode_video
+
+    for name in ("tower", "tower_dense"):
+        register_encoder(name)(lambda name=name, **settings: Tower(name, **settings))
+    rows = pd.read_csv(made / "data/annotations.csv")
+    rows.head(1).to_csv(tmp_path / "one.csv", index=False)
+    caches, notes = make_variants(made / "data/AVE", tmp_path / "caches", tmp_path / "one.csv", encoder="tower", progress=False)
+    assert [cache.name for cache in caches] == ["base", "edge_inside", "video_scales", "fill_repeat", "fill_context", "dense"]
+    assert notes == ["fill_none: this tower takes one length only"]
+    assert caches[3].made_with["audio"]["encoder"]["config"]["fill"] == "repeat" and caches[5].made_with["video"]["encoder"]["name"] == "tower_dense"
+    assert cache_difference(caches[0], caches[3]) == "fill repeat" and cache_difference(caches[0], caches[5]) == "encoder tower_dense"
