@@ -195,14 +195,17 @@ def zscore(
 ) -> np.ndarray:  # float64 [shape=(..., T)], mean 0 and standard deviation 1 along time
     "Curves brought to mean 0 and standard deviation 1. A flat curve (to 12 digits) becomes zeros: rounding noise is not evidence."
     curves = np.asarray(curves, dtype=np.float64)
-    cell = ~np.isnan(curves)
-    n = np.maximum(cell.sum(axis=-1, keepdims=True), 1)
-    mean = np.where(cell, curves, 0.0).sum(axis=-1, keepdims=True) / n
-    deviation = np.where(cell, curves - mean, 0.0)
-    std = np.sqrt((deviation**2).sum(axis=-1, keepdims=True) / n)
+    mean = np.einsum("...t->...", curves)[..., None] / max(curves.shape[-1], 1)
+    cell = None
+    if np.isnan(mean).any():
+        cell = ~np.isnan(curves)
+        n = np.maximum(cell.sum(axis=-1, keepdims=True), 1)
+        mean = np.where(cell, curves, 0.0).sum(axis=-1, keepdims=True) / n
+    deviation = curves - mean if cell is None else np.where(cell, curves - mean, 0.0)
+    std = np.sqrt(np.einsum("...t,...t->...", deviation, deviation)[..., None] / (max(curves.shape[-1], 1) if cell is None else n))
     flat = std <= 1e-12 * np.abs(mean)
-    scores = np.where(flat, 0.0, deviation / np.where(flat, 1.0, std))
-    return np.where(cell, scores, np.nan)
+    deviation *= np.where(flat, 0.0, 1 / np.where(flat, 1.0, std))
+    return deviation if cell is None else np.where(cell, deviation, np.nan)
 
 
 def smooth(
@@ -416,10 +419,11 @@ def peak_index(
         highest = np.fmax.reduce(rows, axis=-1, keepdims=True)
     tied = rows >= highest * (1 - 1e-9)  # False at NaN
     if unsettled.any() or np.count_nonzero(tied) > len(rows):  # else every maximum stands alone, the usual case
-        n_tied = np.count_nonzero(tied, axis=-1)
-        unsettled |= n_tied > 1
-        middle = (n_tied[unsettled, None] + 1) // 2
-        index[unsettled] = np.where(middle[:, 0] > 0, (tied[unsettled].cumsum(axis=-1) >= middle).argmax(axis=-1), -1)
+        row = np.flatnonzero(tied) // pdf.shape[-1]
+        unsettled[row[1:][row[1:] == row[:-1]]] = True  # tied more than once
+        among = tied[unsettled]
+        middle = (among.sum(axis=-1, keepdims=True) + 1) // 2
+        index[unsettled] = np.where(middle[:, 0] > 0, (among.cumsum(axis=-1) >= middle).argmax(axis=-1), -1)
     return index.reshape(pdf.shape[:-1])
 
 

@@ -173,9 +173,13 @@ def grid_metrics(
             group = {length: curve[chosen, :, :n] for length, curve in curves.items()}
             for (zscore, sigma), parts in plan.items():
                 settings = AlignSettings(score_zscore=zscore, score_smooth_sigma=sigma)
-                wanted = {length for _, lengths, *_ in parts for length in lengths}
-                # Smoothed here and not in the threads: the product of matrices has threads of its own. Queries come first in memory, which makes fusing them fast.
-                scores = {length: np.moveaxis(temporal_scores(np.moveaxis(group[length], 1, 0).copy(), stride_s, settings), 0, 1) for length in wanted}
+                wanted = sorted({length for _, lengths, *_ in parts for length in lengths})
+
+                def score_of(length):
+                    # Of all clips, not of a block: small products of matrices would be slowed by threads of their own. Queries come first in memory, which makes fusing them fast.
+                    return np.moveaxis(temporal_scores(np.moveaxis(group[length], 1, 0).copy(), stride_s, settings), 0, 1)
+
+                scores = dict(zip(wanted, pool.map(score_of, wanted)))
                 size = _block_size(parts, scores)
                 blocks = [slice(a, min(a + size, last - first)) for a in range(0, last - first, size)]
 
@@ -237,9 +241,9 @@ def _taus(scores: np.ndarray, temperatures: tuple) -> np.ndarray:
 
 
 def _block_size(parts: dict[tuple, dict], scores: dict[Seconds, np.ndarray]) -> int:
-    "So many clips that the PDFs of one length at all temperatures take about a megabyte."
+    "So many clips that the PDFs of one length at all temperatures take two megabytes."
     largest = max(np.prod(s.shape[1:], dtype=int) for s in scores.values()) * max(map(len, parts.values())) * 8
-    return int(np.clip(1.2e6 // max(largest, 1), 8, 512))
+    return int(np.clip(2.4e6 // max(largest, 1), 8, 512))
 
 
 def _block_metrics(parts, scores, cells, events, hit_deltas):
