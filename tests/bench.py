@@ -8,6 +8,7 @@ the exit status is 1 only where a line could not be measured at all.
 
 import argparse
 import importlib.metadata
+import itertools
 import json
 import os
 import platform
@@ -789,7 +790,7 @@ def sweep_times(path: str, rounds: int) -> list[dict]:
     start = rng.integers(0, 9, n_clips)
     events = np.stack([start, np.minimum(start + rng.integers(1, 11, n_clips), 10)], axis=-1)[:, None].astype(float)
     common = {"taus": tuple(np.geomspace(0.05, 5, 10)), "smooth_sigmas": (0.0, 0.25, 0.5, 1.0)}
-    pairs = (*zip(lengths[:-1], lengths[1:], strict=True), lengths)
+    pairs = (*itertools.pairwise(lengths), lengths)
     readings = {
         "5 lengths alone, 3 audio queries fused in 3 ways": (3, Grid(lengths, audio_queries=("multi",), scale_fusions=("mean",), multi_reduces=FUSIONS, **common)),
         "5 sets of 2 or 5 lengths, fused in 3 ways": (1, Grid(pairs, scale_fusions=FUSIONS, **common)),
