@@ -205,14 +205,17 @@ def zscore(
 ) -> np.ndarray:  # float64 [shape=(..., T)], mean 0 and standard deviation 1 along time
     "Curves brought to mean 0 and standard deviation 1. A flat curve (to 12 digits) becomes zeros: rounding noise is not evidence."
     curves = np.asarray(curves, dtype=np.float64)
-    cell = ~np.isnan(curves)
-    n = np.maximum(cell.sum(axis=-1, keepdims=True), 1)
-    mean = np.where(cell, curves, 0.0).sum(axis=-1, keepdims=True) / n
-    deviation = np.where(cell, curves - mean, 0.0)
-    std = np.sqrt((deviation**2).sum(axis=-1, keepdims=True) / n)
+    mean = np.einsum("...t->...", curves)[..., None] / max(curves.shape[-1], 1)
+    cell = None
+    if np.isnan(mean).any():
+        cell = ~np.isnan(curves)
+        n = np.maximum(cell.sum(axis=-1, keepdims=True), 1)
+        mean = np.where(cell, curves, 0.0).sum(axis=-1, keepdims=True) / n
+    deviation = curves - mean if cell is None else np.where(cell, curves - mean, 0.0)
+    std = np.sqrt(np.einsum("...t,...t->...", deviation, deviation)[..., None] / (max(curves.shape[-1], 1) if cell is None else n))
     flat = std <= 1e-12 * np.abs(mean)
-    scores = np.where(flat, 0.0, deviation / np.where(flat, 1.0, std))
-    return np.where(cell, scores, np.nan)
+    deviation *= np.where(flat, 0.0, 1 / np.where(flat, 1.0, std))
+    return deviation if cell is None else np.where(cell, deviation, np.nan)
 
 
 def smooth(
@@ -280,10 +283,12 @@ def temporal_pdf(
 
 
 def _normalised(mass: np.ndarray) -> np.ndarray:
+    "The masses divided by their sum, in their own memory."
     total = np.einsum("...t->...", mass)[..., None]  # half the time of .sum(axis=-1) on short rows
     if np.isnan(total).any():
         total = np.nansum(mass, axis=-1, keepdims=True)
-    return mass / np.where(total > 0, total, np.nan)
+    mass /= np.where(total > 0, total, np.nan)
+    return mass
 
 
 def entropy(
@@ -332,8 +337,8 @@ def fuse(
 ) -> np.ndarray:  # float64 [shape=(..., T)], sums to 1
     """One PDF of K: their mean (linear pool), maximum or product (logarithmic pool), renormalised.
 
-    The product is computed in logarithms. A probability of 0 counts as 2.2e-308 there, so that PDFs that exclude each other still
-    have a product. (Of K softmaxes at one temperature the product is the softmax of the summed scores.)
+    Where PDFs exclude each other, so that no product is above 1e-200, it is computed in logarithms, and a probability of 0 counts as
+    2.2e-308. (Of K softmaxes at one temperature the product is the softmax of the summed scores.)
 
     Raises
     ------
@@ -347,17 +352,18 @@ def fuse(
         raise ValueError(f"fuse needs PDFs of shape (..., K, T) with K >= 1, got {pdfs.shape}")
     if pdfs.shape[-2] == 1:
         return pdfs[..., 0, :]
-    cell = None
-    if np.isnan(pdfs).any():
+    pool = {"mean": np.sum, "max": np.max, "product": np.prod}[how]
+    pooled = pool(pdfs, axis=-2)
+    if np.isnan(pooled).any():
         cell = ~np.isnan(pdfs).all(axis=-2)
         pdfs = np.where(np.isnan(pdfs), 1.0 if how == "product" else 0.0, pdfs)
+        pooled = np.where(cell, pool(pdfs, axis=-2), np.nan)
     if how == "product":
-        pooled = np.log(np.maximum(pdfs, np.finfo(np.float64).tiny)).sum(axis=-2)
-    else:
-        pooled = pdfs.sum(axis=-2) if how == "mean" else pdfs.max(axis=-2)
-    if cell is not None:
-        pooled = np.where(cell, pooled, np.nan)
-    return temporal_pdf(pooled, 1.0) if how == "product" else _normalised(pooled)
+        lost = ~(np.einsum("...t->...", pooled) > 1e-200)  # clips with fewer cells than others go this way too
+        if lost.any():
+            logs = np.log(np.maximum(pdfs[lost], np.finfo(np.float64).tiny)).sum(axis=-2)
+            pooled[lost] = temporal_pdf(np.where(np.isnan(pooled[lost]), np.nan, logs), 1.0)
+    return _normalised(pooled)
 
 # %% ../nbs/40_align.ipynb #2067f8e3
 @dataclass(frozen=True, eq=False)
@@ -415,25 +421,33 @@ def peak_index(
 ) -> np.ndarray:  # int64 [shape=(...)]; -1 where there is no cell
     "The cell of the maximum. Of cells tied with it (to a relative 1e-9) the lower median in time order: the tie rule."
     pdf = np.asarray(pdf, dtype=np.float64)
-    tied = pdf >= np.fmax.reduce(pdf, axis=-1, keepdims=True) * (1 - 1e-9)  # False at NaN
-    n_cells = pdf.shape[-1]
-    index = np.asarray(tied.argmax(axis=-1))
-    several = np.asarray(n_cells - 1 - tied[..., ::-1].argmax(axis=-1) != index)  # also where nothing is tied, i.e. all is NaN
-    rows = tied[several]
-    middle = (rows.sum(axis=-1, keepdims=True) + 1) // 2
-    index[several] = np.where(middle[..., 0] > 0, (rows.cumsum(axis=-1) >= middle).argmax(axis=-1), -1)
-    return index
+    rows = pdf.reshape(-1, pdf.shape[-1])
+    index = rows.argmax(axis=-1)
+    highest = rows[np.arange(len(rows)), index, None]
+    unsettled = np.isnan(highest[:, 0])  # argmax takes NaN for the highest
+    if unsettled.any():
+        highest = np.fmax.reduce(rows, axis=-1, keepdims=True)
+    tied = rows >= highest * (1 - 1e-9)  # False at NaN
+    if unsettled.any() or np.count_nonzero(tied) > len(rows):  # else every maximum stands alone, the usual case
+        row = np.flatnonzero(tied) // pdf.shape[-1]
+        unsettled[row[1:][row[1:] == row[:-1]]] = True  # tied more than once
+        among = tied[unsettled]
+        middle = (among.sum(axis=-1, keepdims=True) + 1) // 2
+        index[unsettled] = np.where(middle[:, 0] > 0, (among.cumsum(axis=-1) >= middle).argmax(axis=-1), -1)
+    return index.reshape(pdf.shape[:-1])
 
 
 def peak(
     pdf: np.ndarray,  # float [shape=(..., T)], >= 0; NaN = no cell
     centers_sec: np.ndarray,  # float [shape=(T,) or (..., T)], middle of each cell, seconds
 ) -> np.ndarray:  # float64 [shape=(...)], seconds; NaN where there is no cell
-    "The centre of the cell that `peak_index` gives."
+    "The centre of the cell that `peak_index` gives. Raises `ValueError` if there are not as many centres as cells."
     index = peak_index(pdf)
-    centers = np.broadcast_to(np.asarray(centers_sec, dtype=np.float64), np.shape(pdf))
-    moment = np.take_along_axis(centers, np.maximum(index, 0)[..., None], axis=-1)[..., 0]
-    return np.where(index < 0, np.nan, moment)
+    centers = np.asarray(centers_sec, dtype=np.float64)
+    if centers.shape[-1:] != np.shape(pdf)[-1:]:
+        raise ValueError(f"centers_sec must have one value per cell, {np.shape(pdf)[-1]} of them, got shape {centers.shape}")
+    first = np.arange(0, centers.size, centers.shape[-1]).reshape(centers.shape[:-1])  # of each row in the flattened array
+    return np.where(index < 0, np.nan, centers.ravel()[first + np.maximum(index, 0)])
 
 
 def soft_argmax(

@@ -495,6 +495,125 @@ def _evaluate_refiner_run(options) -> int:
     print(f"\nwrote {options.summary_csv}" + (f" and {Path(options.curve_dir) / 'curves.csv'}" if options.curve_dir else ""))
     return 0
 
+# %% ../nbs/80_cli.ipynb #96ab9ce8
+def _truths(text: str) -> tuple[bool, ...]:
+    "true, false or both."
+    return tuple(_truth(word) for word in _words(text))
+
+
+def _length_sets(text: str) -> tuple[tuple[float, ...], ...]:
+    "Lengths, and sets of lengths joined by +."
+    return tuple(tuple(float(part) for part in word.split("+")) for word in _words(text))
+
+
+for _kind, _name in [(_truths, "true,false"), (_length_sets, "numbers, or sets joined by +")]:
+    _kind.__name__ = _name
+
+
+def _caches_add(parser) -> None:
+    parser.add_argument("--caches", nargs="+", help="folders made by extract, or folders that hold several of them")
+    parser.add_argument("--vid_emb_dir", help="instead of --caches: a folder of video embeddings …")
+    parser.add_argument("--aud_emb_dir", help="… and one of audio embeddings")
+    parser.add_argument("--annotations_csv", required=True, help="video_id,event_label,start_s,end_s,quality,split")
+
+
+def _caches_of(options):
+    from avesound.caches import Cache
+
+    if options.caches:
+        return options.caches
+    if options.vid_emb_dir is None or options.aud_emb_dir is None:
+        raise ValueError("give --caches, or --vid_emb_dir and --aud_emb_dir")
+    return [Cache(Path(options.vid_emb_dir).resolve().parent.name, Path(options.vid_emb_dir), Path(options.aud_emb_dir))]
+
+
+def _sweep_add(parser) -> None:
+    from avesound.align import AUDIO_QUERIES, FUSIONS
+    from avesound.grid import Grid
+
+    grid = Grid()
+    _caches_add(parser)
+    parser.add_argument("--out_dir", default="reports/grid", help="gets aggregate.csv, selection.json, figures and runs/ (default: %(default)s)")
+    parser.add_argument("--strides", type=_numbers, help="only caches with these strides, s (default: all)")
+    parser.add_argument("--windows", type=_numbers, help="only caches with these video windows, s (default: all)")
+    parser.add_argument("--lengths", type=_length_sets, default=grid.lengths, help='audio windows, s; + fuses several: "0.5,1.0,0.5+1.0" (default: 1.0)')
+    parser.add_argument("--taus", type=_numbers, default=grid.taus, help=f'temperatures of the softmax (default: "{",".join(f"{tau:g}" for tau in grid.taus)}")')
+    parser.add_argument("--tau_adapts", type=_numbers, default=grid.tau_adapts, help="normalised entropies, 0 to 1, for which tau is chosen per clip (default: none)")
+    parser.add_argument("--smooth_sigmas", type=_numbers, default=grid.smooth_sigmas, help='Gaussians over the scores, s (default: "0,0.25,0.5,1")')
+    parser.add_argument("--zscores", type=_truths, default=grid.zscores, help='standardise curves or not (default: "true,false")')
+    parser.add_argument("--scale_fusions", type=_words, default=grid.scale_fusions, help=f"how PDFs of several lengths become one, of {', '.join(FUSIONS)} (default: all)")
+    parser.add_argument("--audio_queries", type=_words, default=grid.audio_queries, help=f"of {', '.join(AUDIO_QUERIES)} (default: sync)")
+    parser.add_argument("--multi_reduces", type=_words, default=grid.multi_reduces, help="how PDFs of several queries become one (default: all)")
+    parser.add_argument("--multi_offsets", type=_numbers, default=grid.base.multi_offsets, help="for multi: s around the clip's middle (default: %(default)s)")
+    _flag(parser, "--pred_softargmax", default=False, help="predict the PDF's mean, not its peak (default: false)")
+    parser.add_argument("--split", default="val", help="clips on which settings are chosen (default: %(default)s)")
+    parser.add_argument("--test_split", default="test", help="clips on which the winner is evaluated, once; none: not at all (default: %(default)s)")
+    parser.add_argument("--criterion", default="log_score", help="metric that decides, on partial clips (default: %(default)s)")
+    parser.add_argument("--top_k", type=int, default=1, help="so many of the best rows get a folder under runs/ (default: %(default)s)")
+    parser.add_argument("--search", choices=["grid", "optuna"], default="grid", help="all rows, or some of them, guided by those before (default: %(default)s)")
+    parser.add_argument("--n_trials", type=int, default=200, help="rows that optuna tries (default: %(default)s)")
+    parser.add_argument("--hit_deltas", type=_numbers, default=(0.25, 0.5, 1.0), help='tolerances of hits, s (default: "0.25,0.5,1.0")')
+    _flag(parser, "--ranking", default=False, help="AUROC and average precision, too (default: false)")
+    parser.add_argument("--n_boot", type=int, default=1000, help="resamples of the bootstrap (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of bootstrap, sign flips and search (default: %(default)s)")
+    parser.add_argument("--projector", help="file of fit-projector: brings the vectors of two towers into one space")
+    parser.add_argument("--workers", type=int, help="threads (default: one for each core, at most 8)")
+    _flag(parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)")
+
+
+def _sweep_run(options) -> int:
+    from avesound.align import AlignSettings
+    from avesound.grid import Grid
+    from avesound.sweep import sweep
+
+    axes = ("lengths", "taus", "tau_adapts", "smooth_sigmas", "zscores", "scale_fusions", "audio_queries", "multi_reduces")
+    base = AlignSettings(multi_offsets=options.multi_offsets, pred_softargmax=options.pred_softargmax)
+    grid = Grid(**{name: getattr(options, name) for name in axes}, base=base)
+    test_split = None if options.test_split.lower() == "none" else options.test_split
+    names = ("out_dir", "strides", "windows", "split", "criterion", "top_k", "search", "n_trials", "hit_deltas", "ranking", "n_boot", "seed", "projector", "workers", "allow_untrained")
+    print(sweep(_caches_of(options), options.annotations_csv, grid=grid, test_split=test_split, **_given(options, *names)))
+    print(f"\nwrote {Path(options.out_dir) / 'aggregate.csv'}, selection.json, figures and runs/ beside it")
+    return 0
+
+
+def _ablate_add(parser) -> None:
+    from avesound.ablate import METRICS, ablate
+
+    defaults = ablate.__kwdefaults__
+    _caches_add(parser)
+    parser.add_argument("--vid_dir", help="folder of clips: the subset is embedded with one thing changed at a time (edges, fillings, scales, dense or exact)")
+    parser.add_argument("--encoder", default=defaults["encoder"], help="for --vid_dir (default: %(default)s)")
+    parser.add_argument("--weights", help="its weights: a file or a folder")
+    parser.add_argument("--encoder_config", type=_config, default={}, metavar="NAME=VALUE,…", help="its further settings")
+    parser.add_argument("--out_dir", default=defaults["out_dir"], help="gets ablation.csv, .md, .json and .png (default: %(default)s)")
+    parser.add_argument("--split", default=defaults["split"], help="(default: %(default)s)")
+    parser.add_argument("--n_clips", type=int, default=defaults["n_clips"], help="so many clips of the split, drawn with --seed; 0: all (default: %(default)s)")
+    parser.add_argument("--L_sec", type=_numbers, default=defaults["L_sec"], help="audio windows of the base, s (default: 1.0)")
+    parser.add_argument("--lengths", type=_numbers, help="audio windows to compare, s (default: all that the first cache has)")
+    parser.add_argument("--tau", type=float, default=defaults["base"].tau, help="of the base (default: %(default)s)")
+    parser.add_argument("--score_smooth_sigma", type=float, default=defaults["base"].score_smooth_sigma, help="of the base, s (default: %(default)s)")
+    _flag(parser, "--score_zscore", default=defaults["base"].score_zscore, help="of the base (default: %(default)s)")
+    parser.add_argument("--audio_query", default=defaults["base"].audio_query, help="of the base (default: %(default)s)")
+    parser.add_argument("--audio_queries", type=_words, default=defaults["audio_queries"], help=f'queries to compare (default: "{",".join(defaults["audio_queries"])}")')
+    parser.add_argument("--smooth_sigmas", type=_numbers, default=defaults["smooth_sigmas"], help='smoothings to compare, s (default: "0,0.25,0.5,1")')
+    parser.add_argument("--metrics", type=_words, default=METRICS, help=f'(default: "{",".join(METRICS)}")')
+    parser.add_argument("--n_boot", type=int, default=defaults["n_boot"], help="resamples of the bootstrap (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=defaults["seed"], help="of subset, bootstrap and sign flips (default: %(default)s)")
+    parser.add_argument("--projector", help="file of fit-projector: brings the vectors of two towers into one space")
+    _flag(parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)")
+
+
+def _ablate_run(options) -> int:
+    from avesound.ablate import ablate
+    from avesound.align import AlignSettings
+
+    base = AlignSettings(**{name: getattr(options, name) for name in ("tau", "score_smooth_sigma", "score_zscore", "audio_query")})
+    caches = None if options.vid_dir and not (options.caches or options.vid_emb_dir) else _caches_of(options)
+    names = ("out_dir", "split", "L_sec", "lengths", "audio_queries", "smooth_sigmas", "metrics", "vid_dir", "encoder", "weights", "encoder_config", "n_boot", "seed", "projector", "allow_untrained")
+    print(ablate(caches, options.annotations_csv, base=base, n_clips=options.n_clips or None, **_given(options, *names)))
+    print(f"wrote {Path(options.out_dir) / 'ablation.csv'}, .md, .json and .png")
+    return 0
+
 # %% ../nbs/80_cli.ipynb #218e51bb
 # name: (one line, options, run)
 COMMANDS: dict[str, tuple[str, Callable, Callable]] = {
@@ -513,6 +632,8 @@ COMMANDS: dict[str, tuple[str, Callable, Callable]] = {
     "compare": ("several evaluations on the same clips", _compare_add, _compare_run),
     "train-refiner": ("a small network that learns from annotated clips to sharpen PDFs", _train_refiner_add, _train_refiner_run),
     "evaluate-refiner": ("score refined PDFs beside unrefined ones, and beside networks that ignore the clip", _evaluate_refiner_add, _evaluate_refiner_run),
+    "sweep": ("a grid of settings: chosen on val, evaluated on test", _sweep_add, _sweep_run),
+    "ablate": ("what each part contributes: one change at a time", _ablate_add, _ablate_run),
     "demo": ("the whole workflow on synthetic clips, offline", _demo_add, _demo_run),
 }
 

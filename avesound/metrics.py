@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['LOG_SCORE_FLOOR', 'RECALL_THRESHOLDS', 'MAP_THRESHOLDS', 'LOWER_IS_BETTER', 'events_array', 'validate', 'mae', 'dist',
-           'inside', 'hit', 'hit_event', 'is_partial', 'event_fraction', 'mass_inside', 'log_score', 'crps',
-           'event_cells', 'auroc', 'average_precision', 'tiou', 'segment_f1', 'event_f1', 'average_precision_at_tiou',
-           'mean_average_precision', 'expected_point_metrics', 'clip_metrics']
+           'inside', 'hit', 'hit_event', 'point_metrics', 'is_partial', 'event_fraction', 'mass_inside', 'mass_in',
+           'log_score', 'crps', 'event_cells', 'auroc', 'average_precision', 'tiou', 'segment_f1', 'event_f1',
+           'average_precision_at_tiou', 'mean_average_precision', 'expected_point_metrics', 'clip_metrics']
 
 # %% ../nbs/42_metrics.ipynb #7f2d1b80
 from collections.abc import Iterator, Sequence
@@ -131,6 +131,17 @@ def hit_event(
     return _at_most(dist(events, t), delta_s)
 
 
+def point_metrics(
+    events: np.ndarray,  # float [shape=(..., E, 2)], seconds
+    t: np.ndarray,  # float [shape=(...)], seconds
+    hit_deltas: Sequence[Seconds] = (0.25, 0.5, 1.0),  # tolerances of the hits, seconds, >= 0
+) -> dict[str, np.ndarray]:  # float64 [shape=(...)] each: mae, dist, inside, hit_<delta>, hit_event_<delta>
+    "All metrics of a moment, by name."
+    metrics = {"mae": mae(events, t), "dist": dist(events, t), "inside": inside(events, t)}
+    metrics |= {f"hit_{float(delta)}": _at_most(metrics["mae"], delta) for delta in hit_deltas}
+    return metrics | {f"hit_event_{float(delta)}": _at_most(metrics["dist"], delta) for delta in hit_deltas}
+
+
 def _at_most(distance: np.ndarray, delta_s: Seconds) -> np.ndarray:
     return np.where(np.isnan(distance), np.nan, distance <= delta_s + 1e-9)
 
@@ -176,8 +187,15 @@ def mass_inside(
     cells: Windows | np.ndarray,  # T cells, see `avesound.align.cell_bounds`
 ) -> np.ndarray:  # float64 [shape=(...)], in [0, 1]
     "Probability that the PDF gives to the events; probability is spread evenly within a cell, so a cell half covered counts half."
+    return mass_in(event_fraction(events, cells), pdf)
+
+
+def mass_in(
+    fraction: np.ndarray,  # float [shape=(..., T)], in [0, 1], the part of each cell that counts, see `event_fraction`
+    pdf: np.ndarray,  # float [shape=(..., T)], probability of each cell; NaN = no cell
+) -> np.ndarray:  # float64 [shape=(...)], in [0, 1]
+    "Probability that the PDF gives to parts of cells: `mass_inside` for many PDFs of the same clips, whose fractions are found once."
     pdf = np.asarray(pdf, dtype=np.float64)
-    fraction = event_fraction(events, cells)
     mass = np.einsum("...t,...t->...", pdf, fraction)
     if np.isnan(mass).any():
         known = np.where(np.isnan(pdf).all(axis=-1), np.nan, 1.0)
@@ -485,9 +503,7 @@ def clip_metrics(
     if t is None:
         metrics = expected_point_metrics(events, pdf, cells, hit_deltas)
     else:
-        metrics = {"mae": mae(events, t), "dist": dist(events, t), "inside": inside(events, t)}
-        metrics |= {f"hit_{float(delta)}": _at_most(metrics["mae"], delta) for delta in hit_deltas}
-        metrics |= {f"hit_event_{float(delta)}": _at_most(metrics["dist"], delta) for delta in hit_deltas}
+        metrics = point_metrics(events, t, hit_deltas)
     metrics["mass_inside"] = mass_inside(events, pdf, cells)
     metrics["log_score"] = np.log(np.maximum(metrics["mass_inside"], LOG_SCORE_FLOOR))
     metrics["crps"] = crps(events, pdf, cells)

@@ -8,6 +8,7 @@ the exit status is 1 only where a line could not be measured at all.
 
 import argparse
 import importlib.metadata
+import itertools
 import json
 import os
 import platform
@@ -797,6 +798,103 @@ def similarity_times(cache: str, n: int) -> dict[str, float]:
     if len(made[0].video_ids) != n:
         raise RuntimeError(f"{n - len(made[0].video_ids)} of {n} clips could not be read")
     return vars(taken) | {"growth_mb": (resident_bytes(peak=True) - before - result) / 1e6, "result_mb": result / 1e6}
+
+
+@line("sweep", "1,200 settings × 4,097 clips × 40 windows, from the file that keeps the similarities to 11 metrics of every clip and setting, in float64")
+def sweep(bench: Bench):
+    yield from _rows_of(fresh(sweep_times, str(bench.folder / "grid.npz"), bench.rounds))
+
+
+def sweep_times(path: str, rounds: int) -> list[dict]:
+    from avesound.align import FUSIONS
+    from avesound.caches import kept_npz
+    from avesound.grid import Grid, grid_metrics
+
+    n_clips, n_cells, n_slice, lengths = 4097, 40, 16, (0.25, 0.5, 1.0, 2.0, 5.0)
+    rng = np.random.default_rng(0)
+    edges = np.arange(n_cells + 1) * 0.25
+    cells = np.tile(np.stack([edges[:-1], edges[1:]], axis=-1), (n_clips, 1, 1))
+    start = rng.integers(0, 9, n_clips)
+    events = np.stack([start, np.minimum(start + rng.integers(1, 11, n_clips), 10)], axis=-1)[:, None].astype(float)
+    common = {"taus": tuple(np.geomspace(0.05, 5, 10)), "smooth_sigmas": (0.0, 0.25, 0.5, 1.0)}
+    pairs = (*itertools.pairwise(lengths), lengths)
+    readings = {
+        "5 lengths alone, 3 audio queries fused in 3 ways": (3, Grid(lengths, audio_queries=("multi",), scale_fusions=("mean",), multi_reduces=FUSIONS, **common)),
+        "5 sets of 2 or 5 lengths, fused in 3 ways": (1, Grid(pairs, scale_fusions=FUSIONS, **common)),
+    }
+    rows = []
+    for name, (n_queries, grid) in readings.items():
+        np.savez(path, **{str(length): 0.5 + 0.05 * rng.normal(size=(n_clips, n_queries, n_cells)).cumsum(axis=-1) for length in lengths})
+        settings = grid.settings()
+        # As `sweep` does: a part for each z-score and smoothing, whose means are kept and whose values are let go.
+        parts: dict[tuple, list] = {}
+        for setting in settings:
+            parts.setdefault((setting.settings.score_zscore, setting.settings.score_smooth_sigma), []).append(setting)
+        firsts: dict = {}
+
+        def ours(parts=parts, firsts=firsts):
+            kept = {float(length): curve for length, curve in kept_npz(path).items()}
+            for part in parts.values():
+                values = grid_metrics(part, kept, cells, 0.25, events)
+                for metric, value in values.items():
+                    value.mean(axis=1)
+                    firsts.setdefault(metric, {}).update(zip(part, value[:, :n_slice].copy(), strict=True))
+
+        slow: dict = {}
+        curves = {float(length): curve[:n_slice] for length, curve in kept_npz(path).items()}
+        work = {"grid": ours, "loop": lambda settings=settings, curves=curves, slow=slow: slow.update(plain_loop(settings, curves, cells[0], events[:n_slice, 0]))}
+        found = in_turns(work, rounds)
+        furthest = max(np.abs(np.array([firsts[metric][s] for s in settings]) - slow[metric]).max() for metric in slow)
+        fault = "" if furthest <= 1e-5 and len(settings) == 1200 else f"{len(settings)} settings, differs by {furthest:.0e}"
+        cpu = statistics.median(s.cpu_s for s in found["grid"])
+        note = f"{cpu:.2f} s of processor time, {CORES} threads; largest difference to the loop {furthest:.0e}"
+        rows.append({"what": name, "values": [s.wall_s for s in found["grid"]], "unit": "s", "at_most": 1.5, "fault": fault, "note": note, "seconds": as_seconds(found)})
+        for of, bound in [("wall_s", 150), ("cpu_s", None)]:
+            scaled = [ratio * n_clips / n_slice for ratio in ratios(found, "loop", "grid", of)]
+            rows.append({"what": f"  a numpy loop over clips and settings against it, {'wall' if bound else 'processor'} time", "values": scaled, "at_least": bound, "note": f"the loop over {n_slice} clips, scaled"})
+    return rows
+
+
+def plain_loop(rows, curves, cells, events) -> dict[str, np.ndarray]:
+    "Metrics [shape=(S, N)] of one clip and one setting after the other, as one would write it down; what is the same for all clips is made once."
+    centers, width = cells.mean(axis=1), cells[0, 1] - cells[0, 0]
+    lags = (np.arange(len(centers))[:, None] - np.arange(len(centers))) * width
+    kernels = {}
+    for sigma in {row.settings.score_smooth_sigma for row in rows} - {0.0}:
+        weights = np.exp(-0.5 * (lags / sigma) ** 2)
+        kernels[sigma] = weights / weights.sum(axis=0)
+    found: dict[str, list] = {}
+    for row in rows:
+        s = row.settings
+        for i, (start, end) in enumerate(events):
+            scales = []
+            for length in row.L_sec:
+                scores = curves[length][i]
+                if s.score_zscore:
+                    scores = (scores - scores.mean(axis=1, keepdims=True)) / scores.std(axis=1, keepdims=True)
+                if s.score_smooth_sigma:
+                    scores = scores @ kernels[s.score_smooth_sigma]
+                mass = np.exp((scores - scores.max(axis=1, keepdims=True)) / s.tau)
+                scales.append(_pooled(mass / mass.sum(axis=1, keepdims=True), s.multi_reduce))
+            pdf = _pooled(np.array(scales), s.scale_fusion)
+            tied = np.flatnonzero(pdf >= pdf.max() * (1 - 1e-9))
+            t = centers[tied[(len(tied) - 1) // 2]]
+            overlap = np.clip(np.minimum(cells[:, 1], end) - np.maximum(cells[:, 0], start), 0, None) / width
+            inside = float(pdf @ overlap)
+            mae, dist = abs(t - (start + end) / 2), max(start - t, t - end, 0.0)
+            values = {"mae": mae, "dist": dist, "inside": float(start <= t < end), "mass_inside": inside, "log_score": np.log(max(inside, 1e-6))}
+            for delta in (0.25, 0.5, 1.0):
+                values[f"hit_{delta}"], values[f"hit_event_{delta}"] = float(mae <= delta + 1e-9), float(dist <= delta + 1e-9)
+            for name, value in values.items():
+                found.setdefault(name, []).append(value)
+    return {name: np.array(values).reshape(len(rows), len(events)) for name, values in found.items()}
+
+
+def _pooled(pdfs: np.ndarray, how: str) -> np.ndarray:
+    if len(pdfs) == 1:
+        return pdfs[0]
+    pooled = {"mean": np.mean, "max": np.max, "product": np.prod}[how](pdfs, axis=0)
+    return pooled / pooled.sum()
 
 
 # ---- the run, and what is written about it
