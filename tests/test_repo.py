@@ -44,7 +44,12 @@ HOUSE = [
     "refine",
     "sweep",
     "analyze",
+    "clip_view",
+    "clip_figure",
+    "clip_media",
     "inspector",
+    "still",
+    "viewer",
     "demo",
     "cli",
 ]
