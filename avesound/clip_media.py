@@ -26,17 +26,24 @@ def jupyter_url(
     path: str | os.PathLike,  # a file
     server_root: str,  # the folder that Jupyter serves, as its page names it, "~" for the home folder; "" = not known
     base_url: str,  # the address of Jupyter, e.g. "/" or "/user/ann/"
+    *,
+    resolve: bool = True,  # follow links; False: a link below the root will do, though newer servers refuse one that leads out of it
 ) -> str | None:  # None where Jupyter does not serve the file
     "Where Jupyter serves a file. Hidden files and folders are not served."
     if not server_root:
         return None
-    root = os.path.abspath(os.path.expanduser(server_root))
-    for candidate in (os.path.abspath(path), os.path.realpath(path)):
-        for top in dict.fromkeys((root, os.path.realpath(root))):
-            inside = os.path.relpath(candidate, top).replace(os.sep, "/")
-            if not any(part.startswith(".") for part in inside.split("/")):
-                return f"{base_url.rstrip('/')}/files/{quote(inside)}"
-    return None
+    root = os.path.realpath(os.path.expanduser(server_root))
+    inside = os.path.relpath(os.path.realpath(path) if resolve else _beside_links(path, root), root).replace(os.sep, "/")
+    if any(part.startswith(".") for part in inside.split("/")):
+        return None
+    return f"{base_url.rstrip('/')}/files/{quote(inside)}"
+
+
+def _beside_links(path: str | os.PathLike, root: str) -> str:
+    "The path with a link that it ends in, or goes through, kept, but for those above the root."
+    path = Path(os.path.abspath(path))
+    above = next((folder for folder in path.parents if os.path.realpath(folder) == root), None)
+    return str(path) if above is None else os.path.join(root, path.relative_to(above))
 
 # %% ../nbs/59_clip_media.ipynb #69e98eaf
 _BLOCK = 1 << 16
@@ -149,10 +156,12 @@ def clip_urls(
         return [served]
     here = page.get("host", "") in ("", "localhost", "127.0.0.1", "[::1]")
     proxied = find_spec("jupyter_server_proxy") is not None
-    if not (here or proxied):
-        return []
-    port, address = local_address(path)
-    return [f"http://127.0.0.1:{port}{address}"] * here + [f"{base_url.rstrip('/')}/proxy/{port}{address}"] * proxied
+    linked = jupyter_url(path, page.get("server_root", ""), base_url, resolve=False)
+    urls = [] if linked is None else [linked]
+    if here or proxied:
+        port, address = local_address(path)
+        urls = [f"http://127.0.0.1:{port}{address}"] * here + [f"{base_url.rstrip('/')}/proxy/{port}{address}"] * proxied + urls
+    return urls
 
 
 def unreachable(
@@ -163,7 +172,7 @@ def unreachable(
     root = page.get("server_root") or "the folder it was started in"
     return (
         f"The browser cannot reach this clip: it lies outside the folder that Jupyter serves ({root}), and the browser runs on another machine. "
-        f"Start JupyterLab in a folder above {Path(path).parent}, link that folder into {root} (ln -s), or install jupyter-server-proxy."
+        f"Start JupyterLab in a folder above {Path(path).parent}, move the clips below {root}, or install jupyter-server-proxy."
     )
 
 # %% ../nbs/59_clip_media.ipynb #987e154d

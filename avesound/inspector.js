@@ -81,7 +81,7 @@ function render({ model, el }) {
     sizer.style.height = `${order.length * ROW}px`;
     const first = Math.max(0, Math.floor(list.scrollTop / ROW) - 3), last = Math.min(order.length, first + Math.ceil((list.clientHeight || 400) / ROW) + 7);
     sizer.replaceChildren(...order.slice(first, last).map((at, k) => {
-      const row = rows[at], facts = [row.label || "no label", row.split, row.status === "ok" ? null : row.status, row.dist == null ? null : `${row.dist.toFixed(2)} s off`].filter(Boolean);
+      const row = rows[at], facts = [row.label || "no label", row.split, row.status === "ok" ? null : row.status, row.dist == null ? null : row.dist ? `${row.dist.toFixed(2)} s off` : "on the event"].filter(Boolean);
       return h("div", { id: `${id}-${first + k}`, class: "item", role: "option", "aria-selected": String(row.video_id === current), "aria-setsize": order.length, "aria-posinset": first + k + 1,
         style: `top:${(first + k) * ROW}px`, title: row.video_id, onclick: () => choose(row.video_id) }, h("b", {}, row.video_id), h("small", {}, facts.join(" · ")));
     }));
@@ -277,8 +277,8 @@ function render({ model, el }) {
   const settings = h("fieldset", {}, h("legend", {}, "Settings"),
     slider("Temperature τ", tau, outputs.tau, "Low: the highest moment takes all. High: all moments alike. It moves no bare peak."),
     slider("Smoothing", smooth, outputs.score_smooth_sigma, "Standard deviation of a Gaussian over the scores, in seconds"),
-    h("div", { class: "field", role: "group", "aria-label": "Lengths of sound windows, seconds" }, h("span", {}, "Sound windows"), lengths), field("Sound compared", query), reduceField, fusionField,
-    h("div", { class: "row" }, field("Compare with", compare), button("Pin these settings", () => { asked ||= performance.now(); model.send({ do: "pin" }); })));
+    h("div", { class: "field", role: "group", "aria-label": "Lengths of sound windows, seconds" }, h("span", {}, "Sound windows"), lengths), h("div", { class: "tall" }, field("Sound that the picture is compared with", query)), reduceField, fusionField,
+    h("div", { class: "tall" }, field("Compare with", compare)), h("div", { class: "row" }, button("Pin these settings to compare", () => { asked ||= performance.now(); model.send({ do: "pin" }); })));
   const metrics = h("table", { class: "metrics" });
   function showSettings() {
     const { queries, fusions, comparisons } = get("choices"), available = get("clip").lengths ?? [];
@@ -345,7 +345,7 @@ function render({ model, el }) {
   };
   function pressed(event) {
     const at = event.target, writes = at.matches("input[type=text], input[type=search], textarea");
-    if (event.key === "Escape" && (writes || at.matches("select"))) { timeline.focus(); event.stopPropagation(); return; }
+    if (event.key === "Escape" && (writes || at.matches("select"))) { timeline.focus(); return; }
     if (writes || event.ctrlKey || event.metaKey || event.altKey) return;
     const own = { SELECT: true, BUTTON: event.key === " ", SUMMARY: event.key === " ", INPUT: event.key === " " || event.key.startsWith("Arrow") || event.key === "Home" || event.key === "End" }[at.tagName];
     if (own) return;
@@ -353,14 +353,20 @@ function render({ model, el }) {
     else if (acts[event.key]) acts[event.key](event);
     else return;
     event.preventDefault();
-    event.stopPropagation();
   }
+  // Before JupyterLab sees it: there, d d deletes a cell, and the arrows move between them. What is held with ctrl is its own.
+  function guard(event) {
+    if (!root.contains(event.target)) return;
+    pressed(event);
+    if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
+  }
+  window.addEventListener("keydown", guard, true);
 
   // ---- together
   const screen = h("div", { class: "screen" }, h("div", { class: "picture" }, video, notice), matrix);
   const stage = h("section", { class: "stage", "aria-label": "The clip" }, h("header", {}, title, chips), saying, said, screen, transport, timeline, pan, legend, help);
   const side = h("aside", { class: "side", "aria-label": "Settings, numbers and your marks" }, settings, metrics, annotate);
-  const root = h("div", { class: "avesound inspector", "data-lm-suppress-shortcuts": "true", onkeydown: pressed }, h("div", { class: "grid" }, clips, stage, side));
+  const root = h("div", { class: "avesound inspector" }, h("div", { class: "grid" }, clips, stage, side));
   el.append(root);
 
   const fill = (node, name) => { node.innerHTML = get(name); }; // drawn by the kernel, words escaped there
@@ -391,6 +397,7 @@ function render({ model, el }) {
 
   return () => {
     listeners.forEach(([name, act]) => model.off(name, act));
+    window.removeEventListener("keydown", guard, true);
     sized.disconnect();
     cancelAnimationFrame(frames);
     clearTimeout(waiting);

@@ -104,6 +104,8 @@ class Inspector(anywidget.AnyWidget):
         self._opened: OpenRun = open_run(run or Run(projector=projector, allow_untrained=allow_untrained, **parts))
         other = compare_with if compare_with is None or isinstance(compare_with, Run) else run_of(compare_with)
         self._other = None if other is None else open_run(other)
+        if self._other is not None:  # both are judged by the same annotations
+            self._other = replace(self._other, clips={**self._other.clips, **self._opened.clips})
         if self._other is not None and self._other.run.name in ("", _PINNED, self._opened.run.name):
             self._other = replace(self._other, run=replace(self._other.run, name=f"the other {self._other.run.name}"))
         self._settings, self._refiner = settings or self._opened.settings, refiner
