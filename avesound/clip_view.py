@@ -224,7 +224,7 @@ def curves_of(
     """
     run, there = opened.run, opened.lengths.get(video_id, ())
     if not there:
-        raise ValueError(f"{video_id} has no embeddings" + (" in this run: avesound extract makes them" if run.vid_emb_dir else ": no cache was given"))
+        raise ValueError(f"{video_id} has no embeddings" + (" of picture and sound in this run: avesound extract makes them where a clip has both" if run.vid_emb_dir else ": no cache was given"))
     missing = sorted(set(L_sec) - set(there))
     if missing or not L_sec:
         raise ValueError(f"no audio embeddings of {', '.join(f'{length:g}' for length in missing) or 'no'} s; {video_id} has {', '.join(f'{length:g}' for length in there)} s")
@@ -306,13 +306,13 @@ def describe(
     "The prediction in a sentence."
     guess = seen.refined or seen.guess
     low, high = guess.interval
-    said = f"{f'“{label}”' if label else 'The event'} is predicted at {guess.t_sec:.2f} s, most likely between {low:.2f} and {high:.2f} s"
+    said = f"{f'“{label}”' if label else 'The event'} is predicted at {guess.t_sec:.2f} s; {100 * seen.settings.interval_mass:.0f} % of the probability lies between {low:.2f} and {high:.2f} s."
     if not seen.events:
-        return said + ". No event is annotated."
+        return said + " No event is annotated."
     spans = ", ".join(f"{event.start_s:.2f}–{event.end_s:.2f} s" for event in seen.events[:3]) + (", …" if len(seen.events) > 3 else "")
     off = guess.metrics["dist"]
     where = "inside the annotated event" if guess.metrics["inside"] else f"{off:.2f} s away from the annotated event" if off else "at the very edge of the annotated event"
-    return f"{said}: {where} ({spans})." + ("" if seen.partial else " It fills the clip: any answer would be inside.")
+    return f"{said} That moment is {where} ({spans})." + ("" if seen.partial else " It fills the clip: any answer would be inside.")
 
 # %% ../nbs/57_clip_view.ipynb #9a1e8991
 def similarity_matrix(

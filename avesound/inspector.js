@@ -251,18 +251,18 @@ function render({ model, el }) {
   const button = (words, act, more = {}) => h("button", { type: "button", onclick: act, ...more }, words);
   const play = button("Play", toggle, { class: "main", "aria-pressed": "false" });
   const clock = h("span", { class: "clock" });
-  const speed = h("select", { onchange: () => { video.playbackRate = Number(speed.value); } }, ...["0.25", "0.5", "1", "2"].map((rate) => option(rate, `${rate}×`, "1")));
-  const looping = h("select", { onchange: () => { const { event, prediction } = get("reading").loops; setLoop({ event, prediction, span: loop }[looping.value] ?? null, looping.value); } },
-    option("", "nothing", ""), option("event", "the event", ""), option("prediction", "the prediction", ""), option("span", "a span of mine", ""));
+  const speed = h("select", { "aria-label": "Speed", onchange: () => { video.playbackRate = Number(speed.value); } }, ...["0.25", "0.5", "1", "2"].map((rate) => option(rate, `${rate}×`, "1")));
+  const looping = h("select", { "aria-label": "Loop", onchange: () => { const { event, prediction } = get("reading").loops; setLoop({ event, prediction, span: loop }[looping.value] ?? null, looping.value); } },
+    option("", "no loop", ""), option("event", "loop the event", ""), option("prediction", "loop the prediction", ""), option("span", "loop my span", ""));
   function setLoop(span, name = span ? "span" : "") {
     loop = span; looping.value = span ? name : "";
     if (name === "span" && !span) tell("Choose a span first: hold shift and drag over the timeline, or press [ and ].");
     if (span && (now() < span[0] || now() >= span[1])) seek(span[0]);
     follow();
   }
-  const kind = h("select", { onchange: () => put("sound_kind", kind.value) }, option("waveform", "waveform", ""), option("mel", "mel spectrogram", ""));
-  const transport = h("div", { class: "transport" }, play, clock, field("Speed", speed), field("Loop", looping), field("Sound", kind),
-    h("span", { class: "zoom", role: "group", "aria-label": "Zoom" }, button("−", () => zoom(2), { "aria-label": "Zoom out" }), button("+", () => zoom(0.5), { "aria-label": "Zoom in" }), button("whole clip", () => view(0, duration()))));
+  const kind = h("select", { "aria-label": "How the sound is shown", onchange: () => put("sound_kind", kind.value) }, option("waveform", "waveform", ""), option("mel", "mel spectrogram", ""));
+  const transport = h("div", { class: "transport" }, play, clock, speed, looping, kind,
+    h("span", { class: "zoom", role: "group", "aria-label": "Zoom" }, button("−", () => zoom(2), { "aria-label": "Zoom out" }), button("+", () => zoom(0.5), { "aria-label": "Zoom in" }), button("all", () => view(0, duration()), { "aria-label": "Show the whole clip" })));
 
   // ---- settings, metrics
   const output = (name) => h("output", { for: `${id}-${name}` });
@@ -277,7 +277,7 @@ function render({ model, el }) {
   const settings = h("fieldset", {}, h("legend", {}, "Settings"),
     slider("Temperature τ", tau, outputs.tau, "Low: the highest moment takes all. High: all moments alike. It moves no bare peak."),
     slider("Smoothing", smooth, outputs.score_smooth_sigma, "Standard deviation of a Gaussian over the scores, in seconds"),
-    h("div", { class: "field", role: "group", "aria-label": "Lengths of sound windows, seconds" }, h("span", {}, "Sound windows"), lengths), h("div", { class: "tall" }, field("Sound that the picture is compared with", query)), reduceField, fusionField,
+    h("div", { class: "field", role: "group", "aria-label": "Lengths of sound windows, seconds" }, h("span", {}, "Sound windows"), lengths), h("div", { class: "tall" }, field("Picture compared with the sound", query)), reduceField, fusionField,
     h("div", { class: "tall" }, field("Compare with", compare)), h("div", { class: "row" }, button("Pin these settings to compare", () => { asked ||= performance.now(); model.send({ do: "pin" }); })));
   const metrics = h("table", { class: "metrics" });
   function showSettings() {

@@ -28,7 +28,7 @@ from .timeline import Seconds
 
 # %% ../nbs/60_inspector.ipynb #3e477ea6
 _QUERIES = {
-    "sync": "at the same moment", "middle": "of the clip's middle", "multi": "around the middle", "loudest": "where it is loudest", "all": "of every moment",
+    "sync": "of the same moment", "middle": "of the clip's middle", "multi": "of moments around the middle", "loudest": "of the loudest moment", "all": "of every moment",
     "oracle": "of the annotated event (oracle)",
 }  # fmt: skip
 _SORTS = {"video_id": "name", "dist": "distance to the event", "confidence": "confidence", "entropy": "entropy"}
@@ -402,5 +402,5 @@ class Inspector(anywidget.AnyWidget):
 
 
 def _in_words(settings: AlignSettings, L_sec: tuple[Seconds, ...]) -> str:
-    parts = [f"τ {settings.tau:g}", f"{', '.join(f'{length:g}' for length in L_sec)} s", settings.audio_query]
+    parts = [f"τ {settings.tau:g}", f"windows of {' + '.join(f'{length:g}' for length in L_sec)} s", settings.audio_query]
     return ", ".join(parts + ([f"smoothing {settings.score_smooth_sigma:g} s"] if settings.score_smooth_sigma else []))

@@ -239,7 +239,7 @@ def test_keys_alone_do_everything(page, first):
     for _ in range(4):
         page.keyboard.press("ArrowRight")
     page.keyboard.press("]")
-    assert page.input_value(".inspector .transport label:nth-of-type(2) select") == "span"
+    assert page.input_value(".inspector select[aria-label=Loop]") == "span"
     page.keyboard.press("Space")
     page.wait_for_timeout(1500)
     assert 2.6 < video(page, "currentTime") < 3.6  # it would be beyond 4 by now
