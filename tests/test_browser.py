@@ -30,7 +30,7 @@ PATIENCE = 60_000  # milliseconds; two busy cores
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    "A run of five synthetic clips, one without sound, one that browsers do not play, and, where it is at hand, a real one."
+    "A run of three synthetic clips, one without sound, one that browsers do not play, and, where it is at hand, a real one."
     import av
 
     from avesound.data.annotations import read_annotations, write_annotations
@@ -40,7 +40,7 @@ def run(tmp_path_factory):
     from avesound.media import write_clip
 
     folder = tmp_path_factory.mktemp("run")
-    clips = make_dataset(folder / "data", spec=SynthSpec(difficulty="hard", seed=21), n_train=0, n_val=0, n_test=5) / "AVE"
+    clips = make_dataset(folder / "data", spec=SynthSpec(difficulty="hard", seed=21), n_train=0, n_val=0, n_test=3) / "AVE"
     frames, _ = flash_and_click()
     write_clip(clips / "without_sound.mp4", frames, 20.0)
     with av.open(str(clips / "mpeg4_in.avi"), "w") as out:
