@@ -178,7 +178,6 @@ def unreachable(
 # %% ../nbs/59_clip_media.ipynb #987e154d
 _VIDEO, _AUDIO = {"h264", "vp8", "vp9", "av1", "libdav1d", None}, {"aac", "mp3", "mp3float", "opus", "vorbis", "flac", "pcm_s16le", None}
 _CONTAINERS = {"mov", "mp4", "matroska", "webm", "ogg", "mp3", "wav", "flac"}
-_COPY_BYTES = 500e6  # of decoded frames in memory
 
 
 def unplayable(
@@ -195,6 +194,7 @@ def playable_copy(
     path: str | os.PathLike,  # a media file
     folder: str | os.PathLike,  # gets <stem>.<8 digits>.mp4; one that is there is taken as it is
     max_height: int = 360,  # pixels
+    max_bytes: float = 500e6,  # of decoded frames in memory
 ) -> Path:  # the copy
     """A small copy of a clip that browsers play, made once for each state of the file.
 
@@ -213,7 +213,7 @@ def playable_copy(
         scale = min(1.0, max_height / info.height)
         size = tuple(max(2, 2 * round(pixels * scale / 2)) for pixels in (info.height, info.width))
         fps = min(info.fps or 25.0, 25.0)
-        if (info.duration_s or 0) * fps * size[0] * size[1] * 3 > _COPY_BYTES:
+        if (info.duration_s or 0) * fps * size[0] * size[1] * 3 > max_bytes:
             raise MediaError(f"{path.name}: is too long for a copy on the fly; make one with: ffmpeg -i {path.name} -vf scale=-2:{max_height} -c:v libx264 -c:a aac copy.mp4")
     clip = decode_clip(path, fps=fps, size=size, sample_rate=44100)
     write_clip(copy, clip.frames, clip.fps or 25.0, clip.wav, clip.sample_rate or 44100)

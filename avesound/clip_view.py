@@ -336,7 +336,6 @@ def similarity_matrix(
 
 # %% ../nbs/57_clip_view.ipynb #aad52056
 SOUND_RATE = 16000  # Hz
-_PIECE_S = 60.0
 
 
 def sound_picture(
@@ -345,6 +344,7 @@ def sound_picture(
     end_s: Seconds,  # > start_s
     n_columns: int,
     kind: str = "waveform",  # or "mel"
+    piece_s: Seconds = 60.0,  # decoded at once
 ) -> np.ndarray | None:  # "waveform": float32 [shape=(n, 2)], lowest and highest sample; "mel": [shape=(n, 128)], ln energy; None without a sound track
     """The sound between two moments in so many columns; silence where there is none.
 
@@ -360,7 +360,7 @@ def sound_picture(
     if not 0 <= start_s < end_s or n_columns < 1:
         raise ValueError(f"a span of sound needs 0 <= start < end and at least one column, got {start_s} to {end_s} s in {n_columns}")
     column_s = (end_s - start_s) / n_columns
-    per_piece = max(1, int(_PIECE_S / column_s))
+    per_piece = max(1, int(piece_s / column_s))
     parts = []
     for first in range(0, n_columns, per_piece):
         n = min(per_piece, n_columns - first)
