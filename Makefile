@@ -51,7 +51,7 @@ lab: install ## JupyterLab on the notebooks
 
 notebooks: install ## after an edit: export, run every notebook, clean, README
 	@$(BIN)/nbdev_export
-	@for nb in nbs/*.ipynb; do echo "run $$nb"; $(BIN)/jupyter nbconvert --log-level ERROR --to notebook --execute --inplace "$$nb" || exit 1; done
+	@for nb in nbs/*.ipynb; do echo "run $$nb"; $(BIN)/jupyter nbconvert --log-level ERROR --to notebook --execute --inplace --ExecutePreprocessor.store_widget_state=False "$$nb" || exit 1; done
 	@$(BIN)/nbdev_clean
 	@$(MAKE) --no-print-directory readme
 

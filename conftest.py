@@ -145,3 +145,7 @@ def pytest_terminal_summary(terminalreporter, config):
     n = sum(value for report in reports for name, value in report.user_properties if name == "cells_left_out")
     if n:
         terminalreporter.write_line(f"{n} notebook cells left out (nbdev flags; --nb-flags runs them)")
+    for report in reports:
+        for name, text in report.user_properties:
+            if name == "measured":
+                terminalreporter.write_line(text)

@@ -33,6 +33,7 @@ setup(
         *(f"Programming Language :: Python :: 3.{minor}" for minor in (11, 12, 13, 14)),
     ],
     packages=find_packages(include=[cfg["lib_path"], cfg["lib_path"] + ".*"]),
+    package_data={name: cfg["package_data"].split()},
     python_requires=">=" + cfg["min_python"],
     install_requires=shlex.split(cfg["requirements"]),
     extras_require=extras,

@@ -614,6 +614,48 @@ def _ablate_run(options) -> int:
     print(f"wrote {Path(options.out_dir) / 'ablation.csv'}, .md, .json and .png")
     return 0
 
+# %% ../nbs/80_cli.ipynb #fffc54a8
+_PARTS = {
+    "vid_dir": "folder of clips", "vid_emb_dir": "folder of video embeddings", "aud_emb_dir": "folder of audio embeddings", "annotations_csv": "annotations",
+    "summary_csv": "summary.csv of evaluate", "curves_csv": "curves.csv of evaluate",
+}  # fmt: skip
+
+
+def _view_add(parser) -> None:
+    parser.add_argument("--run", help="folder of a run as avesound demo lays it out: data/, cache/, results/")
+    for name, what in _PARTS.items():
+        parser.add_argument(f"--{name}", help=f"{what} (default: the one in --run)")
+    parser.add_argument("--compare_with", help="folder of another run of the same clips")
+    parser.add_argument("--projector", help="file of fit-projector: brings the vectors of two towers into one space")
+    _flag(parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing (default: false)")
+    parser.add_argument("--clip", help="id of the clip to begin with; write --clip=ID where the id begins with a minus sign")
+    parser.add_argument("--save_csv", help="where events that you mark are written (default: marked.csv beside the notebook)")
+    parser.add_argument("--notebook", help="the notebook to write (default: view.ipynb in --run, or here)")
+    parser.add_argument("--port", type=int, help="of JupyterLab (default: any that is free)")
+    _flag(parser, "--no_browser", default=False, help="print the address, open no page (default: false)")
+    parser.add_argument("--still", metavar="CLIP", help="write a picture of this clip instead, one HTML file (--still=ID where the id begins with a minus sign)")
+    parser.add_argument("--out", help="the .html of --still (default: CLIP.html)")
+    parser.add_argument("--sound", choices=["waveform", "mel"], help="how --still shows the sound (default: waveform)")
+
+
+def _view_run(options) -> int:
+    from avesound.clip_view import Run, run_of
+    from avesound.projector import load_projector
+    from avesound.still import still
+    from avesound.viewer import view
+
+    parts = _given(options, *_PARTS) | {"allow_untrained": options.allow_untrained}
+    parts |= {"projector": load_projector(options.projector)} if options.projector else {}
+    run = run_of(options.run, **parts) if options.run else Run(**parts)
+    if options.still:
+        out = options.out or f"{options.still}.html"
+        still(run, options.still, out, **_given(options, "sound"))
+        print(f"wrote {out}")
+        return 0
+    more = _given(options, "port", "save_csv") | {name: Path(value) for name, value in _given(options, "compare_with", "projector").items()}
+    more |= {"video_id": options.clip} if options.clip else {}
+    return view(run, options.notebook or Path(options.run or ".") / "view.ipynb", browser=not options.no_browser, **more)
+
 # %% ../nbs/80_cli.ipynb #218e51bb
 # name: (one line, options, run)
 COMMANDS: dict[str, tuple[str, Callable, Callable]] = {
@@ -634,6 +676,7 @@ COMMANDS: dict[str, tuple[str, Callable, Callable]] = {
     "evaluate-refiner": ("score refined PDFs beside unrefined ones, and beside networks that ignore the clip", _evaluate_refiner_add, _evaluate_refiner_run),
     "sweep": ("a grid of settings: chosen on val, evaluated on test", _sweep_add, _sweep_run),
     "ablate": ("what each part contributes: one change at a time", _ablate_add, _ablate_run),
+    "view": ("look at the clips of a run, and mark events", _view_add, _view_run),
     "demo": ("the whole workflow on synthetic clips, offline", _demo_add, _demo_run),
 }
 

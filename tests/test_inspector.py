@@ -1,0 +1,257 @@
+"The inspector without a browser: its numbers are those of evaluate, page and kernel agree on names, long clips stay cheap, marks are never lost."
+import itertools
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from avesound.align import FUSIONS, AlignSettings
+from avesound.clip_media import _wanted
+from avesound.clip_view import Run, choose, open_run, run_of
+from avesound.data.annotations import read_annotations
+from avesound.data.marks import mark_event, read_marks
+from avesound.embeddings.extract import WindowSettings, extract
+from avesound.embeddings.store import write_embeddings
+from avesound.evaluate import evaluate
+from avesound.inspector import Inspector
+from avesound.still import still
+from avesound.timeline import Windows
+
+LENGTHS = (0.5, 1.0, 2.0)
+JS, CSS = (files("avesound").joinpath(f"inspector.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    from avesound.data.synth import SynthSpec, make_dataset
+
+    folder = tmp_path_factory.mktemp("run")
+    made = make_dataset(folder / "data", spec=SynthSpec(difficulty="hard", seed=3), n_train=0, n_val=2, n_test=4)
+    extract(made / "AVE", folder / "cache", windows=WindowSettings(lengths=LENGTHS), progress=False)
+    evaluate(folder / "cache/vid_emb", folder / "cache/aud_emb", made / "annotations.csv", split="test", summary_csv=folder / "results/summary.csv", n_boot=10)
+    return folder
+
+
+# ---- numbers
+
+
+@pytest.mark.parametrize("query, fusion", list(itertools.product(["sync", "middle", "multi", "loudest", "all"], FUSIONS)))
+def test_it_shows_what_evaluate_says(run, query, fusion):
+    settings = AlignSettings(audio_query=query, multi_reduce=fusion, scale_fusion=fusion, tau=0.3, score_smooth_sigma=0.25)
+    summary = evaluate(run / "cache/vid_emb", run / "cache/aud_emb", run / "data/annotations.csv", L_sec=LENGTHS, settings=settings, n_boot=10).summary
+    inspector = Inspector.of_run(run)
+    inspector.audio_query, inspector.multi_reduce, inspector.scale_fusion, inspector.tau, inspector.score_smooth_sigma, inspector.L_sec = query, fusion, fusion, 0.3, 0.25, list(LENGTHS)
+    for row in summary.to_dict("records"):
+        inspector.video_id = row["video_id"]
+        assert inspector.reading["problem"] == ""
+        guess = inspector.seen.guess
+        assert (guess.t_sec, *guess.interval) == (row["t_pred_sec"], row["interval_start_sec"], row["interval_end_sec"])
+        for name in ("dist", "mae", "inside", "mass_inside", "log_score", "auroc", "tiou"):
+            assert np.isclose(guess.metrics[name], row[name], equal_nan=True), name
+
+
+def test_the_summarys_settings_are_taken_over(run, tmp_path):
+    settings = AlignSettings(audio_query="multi", multi_offsets=(-2.0, 2.0), tau_adapt=0.7, pred_softargmax=True, interval_mass=0.8)
+    evaluate(run / "cache/vid_emb", run / "cache/aud_emb", run / "data/annotations.csv", L_sec=(0.5, 2.0), settings=settings, summary_csv=tmp_path / "s.csv", n_boot=10)
+    inspector = Inspector.of_run(run, summary_csv=tmp_path / "s.csv")
+    assert inspector.settings == settings and inspector.L_sec == [0.5, 2.0]
+    row = pd.read_csv(tmp_path / "s.csv").set_index("video_id").loc[inspector.video_id]
+    assert np.isclose(inspector.seen.guess.t_sec, row["t_pred_sec"], rtol=1e-4)
+
+
+def test_another_run_is_judged_by_the_same_annotations(run, tmp_path):
+    extract(run / "data/AVE", tmp_path / "other/cache", windows=WindowSettings(win_s=2.0), progress=False)
+    inspector = Inspector.of_run(run, compare_with=tmp_path / "other")
+    inspector.compare = "other"
+    assert inspector.reading["columns"] == ["now", "other"] and 'class="other"' in inspector.curves
+    expected = evaluate(tmp_path / "other/cache/vid_emb", tmp_path / "other/cache/aud_emb", run / "data/annotations.csv", n_boot=10).summary.set_index("video_id")
+    (shown,) = (row["values"][1] for row in inspector.reading["metrics"] if row["name"] == "distance to the event")
+    assert shown == f"{expected.loc[inspector.video_id, 'dist']:.2f} s"
+    inspector.L_sec = [2.0]  # the other run has 1 s alone: it is shown with that
+    assert inspector.reading["columns"] == ["now", "other"]
+    shutil.rmtree(tmp_path / "other/cache/aud_emb")
+    assert "no such folder" in str(pytest.raises(FileNotFoundError, Run, aud_emb_dir=tmp_path / "other/cache/aud_emb").value)
+
+
+# ---- page and kernel
+
+
+def test_the_page_asks_for_nothing_the_kernel_does_not_have():
+    synced = {name for name, trait in Inspector.class_traits().items() if trait.metadata.get("sync")}
+    used = set(re.findall(r'\b(?:get|put|ask|fill)\((?:\w+, )?"(\w+)"', JS)) | set(re.findall(r"change:(\w+)", JS)) | set(re.search(r"const SETTINGS = \[(.*?)\]", JS)[1].replace('"', "").split(", "))
+    assert used and used <= synced, used - synced
+    own = {name for name in synced if not name.startswith("_") and name not in Inspector.__mro__[1].class_trait_names()}
+    assert own <= used, f"kept in step for nothing: {own - used}"
+    assert set(re.findall(r'do: "(\w+)"', JS)) == {"mark", "no_event", "unmark", "pin", "copy"}
+
+
+def test_the_page_needs_no_network():
+    for text in (JS, CSS):
+        assert not re.search(r"https?://|@import|url\(|\bimport\s*\(|\bfetch\(|eval\(", text)
+    assert JS.count(".innerHTML") == 1  # of what the kernel drew
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node here")
+def test_the_page_is_javascript(tmp_path):
+    (tmp_path / "page.mjs").write_text(JS)
+    done = subprocess.run(["node", "--check", tmp_path / "page.mjs"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_words_from_files_stay_words(tmp_path):
+    evil = "<img src=x onerror=alert(1)>"
+    (tmp_path / "a.csv").write_text(f'video_id,event_label,start_s,end_s\n"{evil.replace("/", "")}","{evil} & ""more""",1,2\n')
+    inspector = Inspector(annotations_csv=tmp_path / "a.csv")
+    inspector.span = [0.9, 2.1]
+    for drawn in (inspector.sound, inspector.curves, inspector.matrix, inspector.legend, still(Run(annotations_csv=tmp_path / "a.csv"), inspector.video_id)):
+        assert "<img" not in drawn
+
+
+def test_what_is_sent_is_json(run):
+    inspector = Inspector.of_run(run)
+    for name in ("rows", "order", "choices", "clip", "reading", "marks", "said", "picker"):
+        json.dumps(getattr(inspector, name), allow_nan=False)
+
+
+def test_a_slider_sends_the_curves_and_not_the_sound(run):
+    inspector = Inspector.of_run(run)
+    sent = []
+    inspector.send_state = lambda key=None: sent.append({key} if isinstance(key, str) else set(key or ()))
+    inspector.tau = 0.21
+    assert {"curves", "reading"} <= set().union(*sent) and not {"sound", "matrix", "rows", "clip"} & set().union(*sent)
+
+
+# ---- many clips, long clips, clips with nothing
+
+
+def test_four_thousand_clips_are_sorted_in_no_time():
+    rng = np.random.default_rng(0)
+    rows = [{"video_id": f"clip{i:05d}", "label": f"class {i % 28}", "split": "test", "status": "ok", "partial": bool(i % 3), "dist": float(rng.random()) if i % 7 else None, "confidence": 0.5, "entropy": 1.0} for i in range(4097)]
+    began = time.perf_counter()
+    order = choose(rows, search="CLIP class", label="class 3", partial=True, sort="dist", descending=True)
+    assert time.perf_counter() - began < 1
+    known = [rows[i]["dist"] for i in order if rows[i]["dist"] is not None]
+    assert known == sorted(known, reverse=True) and all(rows[i]["dist"] is None for i in order[len(known) :]) and all(rows[i]["label"] == "class 3" and rows[i]["partial"] for i in order)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "B", "c|d", "d"]), st.none() | st.floats(0, 9), st.none() | st.booleans()), max_size=12), st.sampled_from(["", "a", "d"]), st.sampled_from([None, True, False]), st.booleans())
+def test_choosing_loses_and_invents_nothing(clips, label, partial, descending):
+    rows = [{"video_id": f"v{i}", "label": name, "split": "", "status": "ok", "partial": part, "dist": dist, "confidence": None, "entropy": None} for i, (name, dist, part) in enumerate(clips)]
+    order = choose(rows, label=label, partial=partial, sort="dist", descending=descending)
+    assert sorted(order) == [i for i, (name, _, part) in enumerate(clips) if (not label or label in name.split("|")) and (partial is None or part is partial)]
+
+
+def test_a_long_recording_is_drawn_in_as_many_points_as_it_has_pixels(tmp_path):
+    from avesound.media import write_clip
+
+    rng = np.random.default_rng(0)
+    seconds = 600
+    tone = np.zeros(seconds * 16000, np.float32)
+    tone[300 * 16000 : 301 * 16000] = 0.5
+    write_clip(tmp_path / "clips/long.mp4", None, 1.0, tone)
+    starts = np.arange(4 * seconds) / 4
+    windows = Windows(starts, starts + 0.25)
+    write_embeddings(tmp_path / "v/long.npz", rng.normal(size=(len(starts), 8)), windows, {})
+    write_embeddings(tmp_path / "a/long__L1000ms.npz", rng.normal(size=(len(starts), 8)), windows, {})
+    inspector = Inspector(tmp_path / "clips", tmp_path / "v", tmp_path / "a")
+    assert inspector.reading["problem"] == "" and inspector.span == [0.0, 600.0]
+    assert len(inspector.curves) < 60_000 and len(inspector.sound) < 60_000 and len(inspector.matrix) < 250_000 and inspector.reading["starts"] is None
+    coarse = inspector.sound
+    inspector.span = [299.5, 301.5]
+    assert inspector.sound != coarse and "-6 dB" in inspector.sound
+    inspector.span = [100.0, 101.0]
+    assert "silent" in inspector.sound
+    inspector._duration_s = 8 * 3600.0  # of eight hours, every moment against every other is refused before it is tried
+    inspector.audio_query = "all"
+    assert "too much memory" in inspector.reading["problem"] and inspector.seen is None
+
+
+@pytest.mark.parametrize("parts", [("data",), ("cache",), ("data", "cache"), ("data", "cache", "results")])
+def test_whatever_part_of_a_run_is_there_is_shown(run, tmp_path, parts):
+    for part in parts:
+        shutil.copytree(run / part, tmp_path / part)
+    inspector = Inspector.of_run(tmp_path)
+    assert len(inspector.rows) == 6 and inspector.order and inspector.curves and inspector.sound
+    assert (inspector.seen is not None) is ("cache" in parts) and (inspector.clip["events"] != []) is ("data" in parts)
+    with pytest.raises(FileNotFoundError):
+        run_of(tmp_path / "nowhere")
+
+
+def test_real_clips_of_every_kind_are_shown_or_say_why_not(real_clips):
+    inspector = Inspector(real_clips)
+    said = {}
+    for row in inspector.rows:
+        inspector.video_id = row["video_id"]
+        said[row["video_id"]] = (inspector.clip["note"], inspector.clip["has_video"], "wave" in inspector.sound)
+        assert inspector.clip["duration"] > 0
+    assert said["22olCB3wQaA"] == ("", True, True) and said["torchcodec_dog_eating_no_audio"] == ("", True, False)
+    assert "avi" in said["flame_1s_no_audio"][0] and "cannot be opened" in said["streamio_broken"][0] and said["audio_only_0.05s"][1:] == (False, True)
+
+
+# ---- bytes and marks
+
+
+@given(st.integers(0, 5000), st.none() | st.integers(0, 6000), st.none() | st.integers(0, 6000))
+def test_ranges_are_what_the_standard_says(size, first, last):
+    header = f"bytes={'' if first is None else first}-{'' if last is None else last}"
+    status, a, b = _wanted(header, size)
+    data = bytes(size)
+    if status == 206:
+        wanted = data[-last:] if first is None else data[first : None if last is None else last + 1]
+        assert len(wanted) == b - a + 1 and 0 <= a <= b < size
+        assert a == (max(0, size - last) if first is None else first)
+    elif status == 416:
+        assert (first is None and (last == 0 or size == 0)) or (first is not None and first >= size)
+    else:
+        assert (a, b) == (0, size - 1) and ((first is None and last is None) or (first is not None and last is not None and last < first))
+
+
+def test_two_people_may_mark_at_once(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: mark_event(tmp_path / "m.csv", f"clip{i}", "Bark", i, i + 1), range(24)))
+    assert sorted(read_annotations(tmp_path / "m.csv")["video_id"]) == sorted(f"clip{i}" for i in range(24))
+
+
+def test_a_failed_write_leaves_the_marks_as_they_were(tmp_path, monkeypatch):
+    mark_event(tmp_path / "m.csv", "a", "Bark", 1, 2)
+    before = (tmp_path / "m.csv").read_bytes()
+
+    def torn(self, *args, **kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "write_text", torn)
+    with pytest.raises(OSError, match="disk full"):
+        mark_event(tmp_path / "m.csv", "b", "Bark", 1, 2)
+    monkeypatch.undo()
+    assert (tmp_path / "m.csv").read_bytes() == before and len(read_marks(tmp_path / "m.csv")) == 1
+
+
+# ---- the command
+
+
+def avesound(*words):
+    done = subprocess.run([Path(sys.executable).with_name("avesound"), *map(str, words)], capture_output=True, text=True, check=False, timeout=120)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_command_writes_the_same_still(run, tmp_path):
+    opened = open_run(run_of(run))
+    video_id = opened.rows[0]["video_id"]
+    code, said = avesound("view", "--run", run, f"--still={video_id}", "--out", tmp_path / "still.html")
+    assert code == 0 and said == f"wrote {tmp_path / 'still.html'}\n"
+    assert (tmp_path / "still.html").read_text(encoding="utf-8") == still(opened, video_id)
+    code, said = avesound("view", "--run", run, "--still", "nobody")
+    assert code == 1 and "there is no clip 'nobody'" in said
+    code, said = avesound("view", "--run", tmp_path / "nowhere")
+    assert code == 1 and "no such folder" in said
