@@ -235,7 +235,7 @@ def analyze(
     )  # fmt: skip
     files = gallery.files | {"report.html": html.encode(), "summary_canonical.csv": summary.table.to_csv(index=False, float_format="%.9g").encode()}
     for table in ("per_class", "per_duration", "per_position"):
-        files[f"{table}_metrics.csv"] = tables[table].to_csv(index=False, float_format="%.6g").encode()
+        files[f"{table}_metrics.csv"] = tables[table].to_csv(index=False, float_format="%.9g").encode()
     for file, content in [("metrics_overall", overall), ("calibration_bins", tables["calibration"]), ("coverage", tables["coverage"])]:
         files[f"{file}.json"] = (json.dumps(_as_json(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
     _write_folder(folder, files)

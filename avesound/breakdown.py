@@ -377,10 +377,10 @@ def chosen_examples(
     summary: Summary,
     n: int,  # of each kind
 ) -> list[tuple[str, int]]:  # (best, median or worst; row of the table)
-    "Clips to look at: partial ones where there are any, by distance, and among equals by log score, mass inside, distance to the middle."
+    "Clips to look at: partial ones whose events are known where there are any, by distance, among equals by log score, mass inside, distance to the middle."
     table = summary.table
-    pool = summary.scored & table["partial"].to_numpy(bool)
-    pool = pool if pool.any() else summary.scored
+    partial = summary.scored & table["partial"].to_numpy(bool)
+    pool = next(rows for rows in (partial & summary.events_known, partial, summary.scored) if rows.any())
     keys = [name for name in ("dist", "log_score", "mass_inside", "mae", "inside") if name in table]
     ranked = table[pool].sort_values(keys, ascending=[name in LOWER_IS_BETTER for name in keys], kind="stable").index.to_list()
     half = max(0, (len(ranked) - n) // 2)

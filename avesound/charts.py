@@ -43,9 +43,9 @@ def figure_style() -> AbstractContextManager:
 def clear_hatches(
     figure: "Figure",  # changed in place
 ) -> "Figure":
-    "The same figure with hatched areas that stay hatched in an SVG and on paper: an opaque ground instead of a transparent one."
+    "The same figure with transparent hatched areas, an event's, on an opaque ground: only so do they stay hatched in an SVG and on paper."
     for patch in [p for holder in (*figure.axes, *figure.legends) for p in (holder.patches if hasattr(holder, "patches") else holder.get_patches())]:
-        if patch.get_hatch():
+        if patch.get_hatch() and patch.get_alpha() is not None:
             patch.set(alpha=None, facecolor=EVENT, edgecolor=COLORS["event"])
     return figure
 
@@ -182,7 +182,8 @@ def plot_by_length(
         ax.plot(x + 0.006 * widest, filled["rival_dist_mean"], "s--", color=GREY, markerfacecolor=PAPER, linewidth=1.5, markersize=5.5, label=f"{rival}, mean")
     ax.set_xlim(0, 1.03 * widest)
     ax.set(xlabel="length of the event (s)", ylabel="distance to the event (s)")
-    ax.set_ylim(bottom=-0.02 * max(float(np.nanmax(error_s, initial=1.0)), 1.0))
+    top = max(ax.get_ylim()[1], 0.5)
+    ax.set_ylim(-0.03 * top, top)
     ax.grid()
     figure.legend(loc="outside upper center", ncols=3)
     return figure
@@ -231,7 +232,8 @@ def plot_classes(
         ax.plot(table["rival_dist_mean"], y, "s", color=GREY, markerfacecolor="none", markersize=5, label=f"{rival}, mean")
     ax.set_yticks(y, [f"{label} ({n})" for label, n in zip(table["event_label"], table["n"])])
     ax.set(xlabel="distance to the event (s)", ylim=(-0.7, len(table) - 0.3))
-    ax.set_xlim(left=-0.05 * ax.get_xlim()[1])
+    right = max(ax.get_xlim()[1], 0.5)
+    ax.set_xlim(-0.03 * right, right)
     ax.grid(axis="x")
     figure.legend(loc="outside upper center", ncols=3, columnspacing=1)
     return figure

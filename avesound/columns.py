@@ -199,7 +199,7 @@ def _number_where_possible(texts: list[str]) -> "np.ndarray | list[str]":
 def read_curves(
     curves_csv: str | os.PathLike,
 ) -> "pd.DataFrame":  # columns video_id, t_sec (seconds), similarity (NaN where the file has none), pdf; in order of clip and time
-    """Curves in long form, as evaluate writes them, by canonical names; each clip's PDF sums to 1.
+    """Curves in long form, as evaluate writes them, by canonical names; each clip's PDF sums to 1. Cells without probability are left out.
 
     Raises
     ------
@@ -214,7 +214,9 @@ def read_curves(
     if missing:
         raise ValueError(f"{path}: no column {', '.join(missing)}; the columns are {few(columns.header, 12)}")
     table["similarity"] = table["similarity"] if "similarity" in table else np.nan
-    table = table.sort_values(["video_id", "t_sec"], kind="stable", ignore_index=True)[list(CURVE_ALIASES)]
+    table = table[table["pdf"].notna()].sort_values(["video_id", "t_sec"], kind="stable", ignore_index=True)[list(CURVE_ALIASES)]
+    if table.empty:
+        raise ValueError(f"{path}: no cell has a probability")
     if table.duplicated(["video_id", "t_sec"]).any():
         twice = table[table.duplicated(["video_id", "t_sec"])].iloc[0]
         raise ValueError(f"{path}: two cells of {twice['video_id']!r} at {twice['t_sec']:g} s")

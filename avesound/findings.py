@@ -64,7 +64,7 @@ def in_short(
         sense = "overconfident" if moment["mean_confidence"] > moment["share"] else "underconfident"
         words = f"it is {sense}" if moment["ece"] > moment["null_ece_high"] else "these clips cannot tell it from a calibrated one"
         lines.append(
-            f"Its confidence is {number(moment['mean_confidence'])} on average and came true in {number(100 * moment['share'], 0)} % of the clips: {words}. The calibration error (ECE) is "
+            f"Its confidence is {number(moment['mean_confidence'])} on average and came true in {number(100 * moment['share'], 0)} % of {moment['clips']} clips: {words}. The calibration error (ECE) is "
             f"{number(moment['ece'], 3)}; perfectly calibrated predictors of these confidences get {number(moment['null_ece'], 3)} on average, 95 % of them less than {number(moment['null_ece_high'], 3)}."
         )
     coverage = (tables["coverage"] or {}).get(subset)
@@ -77,19 +77,19 @@ def in_short(
 def tiles(overall: Mapping[str, Any]) -> list[tuple[str, str, str]]:  # what, value, more about it
     "The headline numbers."
     subset, best = main_subset(overall), overall["best_baseline"]
-    where = "partial events" if subset == "partial" else "all clips"
+    where = "partial events" if subset == "partial" else "events"
     own = overall["means"][subset]["encoder"]
     made = []
-    for metric, what, scale, digits, unit in [("dist", "distance to the event", 1, 2, " s"), ("inside", "inside the event", 100, 0, " %")]:
+    for metric, what, scale, digits, unit in [("dist", "distance to", 1, 2, " s"), ("inside", "inside", 100, 0, " %")]:
         if own.get(metric, {}).get("n"):
             mean, low, high = (number(None if own[metric][part] is None else scale * own[metric][part], digits) for part in ("mean", "low", "high"))
             theirs = (overall["means"][subset].get(best) or {}).get(metric, {"n": 0})
             against = f"; {best} {number(scale * theirs['mean'], digits)}{unit}" if theirs["n"] else ""
-            made.append((f"{what}, {where}", f"{mean}{unit}", f"[{low}, {high}]{against}"))
+            made.append((f"{what} {where}", f"{mean}{unit}", f"[{low}, {high}]{against}"))
     found = overall["differences"][subset].get("dist")
     if found and best in found["to"]:
         value, interval = with_interval(found["to"][best], sign=True)
-        made.append((f"distance minus that of {best}, same clips", f"{value} s", f"{interval}; {compared(found['to'][best], 'dist')}"))
+        made.append((f"distance minus that of {best}", f"{value} s", f"{interval}; {compared(found['to'][best], 'dist')}"))
     if own.get("auroc", {}).get("n"):
         value, interval = with_interval(own["auroc"])
         made.append(("AUROC within clips", value, f"{interval}; chance is 0.50"))
@@ -234,6 +234,8 @@ def examples(
         records.append(record | {name: row[name] for name in (*summary.metrics, "confidence") if name in row})
         name = f"clip_{kind}_{sum(r['kind'] == kind for r in records)}"
         when = " and ".join(f"{number(e.start_s)} to {number(e.end_s)} s" for e in events) or "at a time that is not known"
+        unnamed = 0 if np.isnan(row["n_events"]) else int(row["n_events"]) - len(events)
+        when += f" (and {unnamed} more that the file does not name)" if events and unnamed > 0 else ""
         cells = None if curves is None else curves[curves["video_id"] == video_id]
         if cells is not None and cells["similarity"].notna().any():
             what, figure = "Similarity and temporal PDF over time", plot_clip(cells, dict.fromkeys(("interval_start_sec", "interval_end_sec", "dist"), np.nan) | row, events)
@@ -270,7 +272,7 @@ def _frames(clips: Mapping[str, Path], video_id: str, moments: dict[str, Seconds
         image.save(buffer, format="JPEG", quality=85)
         file = f"{name}_{what.split()[0].lower()}.jpg"
         gallery.files[file] = buffer.getvalue()
-        pictures.append(Picture(file, buffer.getvalue(), "image/jpeg", f"Frame of clip {video_id}: {what.lower()}, {number(t)} s.", f"{what}, {number(t)} s"))
+        pictures.append(Picture(file, buffer.getvalue(), "image/jpeg", f"Frame of clip {video_id}: {what.lower()}, {number(t)} s.", f"{what}, {number(t)}\u00a0s"))
     return pictures, missing
 
 # %% ../nbs/57_findings.ipynb #e57a5d14

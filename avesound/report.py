@@ -209,10 +209,14 @@ footer{margin-top:3rem;border-top:1px solid var(--line);color:var(--soft);font-s
  p,li{orphans:3;widows:3}
  figure,article,.tiles,dl,.flawed,.warning,tr{break-inside:avoid}
  thead{display:table-header-group}
- .table{overflow:visible}
+ .table{overflow:visible;break-inside:avoid}
  .row{gap:6mm;flex-wrap:nowrap}
  .row figure{flex:1 1 45%}
- .framed{grid-template-columns:minmax(0,1fr) 38mm;gap:5mm}
+ .clip>figure{max-width:122mm}
+ .framed{grid-template-columns:122mm 52mm;gap:6mm}
+ .framed div img{max-height:26mm}
+ .framed div figcaption{margin-top:1mm}
+ article{margin:.9rem 0}
  dl{grid-template-columns:repeat(4,1fr);border:1px solid var(--line)}
  .tiles{grid-template-columns:repeat(4,1fr)}
 }
@@ -306,7 +310,7 @@ def method_tables(
         if differences:
             rows.append(["minus the best baseline", *(with_interval(differences[m]["to"][differences[m]["best"]], sign=True) if m in differences else ("–", "") for m in shown)])
             rows.append(["the best baseline", *(differences[m]["best"] if m in differences else "–" for m in shown)])
-        header = ["", *(f"{metric_name(m)} {'↓' if m in LOWER_IS_BETTER else '↑'}" for m in shown)]
+        header = ["", *(f"{metric_name(m)}\u00a0{'↓' if m in LOWER_IS_BETTER else '↑'}" for m in shown)]
         tables.append(Table(f"{title}: {n} clips, mean [95 % interval]", header, rows, strong=[0]))
     return tables
 
@@ -322,7 +326,7 @@ def metric_tables(overall: Mapping[str, Any]) -> list[Table]:
                 continue
             found = overall["differences"][subset].get(metric)
             best = found["best"] if found else None
-            rows.append([f"{metric_name(metric)} {'↓' if metric in LOWER_IS_BETTER else '↑'}", with_interval(cell), str(cell["n"]), best or "–",
+            rows.append([f"{metric_name(metric)}\u00a0{'↓' if metric in LOWER_IS_BETTER else '↑'}", with_interval(cell), str(cell["n"]), best or "–",
                          with_interval(overall["means"][subset][best][metric]) if best else "–", with_interval(found["to"][best], sign=True) if best else "–"])  # fmt: skip
         if rows:
             tables.append(Table(title, ["", overall["run"]["encoder"], "clips", "best baseline", "its mean", "difference"], rows))
