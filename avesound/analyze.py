@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 # %% ../nbs/58_analyze.ipynb #ade89330
 def provenance(
     summary: Summary,
-) -> dict[str, Any]:  # run (encoder, weights, split, audio_query, settings, …), problems, soundness
+) -> dict[str, Any]:  # run (name, encoder, weights, split, audio_query, settings, …), problems, soundness
     "What was run, as far as the files say it; why it is no result, if it is none; and a sentence on that."
     said, table = summary.overall, summary.table
     settings = said.get("settings", {})
@@ -53,6 +53,7 @@ def provenance(
         "audio_query": settings.get("audio_query") or once("audio_query"), "settings": settings, "encoders": said.get("encoders", {}), "projector": said.get("projector"),
         "evaluated_with": said.get("avesound", "not known"), "n_shared_between_splits": said.get("n_shared_between_splits", 0),
     }  # fmt: skip
+    run["name"] = run["encoder"] if run["encoder"] != "not known" else "prediction"
     problems = list(said.get("problems", []))
     if "untrained" in run["weights"] and not any("untrained" in problem for problem in problems):
         problems.append("the weights are untrained: cosines of such vectors mean nothing")
@@ -229,7 +230,7 @@ def analyze(
         shown, overall["examples"] = examples(summary, curves, clips, n_examples, gallery)
     name = overall["run"]["encoder"]
     html = render_html(
-        title=f"When does it sound? {summary_csv.stem if name == 'not known' else name}, {overall['counts']['clips']} clips",
+        title=f"When does it sound? {summary_csv.stem if name == 'not known' else name}, {overall['counts']['clips']:,} clips",
         sections=sections(summary, overall, tables, pictures, shown), facts=facts(overall), tiles=tiles(overall),
         problems=overall["problems"], soundness=overall["soundness"], version=__version__, made=now.strftime("%Y-%m-%d %H:%M"),
     )  # fmt: skip

@@ -118,11 +118,13 @@ def group_tables(
 ) -> "dict[str, pd.DataFrame]":  # per_class (each class in each subset), per_duration, per_position (partial events); see `grouped_metrics`
     """Metrics by class, by length and by position of the event.
 
-    Beside the summary's metrics: bias_s, predicted moment minus the event's middle for clips with one event; rival_dist and dist_difference, the baseline's
-    distance and the encoder's minus it.
+    Beside the summary's metrics: event_s, seconds of event; bias_s, predicted moment minus the event's middle for clips with one event; rival_dist and
+    dist_difference, the baseline's distance and the encoder's minus it.
     """
     table, parts = summary.table, subsets(summary)
     frame = table[list(summary.metrics)].copy()
+    length = event_lengths(summary)
+    frame["event_s"] = length
     frame["bias_s"] = np.where(table["n_events"] == 1, table["t_pred_sec"] - table["gt_mid_sec"], np.nan)
     if rival is not None and "dist" in frame and "dist" in rival:
         frame["rival_dist"] = rival["dist"].to_numpy()
@@ -130,7 +132,6 @@ def group_tables(
     labels = sorted({label for label in table.loc[summary.scored, "event_label"] if label})
     classes = [({"event_label": label, "subset": subset}, rows & (table["event_label"] == label).to_numpy()) for label in labels for subset, rows in parts.items()]
 
-    length = event_lengths(summary)
     edges = [0.0, 2.0, 4.0, 6.0, 8.0, max(10.0, float(np.nanmax(length, initial=0.0)))]
     lengths = [
         ({"length": f"{low:g} to {high:g} s", "low_s": low, "high_s": high}, parts["partial"] & (length > low) & (length <= high))

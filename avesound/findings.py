@@ -16,7 +16,7 @@ import numpy as np
 
 from .breakdown import chosen_examples, event_lengths, subsets
 from avesound.charts import (
-    clear_hatches, figure_png, figure_svg, plot_by_length, plot_by_position, plot_calibration, plot_classes, plot_coverage, plot_histogram, plot_moment,
+    MANY, clear_hatches, figure_png, figure_svg, plot_by_length, plot_by_position, plot_calibration, plot_classes, plot_coverage, plot_histogram, plot_moment,
 )  # fmt: skip
 from .data.annotations import few
 from .evaluate import plot_clip, plot_overall
@@ -42,16 +42,16 @@ def in_short(
     tables: Mapping[str, Any],  # calibration and coverage, or None
 ) -> list[str]:
     "The findings as sentences, each with its interval."
-    encoder, best, subset = overall["run"]["encoder"], overall["best_baseline"], main_subset(overall)
-    encoder = "this prediction" if encoder == "not known" else encoder
+    named = overall["run"]["encoder"] != "not known"
+    encoder, best, subset = overall["run"]["name"] if named else "it", overall["best_baseline"], main_subset(overall)
     own, lines = overall["means"][subset]["encoder"], []
     metric = "dist" if own.get("dist", {}).get("n") else "mae"
     of = "the event" if metric == "dist" else "the event's middle"
     if own.get(metric, {}).get("n"):
         n = own[metric]["n"]
-        where = f"{n} clips with a partial event" if subset == "partial" else f"{n} clips, of which none is known to have a partial event"
+        where = f"{n:,} clips with a partial event" if subset == "partial" else f"{n:,} clips, of which none is known to have a partial event"
         share = f", and in {number(100 * own['inside']['mean'], 0)} % of them it lies in the event" if own.get("inside", {}).get("n") else ""
-        lines.append(f"On {where} the predicted moment of {encoder} is on average {' s '.join(with_interval(own[metric]))} from {of}{share}.")
+        lines.append(f"On {where} the predicted moment{f' of {encoder}' if named else ''} is on average {' s '.join(with_interval(own[metric]))} from {of}{share}.")
     found = overall["differences"][subset].get(metric)
     if found and best in found["to"]:
         difference = found["to"][best]
@@ -64,7 +64,7 @@ def in_short(
         sense = "overconfident" if moment["mean_confidence"] > moment["share"] else "underconfident"
         words = f"it is {sense}" if moment["ece"] > moment["null_ece_high"] else "these clips cannot tell it from a calibrated one"
         lines.append(
-            f"Its confidence is {number(moment['mean_confidence'])} on average and came true in {number(100 * moment['share'], 0)} % of {moment['clips']} clips: {words}. The calibration error (ECE) is "
+            f"Its confidence is {number(moment['mean_confidence'])} on average and came true in {number(100 * moment['share'], 0)} % of {moment['clips']:,} clips: {words}. The calibration error (ECE) is "
             f"{number(moment['ece'], 3)}; perfectly calibrated predictors of these confidences get {number(moment['null_ece'], 3)} on average, 95 % of them less than {number(moment['null_ece_high'], 3)}."
         )
     coverage = (tables["coverage"] or {}).get(subset)
@@ -99,9 +99,9 @@ def tiles(overall: Mapping[str, Any]) -> list[tuple[str, str, str]]:  # what, va
 def facts(overall: Mapping[str, Any]) -> list[tuple[str, str]]:  # name and value
     "What was run, for the head of the report."
     run, counts, settings = overall["run"], overall["counts"], overall["run"]["settings"]
-    status = ", ".join(f"{n} {name}" for name, n in counts["status"].items())
-    rows = [("Encoder", run["encoder"]), ("Weights", run["weights"]), ("Split", run["split"]), ("Clips", f"{counts['clips']}: {status}"),
-            ("Scored", f"{counts['all']}, of these {counts['partial']} partial"), ("Audio query", run["audio_query"])]  # fmt: skip
+    status = ", ".join(f"{n:,} {name}" for name, n in counts["status"].items())
+    rows = [("Encoder", run["encoder"]), ("Weights", run["weights"]), ("Split", run["split"]), ("Clips", f"{counts['clips']:,}: {status}"),
+            ("Scored", f"{counts['all']:,}, of these {counts['partial']:,} partial"), ("Audio query", run["audio_query"])]  # fmt: skip
     if settings:
         smoothing = f"smoothed by {_word(settings['score_smooth_sigma'])} s" if settings.get("score_smooth_sigma") else "not smoothed"
         rows += [
@@ -144,7 +144,7 @@ def figures(
     gallery: Gallery,
 ) -> dict[str, Picture]:  # by name; what there are no numbers for is left out
     "Every figure but those of single clips. To be called within `figure_style`."
-    encoder, best, subset = overall["run"]["encoder"], overall["best_baseline"], main_subset(overall)
+    encoder, best, subset = overall["run"]["name"], overall["best_baseline"], main_subset(overall)
     means = overall["means"][subset]
     pictures = [_overview(encoder, means, subset, gallery)] if means else []
     pictures += [_histogram_picture(histogram, encoder, gallery) for histogram in overall["histograms"].values()]
@@ -203,9 +203,10 @@ def _distance_pictures(summary: Summary, tables: Mapping[str, Any], encoder: str
     if n:
         t = summary.table["t_pred_sec"].to_numpy()[rows]
         n_in = int((summary.table["dist"].to_numpy()[rows] <= 1e-9).sum())
+        bars = f"Each bar is the annotated event of one of {n} {subset} clips, at the height of its predicted moment. Where the diagonal crosses a bar, the prediction lies in the event. Many bars at one height are one answer for many clips."
+        counts = f"How many of {n:,} {subset} clips have the middle of their event here and their predicted moment there. Predictions that follow the event lie along the diagonal; a dark row is one answer for many clips."
         pictures.append(gallery.add(
-            "error_by_position", plot_by_position(summary.events[rows], t), f"Predicted moment against the annotated event, a bar for each of {n} clips; the diagonal crosses the bars of {n_in}, whose predictions lie in the event.",
-            f"Each bar is the annotated event of one of {n} {subset} clips, at the height of its predicted moment. Where the diagonal crosses a bar, the prediction lies in the event. Many bars at one height are one answer for many clips.", 60))  # fmt: skip
+            "error_by_position", plot_by_position(summary.events[rows], t), f"Predicted moment against the annotated event, {n:,} clips; {n_in:,} predictions lie in their event or on its bounds.", bars if n <= MANY else counts, 60))  # fmt: skip
     classes = tables["per_class"]
     part = classes[(classes["subset"] == subset) & classes["dist_mean"].notna()] if len(classes) else classes
     if len(part):
@@ -320,7 +321,7 @@ def sections(
         made.append(Section("classes", "Classes", [*some("per_class"), group_table(f"By class, {kind}", _records(part), "event_label", "class", ["dist", "inside", "mass_inside"], best), *left]))
     if shown:
         which = "partial events" if subset == "partial" else "clips"
-        text = f"The nearest, the middle and the farthest of the {which} by distance to the event, among equals by log score. The event is hatched, the prediction dashed, its interval the bar below the PDF."
+        text = f"The nearest, the middle and the farthest of the {which} by distance to the event, among equals by log score. The event is hatched, the prediction dashed{', its interval the bar below the PDF' if tables['coverage'] else ''}."
         made.append(Section("clips", "Clips to look at", [Text([text]), *shown]))
     made.append(Section("metrics", "Every metric", metric_tables(overall)))
     made.append(Section("source", "What was read", _source_blocks(summary, overall)))

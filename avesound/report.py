@@ -184,7 +184,7 @@ figure{margin:1.2rem 0;width:min(100%,var(--w,100%))}
 figure img{display:block;width:100%;height:auto}
 figcaption{font-size:.88rem;color:var(--soft);margin-top:.35rem;max-width:46rem}
 .row{display:flex;gap:1.5rem;flex-wrap:wrap;align-items:flex-start}
-.row figure{flex:1 1 18rem;width:auto;min-width:0}
+.row figure{flex:1 1 18rem;width:auto;min-width:0;max-width:29rem}
 .clip figure{margin:.6rem 0 0}
 .framed{display:grid;grid-template-columns:minmax(0,1fr) 13rem;gap:1.5rem;align-items:start}
 .framed figure img{max-height:14rem;object-fit:contain;object-position:left top}
@@ -211,7 +211,7 @@ footer{margin-top:3rem;border-top:1px solid var(--line);color:var(--soft);font-s
  thead{display:table-header-group}
  .table{overflow:visible;break-inside:avoid}
  .row{gap:6mm;flex-wrap:nowrap}
- .row figure{flex:1 1 45%}
+ .row figure{flex:1 1 45%;max-width:87mm}
  .clip>figure{max-width:122mm}
  .framed{grid-template-columns:122mm 52mm;gap:6mm}
  .framed div img{max-height:26mm}
@@ -306,7 +306,7 @@ def method_tables(
             continue
         n = max(methods["encoder"][m]["n"] for m in shown)
         differences = overall["differences"][subset]
-        rows = [[overall["run"]["encoder"] if method == "encoder" else method, *(with_interval(cells.get(m)) for m in shown)] for method, cells in methods.items()]
+        rows = [[overall["run"]["name"] if method == "encoder" else method, *(with_interval(cells.get(m)) for m in shown)] for method, cells in methods.items()]
         if differences:
             rows.append(["minus the best baseline", *(with_interval(differences[m]["to"][differences[m]["best"]], sign=True) if m in differences else ("–", "") for m in shown)])
             rows.append(["the best baseline", *(differences[m]["best"] if m in differences else "–" for m in shown)])
@@ -329,7 +329,7 @@ def metric_tables(overall: Mapping[str, Any]) -> list[Table]:
             rows.append([f"{metric_name(metric)}\u00a0{'↓' if metric in LOWER_IS_BETTER else '↑'}", with_interval(cell), str(cell["n"]), best or "–",
                          with_interval(overall["means"][subset][best][metric]) if best else "–", with_interval(found["to"][best], sign=True) if best else "–"])  # fmt: skip
         if rows:
-            tables.append(Table(title, ["", overall["run"]["encoder"], "clips", "best baseline", "its mean", "difference"], rows))
+            tables.append(Table(title, ["", overall["run"]["name"], "clips", "best baseline", "its mean", "difference"], rows))
     return tables
 
 

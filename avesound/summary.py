@@ -188,7 +188,7 @@ def read_summary(
     first = ~rows.repeats
     n_apart = int((table[first].groupby("video_id").size() > 1).sum())
     if n_apart:
-        notes.append(f"{n_apart} clips have rows with different predictions or states: the rows stay apart, a clip counts once in every mean")
+        notes.append(f"clips whose rows have different predictions or states: {n_apart:,}; the rows stay apart, a clip counts once in every mean")
     if not (table["status"] == "ok").any():
         raise ValueError(f"{path}: no clip in it was scored: " + ", ".join(f"{n} {name}" for name, n in Counter(table["status"]).items()))
     table.loc[table["status"] != "ok", metrics] = np.nan
@@ -265,13 +265,13 @@ def _events_of_rows(columns: Columns, table: "pd.DataFrame", notes: list[str]) -
     empty = np.array([len(a) > 0 and not b for a, b in zip(named, united)])
     repeats = np.array([together[key][0] != i for i, key in enumerate(keys)])
     if empty.any():
-        notes.append(f"{empty.sum()} rows have an event of length zero: counted, not scored")
+        notes.append(f"rows whose event has length zero: {empty.sum()}; counted, not scored")
     if repeats.any():
-        notes.append(f"{repeats.sum()} of {len(keys)} rows are further events of a clip, or repeat one: clips are judged by all their events together")
+        notes.append(f"rows that are further events of a clip, or repeat one: {repeats.sum():,} of {len(keys):,}; clips are judged by all their events together")
     known = ~(table["n_events"].to_numpy() > np.maximum(several, [len(events) for events in united]))
     n_more = int((~known & table["t_pred_sec"].notna()).sum())
     if n_more:
-        notes.append(f"{n_more} clips have more events than the file names: their distances are taken as stored, and figures leave them out")
+        notes.append(f"clips with more events than the file names: {n_more:,}; their distances are taken as stored, and figures leave them out")
     return _Rows(_padded(own), _padded(united), known, empty, several > 1, repeats)
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -143,6 +144,14 @@ def test_failed_clips_are_counted_and_named_and_in_no_mean(run):
     assert canonical["video_id"].tolist() == table["video_id"].tolist()
     text = "".join(Page(report.html.read_text(encoding="utf-8")).text)
     assert all(name in text for name in table.loc[table["status"] == "no_audio", "video_id"])
+
+
+def test_what_the_file_calls_failed_is_in_no_mean_whatever_else_it_says(tmp_path):
+    (tmp_path / "s.csv").write_text("video_id,status,t_pred_sec,gt_start,gt_end\na,ok,1,0,2\nb,low_confidence,9,0,2\nc,no_event,9,0,2\nd,ok,3,0,2\n")
+    report = analyze(tmp_path / "s.csv", tmp_path / "out", "t", n_examples=0)
+    assert report.overall["means"]["all"]["encoder"]["dist"] == report.overall["means"]["partial"]["encoder"]["dist"] | {"low": 0.0, "high": 1.0} and report.overall["counts"]["all"] == 2
+    assert report.overall["means"]["all"]["encoder"]["dist"]["mean"] == 0.5
+    assert pd.read_csv(report.folder / "summary_canonical.csv")["mae"].isna().tolist() == [False, True, True, False]
 
 
 def test_means_and_groups_are_those_of_a_plain_groupby(run):
@@ -344,3 +353,32 @@ def test_real_clips_become_a_report(real_clips, tmp_path):
     evaluate(tmp_path / "cache/vid_emb", tmp_path / "cache/aud_emb", folder / "annotations.csv", summary_csv=tmp_path / "summary.csv", curve_dir=tmp_path / "curves")
     report = analyze(tmp_path / "summary.csv", tmp_path / "out", "real", vid_dir=folder, n_examples=1)
     assert report.overall["counts"]["all"] > 5 and not report.overall["problems"] and not report.overall["reading"]["contradictions"]
+
+
+CHROMIUM = next(filter(None, [os.environ.get("AVESOUND_CHROMIUM"), shutil.which("chromium"), shutil.which("chromium-browser")]), None)
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (apt-get install chromium, or set AVESOUND_CHROMIUM)")
+def test_a_browser_shows_it_offline_in_full_width_in_the_dark_and_on_paper(run):
+    playwright = pytest.importorskip("playwright.sync_api")
+    _, report = run
+    with playwright.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        for width in (600, 1280, 1440):
+            page = browser.new_page(viewport={"width": width, "height": 900})
+            said, asked = [], []
+            page.on("console", lambda message, said=said: said.append(message.text))
+            page.on("request", lambda request, asked=asked: asked.append(request.url))
+            page.goto(report.html.as_uri())
+            assert said == [] and [url for url in asked if not url.startswith(("data:", "file:"))] == [] and sum(url.startswith("file:") for url in asked) == 1
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
+            if width >= 1280:  # no table is cut off at the width of a laptop
+                assert page.evaluate("[...document.querySelectorAll('.table')].filter(t => t.scrollWidth > t.clientWidth + 1).length") == 0
+        colors = {}
+        for scheme, media in [("light", "screen"), ("dark", "screen"), ("dark", "print")]:
+            page.emulate_media(color_scheme=scheme, media=media)
+            colors[scheme, media] = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert colors["light", "screen"] == colors["dark", "print"] == "rgb(255, 255, 255)" != colors["dark", "screen"]
+        browser.close()
