@@ -656,6 +656,28 @@ def _view_run(options) -> int:
     more |= {"video_id": options.clip} if options.clip else {}
     return view(run, options.notebook or Path(options.run or ".") / "view.ipynb", browser=not options.no_browser, **more)
 
+# %% ../nbs/80_cli.ipynb #61baeca2
+def _analyze_add(parser) -> None:
+    parser.add_argument("--summary_csv", required=True, help="of evaluate or of an older workflow; <stem>.json and <stem>_baselines.csv are read where they lie beside it")
+    parser.add_argument("--out_dir", default="reports/analysis", help="gets a folder (default: %(default)s)")
+    parser.add_argument("--run_tag", help="name of that folder (default: date and time)")
+    parser.add_argument("--curves_csv", help="PDFs of the clips (default: curves.csv beside the summary, or in curves/ beside it, where there is one)")
+    parser.add_argument("--vid_dir", help="folder of clips, for frames at the predicted moment and in the middle of the event")
+    parser.add_argument("--n_examples", type=int, default=2, help="best, median and worst clips to show, so many of each (default: %(default)s)")
+    parser.add_argument("--conf_radius_s", type=float, help="what the confidence is about: probability within so many s (default: as <stem>.json says, else 0.5)")
+    _flag(parser, "--overwrite", default=False, help="replace the folder of an earlier analysis (default: false)")
+    parser.add_argument("--n_boot", type=int, default=1000, help="resamples of the bootstrap (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
+
+
+def _analyze_run(options) -> int:
+    from avesound.analyze import analyze
+
+    names = ("out_dir", "run_tag", "curves_csv", "vid_dir", "n_examples", "conf_radius_s", "overwrite", "n_boot", "seed")
+    report = analyze(options.summary_csv, **_given(options, *names))
+    print(f"{report}\n\nwrote {len(report.files)} files; open {report.html}")
+    return 0
+
 # %% ../nbs/80_cli.ipynb #218e51bb
 # name: (one line, options, run)
 COMMANDS: dict[str, tuple[str, Callable, Callable]] = {
@@ -677,6 +699,7 @@ COMMANDS: dict[str, tuple[str, Callable, Callable]] = {
     "sweep": ("a grid of settings: chosen on val, evaluated on test", _sweep_add, _sweep_run),
     "ablate": ("what each part contributes: one change at a time", _ablate_add, _ablate_run),
     "view": ("look at the clips of a run, and mark events", _view_add, _view_run),
+    "analyze": ("tables, figures and a report of a summary", _analyze_add, _analyze_run),
     "demo": ("the whole workflow on synthetic clips, offline", _demo_add, _demo_run),
 }
 

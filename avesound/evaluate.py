@@ -19,7 +19,7 @@ import numpy as np
 from . import __version__
 from .align import AlignResult, AlignSettings, Prediction, align, predict
 from .baselines import BASELINES, ORACLES, ClipSignals, event_rate
-from .calibration import TARGETS, conformal_interval, conformal_margin, fit_temperature, hdr_coverage, interval_miss, reliability
+from .calibration import TARGETS, conformal_interval, conformal_margin, drawn_moments, fit_temperature, hdr_coverage, interval_miss, reliability
 from .compare import SUBSETS, format_overall, plot_clip
 from .data.annotations import ClipAnnotation, clips_from_annotations, few, read_annotations
 from .embeddings.store import read_records
@@ -353,9 +353,10 @@ def _calibrate(found: CurveSet, clips: list[ClipAnnotation], settings: AlignSett
 
 
 def _checks(events, pdf, prediction: Prediction, found: CurveSet, settings: AlignSettings, partial: np.ndarray, seed: int) -> dict[str, Any]:
-    """Can the PDFs be taken at their word? Confidence is right where the event is within its radius of the prediction."""
+    "Can the PDFs be taken at their word? A confidence came true where a moment drawn from the event is as near as the cells reach that it sums."
     levels = np.round(np.arange(0.1, 1.0, 0.1), 1)
-    right = clip_metrics(events, prediction.t_sec, pdf, found.cells, hit_deltas=[settings.conf_radius_s])[f"hit_event_{float(settings.conf_radius_s)}"]
+    away = np.abs(drawn_moments(events, seed=seed) - prediction.t_sec)
+    right = np.where(np.isnan(away), np.nan, away <= settings.conf_radius_s + found.stride_s / 2)
     covered = hdr_coverage(events, pdf, found.cells, levels)
     checks: dict[str, Any] = {"levels": levels.tolist(), "hdr_coverage": {}, "reliability": {}}
     for subset in SUBSETS:
