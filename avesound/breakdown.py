@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .baselines import ORACLES
 from .calibration import drawn_moments, hdr_coverage, reliability
 from .data.annotations import few
 from .metrics import LOWER_IS_BETTER, dist, expected_point_metrics, mae
@@ -63,7 +64,7 @@ def overall_means(
         rows = rows | eventless if subset == "all" else rows
         frames = {"encoder": summary.table[list(summary.metrics)], **baselines}
         values = {method: {name: column.to_numpy() for name, column in _by_clip(frame[rows], ids[rows]).items()} for method, frame in frames.items()}
-        tables[subset] = method_table(values, own="encoder", n_boot=n_boot, seed=seed) if rows.any() else {"means": {}, "differences": {}}
+        tables[subset] = method_table(values, own="encoder", rivals=[name for name in values if name not in ("encoder", *ORACLES)], n_boot=n_boot, seed=seed) if rows.any() else {"means": {}, "differences": {}}
     return {kind: {subset: table[kind] for subset, table in tables.items()} for kind in ("means", "differences")}
 
 
