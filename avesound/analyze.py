@@ -50,7 +50,7 @@ def provenance(
 
     run = {
         "encoder": said.get("encoder") or once("encoder"), "weights": said.get("weights") or once("weights"), "split": said.get("split") or once("split"),
-        "audio_query": settings.get("audio_query") or once("audio_query"), "settings": settings, "encoders": said.get("encoders", {}), "projector": said.get("projector"),
+        "audio_query": settings.get("audio_query") or once("audio_query"), "settings": settings, "encoders": said.get("encoders", {}), "projector": said.get("projector"), "tuned_on": said.get("tuned_on"),
         "evaluated_with": said.get("avesound", "not known"), "n_shared_between_splits": said.get("n_shared_between_splits", 0),
     }  # fmt: skip
     run["name"] = run["encoder"] if run["encoder"] != "not known" else "prediction"

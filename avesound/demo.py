@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .data.synth import SynthSpec, make_dataset
 from .embeddings.extract import RunReport, WindowSettings, extract
+from .analyze import analyze
 from .compare import plot_overall
 from .evaluate import Evaluation, evaluate
 from .media import written_whole
@@ -28,7 +29,7 @@ class DemoReport:
 
     def __str__(self) -> str:
         return "\n".join(
-            ["", str(self.extraction), "", str(self.evaluation), "", self._verdict(), "", "worth opening:", *(f"  {path}" for path in self.figures), "files:", *(f"  {path}" for path in self.files)]
+            ["", str(self.extraction), "", str(self.evaluation), "", self._verdict(), "", "worth opening:", *(f"  {path}" for path in self.figures), "files:", *(f"  {path}" for path in self.files), "", f"to look at the clips: avesound view --run {self.files[0].parent.parent}"]
         )
 
     def _verdict(self) -> str:
@@ -75,5 +76,6 @@ def run_demo(
     overview = results / "overview.png"
     with written_whole(overview) as temporary:
         plot_overall(evaluation.overall).savefig(temporary, dpi=110)
-    figures = [overview, *sorted((results / "curves").glob("*.png"))]
+    report = analyze(results / "summary.csv", results, "report", vid_dir=made / "AVE", overwrite=True)
+    figures = [report.folder / "report.html", overview, *sorted((results / "curves").glob("*.png"))]
     return DemoReport(extraction, evaluation, tuple(figures), (results / "summary.csv", results / "summary.json", results / "curves/curves.csv"))

@@ -229,7 +229,7 @@ def _summary_rows(scored, found: CurveSet, aligned: AlignResult, prediction: Pre
                 "status": "ok" if clip.events else "no_event", "detail": "", "t_pred_sec": t,
                 "gt_start_sec": nearest.start_s if nearest else np.nan, "gt_end_sec": nearest.end_s if nearest else np.nan,
                 "gt_mid_sec": nearest.mid_s if nearest else np.nan, "n_events": len(clip.events),
-                "interval_start_sec": prediction.interval[i, 0], "interval_end_sec": prediction.interval[i, 1],
+                "events_sec": ";".join(f"{e.start_s:g}-{e.end_s:g}" for e in clip.events), "interval_start_sec": prediction.interval[i, 0], "interval_end_sec": prediction.interval[i, 1],
                 "confidence": prediction.confidence[i], "entropy": prediction.entropy[i],
                 **{name: values[i] for name, values in metrics.items()},
                 "partial": bool(partial[i]), "duration_s": found.duration_s[i], "tau": tau[i],

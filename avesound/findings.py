@@ -112,6 +112,8 @@ def facts(overall: Mapping[str, Any]) -> list[tuple[str, str]]:  # name and valu
         ]
     if run["projector"]:
         rows.append(("Projector", f"{run['projector'].get('method')}, fitted on {run['projector'].get('n_clips')} clips of {run['projector'].get('split')}"))
+    if run["tuned_on"]:
+        rows.append(("Settings chosen on", f"{run['tuned_on'].get('n_clips')} clips of {run['tuned_on'].get('split')}, by {run['tuned_on'].get('criterion')}"))
     return [*rows, ("Evaluated with", f"avesound {run['evaluated_with']}" if run["evaluated_with"] != "not known" else "not known"), ("Run tag", overall["run_tag"])]
 
 
@@ -301,6 +303,12 @@ def sections(
 
     warnings = [f"The summary contradicts itself. {one}. The recomputed values are used here." for one in overall["reading"]["contradictions_in_words"]]
     origin = "Two baselines that follow from the events alone stand beside it, for want of a file with others." if overall["baselines_from"] == "events" else "Baselines need no encoder; they are scored on the same clips."
+    methods = overall["means"][subset]
+    if "shuffled" in methods:
+        origin += " The row “shuffled” is the encoder itself with the sound of other clips: what it knows without hearing the clip."
+    no_rivals = [name for name in methods if name != "encoder" and all(name not in found["to"] for found in overall["differences"][subset].values())]
+    if no_rivals:
+        origin += f" Not compared with, because evaluate did not: {', '.join(no_rivals)}."
     easy = [Text([f"It is easy to be near to a long event: the baseline shows how easy. What counts is the difference to {best}."])] if best else []
     made = [
         Section("short", "In short", [Text(overall["in_short"], "list"), *([Text(warnings, "warning")] if warnings else [])]),

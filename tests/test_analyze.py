@@ -266,6 +266,19 @@ def test_ids_in_several_splits_are_a_flaw(tmp_path):
     assert "1 ids stand in several splits" in report.overall["problems"][0]
 
 
+def test_what_evaluate_says_beside_the_summary_is_on_the_page(tmp_path):
+    summary = write_run(tmp_path, 24)
+    said = {"encoder": "toy", "weights": "sha256:ab", "split": "test", "status": {"ok": 21}, "settings": {"tau": 0.125, "L_sec": [0.5, 2.0], "stride_s": 0.5, "conf_radius_s": 1.0},
+            "tuned_on": {"split": "val", "n_clips": 77, "criterion": "dist"}, "notes": ["a note of evaluate"], "n_shared_between_splits": 8,
+            "means": {"all": {"encoder": {}}}, "differences": {"all": {"dist": {"best": "first", "to": {"first": {}}}}}}  # fmt: skip
+    summary.with_suffix(".json").write_text(json.dumps(said))
+    report = analyze(summary, tmp_path / "out", "t", n_examples=0)
+    text = " ".join("".join(Page(report.html.read_text(encoding="utf-8")).text).split())
+    for words in ("sha256:ab", "77 clips of val, by dist", "A note of evaluate.", "8 ids stand in several splits", "0.125", "0.5, 2", "Not compared with, because evaluate did not: centre."):
+        assert words in text, words
+    assert report.overall["best_baseline"] == "first" and "centre" in report.overall["means"]["all"] and "within 1.25 s" in text
+
+
 def test_a_folder_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     summary = write_run(tmp_path, 16)
     first = analyze(summary, tmp_path / "out", "t", n_examples=0)
