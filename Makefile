@@ -51,7 +51,7 @@ lab: install ## JupyterLab on the notebooks
 
 notebooks: install ## after an edit: export, run every notebook, clean, README
 	@$(BIN)/nbdev_export
-	@for nb in nbs/*.ipynb; do echo "run $$nb"; $(BIN)/jupyter nbconvert --log-level ERROR --to notebook --execute --inplace --ExecutePreprocessor.store_widget_state=False "$$nb" || exit 1; done
+	@for nb in nbs/*.ipynb nbs/tutorials/*.ipynb; do echo "run $$nb"; $(BIN)/jupyter nbconvert --log-level ERROR --to notebook --execute --inplace --ExecutePreprocessor.store_widget_state=False "$$nb" || exit 1; done
 	@$(BIN)/nbdev_clean
 	@$(MAKE) --no-print-directory readme
 
@@ -60,8 +60,9 @@ readme: install ## README.md from nbs/index.ipynb
 
 docs: install ## the documentation site in _docs (needs Quarto)
 	@command -v quarto >/dev/null || { echo "docs: Quarto is needed and is not here: https://quarto.org/docs/download"; exit 1; }
-	@$(BIN)/nbdev_docs
+	@PYTHONPATH=.ci $(BIN)/nbdev_docs
+	@$(BIN)/python .ci/offline.py _docs
 
 clean: ## remove what runs and builds leave (not the environment)
-	@rm -rf demo bench build dist _docs _proc nbs/nbdev.yml nbs/sidebar.yml .pytest_cache .hypothesis .ruff_cache *.egg-info
+	@rm -rf demo bench build dist _docs _proc nbs/nbdev.yml .pytest_cache .hypothesis .ruff_cache *.egg-info
 	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

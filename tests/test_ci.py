@@ -1,5 +1,6 @@
 "The tools of .ci: a run that fails says so, and README.md is what its notebook makes."
 
+import ast
 import importlib.util
 import os
 import re
@@ -13,6 +14,14 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def ci_tool(name: str):
+    "The module .ci/<name>.py, which no package holds."
+    spec = importlib.util.spec_from_file_location(name, ROOT / f".ci/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def write_notebook(path: Path, *sources: str) -> Path:
@@ -106,9 +115,7 @@ def test_a_dead_worker_fails_the_run(small):
 # ---- README.md
 
 
-spec = importlib.util.spec_from_file_location("readme", ROOT / ".ci/readme.py")
-readme = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(readme)
+readme = ci_tool("readme")
 
 
 def test_the_readme_is_what_the_index_makes():
@@ -184,6 +191,128 @@ def test_what_a_readme_cannot_show_is_refused(tmp_path, output, word):
     nbformat.write(nb, path)
     with pytest.raises(ValueError, match=rf"cell 2.*{word}"):
         readme.readme(path)
+
+
+# ---- the documentation needs no network
+
+
+offline = ci_tool("offline")
+QUARTO_ADDS = """
+<script src="https://cdn.jsdelivr.net/npm/requirejs@2.3.6/require.min.js" integrity="sha384-x" crossorigin="anonymous"></script>
+<script src="https://cdnjs.cloudflare.com/ajax/libs/jquery/3.5.1/jquery.min.js" data-relocate-top="true"></script>
+<script type="application/javascript">define('jquery', [],function() {return window.jQuery;})</script>
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("index.html", '<head>{}</head>'),
+        ("sub/page.html", '<script src="{}"></script>'),
+        ("page.html", '<link rel="preload stylesheet" href="{}">'),
+        ("page.html", '<img alt="" src="{}">'),
+        ("page.html", '<iframe src="{}"></iframe>'),
+        ("page.html", "<style>.a {{ background: url('{}') }}</style>"),
+        ("page.html", '<p style="background: url({})">'),
+        ("style.css", "@import url({});"),
+        ("style.css", '@import "{}";'),
+    ],
+)
+@pytest.mark.parametrize("address", ["https://fonts.example.org/css?family=Lato", "//cdn.example.org/x.js"])
+def test_what_a_page_loads_from_elsewhere_is_named(tmp_path, path, text, address):
+    (tmp_path / path).parent.mkdir(exist_ok=True)
+    (tmp_path / path).write_text(text.format(address))
+    found = offline.offline(tmp_path, "https://docs.example.org/x/")
+    assert found == ([] if path == "index.html" else [f"{path}: {address}"])  # text that is nobody's attribute loads nothing
+
+
+def test_what_quarto_adds_is_taken_out_and_nothing_else(tmp_path, capsys):
+    mine = '<a href="https://example.org">a link is followed by the reader</a><script src="site_libs/quarto.js"></script><p>jquery.min.js</p>'
+    page = tmp_path / "page.html"
+    page.write_text(QUARTO_ADDS + mine)
+    assert offline.main([str(tmp_path)]) == 0
+    assert page.read_text().strip() == mine
+    page.write_text('<img src="https://example.org/a.png">')
+    assert offline.main([str(tmp_path)]) == 1
+    assert "page.html: https://example.org/a.png" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("page", "to_top"), [("page.html", ""), ("tutorials/page.html", "../")])
+def test_names_lead_to_the_page_beside(tmp_path, page, to_top):
+    (tmp_path / "tutorials").mkdir()
+    html = '<link rel="canonical" href="{0}page.html"><a class="x" href="{0}align.html#inspector{1}">x</a><a href="https://docs.example.org/y">y</a>'
+    (tmp_path / page).write_text(html.format("https://docs.example.org/x/", ".seek"))
+    assert offline.offline(tmp_path, "https://docs.example.org/x/") == []
+    canonical, mine = html.split("<a", 1)
+    assert (tmp_path / page).read_text() == canonical.format("https://docs.example.org/x/") + "<a" + mine.format(to_top, "")
+    assert offline.address().startswith("https://") and offline.address().endswith("/")
+
+
+# ---- how the documentation shows a name
+
+api_page = ci_tool("api_page")
+
+WRITTEN = '''
+@lru_cache(None)
+def reach(
+    a: int,  # of `b`
+    *,
+    b: float = 1.0,
+) -> None:
+    """One line.
+
+    More of it,
+    on two lines.
+
+    Raises
+    ------
+    ValueError
+        If `a` is odd
+        or large.
+    OSError
+        If there is no disk.
+
+    References
+    ----------
+    Somebody (2018), eq. 3.
+    """
+    if a:
+        raise ValueError
+
+
+@dataclass(frozen=True)
+class Held(Base):
+    "A thing."
+
+    t: float  # seconds
+    _cache = {}
+
+    def __init__(self, u):
+        self.u = u
+
+    @property
+    def end(self) -> float:
+        "When it ends."
+        return self.t
+
+    def _own(self): ...
+
+    def wait(self) -> None: ...
+'''
+
+
+def test_a_name_is_shown_as_it_is_written():
+    function, held = ast.parse(WRITTEN).body
+    lines = WRITTEN.splitlines()
+    assert api_page.written(lines, function) == "def reach(\n    a: int,  # of b\n    *,\n    b: float = 1.0,\n) -> None:"
+    assert api_page.written(lines, held) == (
+        "@dataclass(frozen=True)\nclass Held(Base):\n    t: float  # seconds\n\n    def __init__(self, u):\n\n"
+        '    @property\n    def end(self) -> float:\n        "When it ends."\n\n    def wait(self) -> None:'
+    )
+    assert api_page.docstring(ast.get_docstring(function)) == (
+        "*One line.*\n\nMore of it,\non two lines.\n\n**Raises**\n\n- `ValueError`: If `a` is odd\nor large.\n\n"
+        "- `OSError`: If there is no disk.\n\n**References**\n\nSomebody (2018), eq. 3."
+    )
 
 
 # ---- the rest

@@ -302,10 +302,106 @@ def test_links_lead_somewhere(page):
     assert not dead, f"dead links: {sorted(dead)}"
 
 
-def test_every_notebook_becomes_a_page(copy):
-    run([sys.executable, "-c", "from nbdev.serve import proc_nbs; proc_nbs(n_workers=1)"], copy, MPLBACKEND="agg")
-    made, wanted = ({path.relative_to(folder).as_posix() for path in folder.rglob("*.ipynb")} for folder in (copy / "_proc", copy / "nbs"))
+QUARTO = yaml.safe_load((ROOT / "_quarto.yml").read_text(encoding="utf-8"))
+
+
+def pages_of(sidebar: list) -> list[str]:
+    "The pages that a sidebar names, from top to bottom."
+    pages = []
+    for entry in sidebar:
+        entry = {"href": entry} if isinstance(entry, str) else entry
+        pages += pages_of(entry["contents"]) if "section" in entry else [entry["href"]]
+    return pages
+
+
+def test_every_page_is_in_the_sidebar_once_and_in_reading_order():
+    pages = pages_of(QUARTO["website"]["sidebar"]["contents"])
+    names = lambda paths: [path.relative_to(ROOT / "nbs").as_posix() for path in paths]  # noqa: E731
+    assert sorted(pages) == sorted(names([*NOTEBOOKS, *(ROOT / "nbs").glob("*.md")]))
+    assert [page for page in pages if page in names(CHAPTERS)] == names(CHAPTERS)
+    assert {item["href"] for item in QUARTO["website"]["navbar"]["left"]} <= set(pages)
+
+
+def test_the_site_is_light_and_dark_and_asks_nobody_for_letters():
+    theme = QUARTO["format"]["html"]["theme"]
+    assert {"light", "dark"} == theme.keys() and all(layers[-1] == "theme.scss" for layers in theme.values())
+    assert "$web-font-path: null;" in (ROOT / "nbs/theme.scss").read_text(encoding="utf-8")
+    assert QUARTO["format"]["html"]["html-math-method"] == "mathml", "MathJax would come from another host"
+    assert QUARTO["website"]["navbar"]["search"] is True
+
+
+@pytest.fixture(scope="module")
+def processed(tmp_path_factory):
+    "The project with its pages as Quarto gets them, in _proc."
+    folder = committed(tmp_path_factory.mktemp("docs") / "avesound")
+    run([sys.executable, "-c", "from nbdev.serve import proc_nbs; proc_nbs(n_workers=2)"], folder, PYTHONPATH=".ci", MPLBACKEND="agg")
+    return folder
+
+
+def markdown_of(page: Path) -> list[str]:
+    "What a processed page says in Markdown, cells and descriptions of names."
+    shown = []
+    for cell in cells(page):
+        shown += [cell["source"]] if cell["cell_type"] == "markdown" else []
+        shown += ["".join(output["data"]["text/markdown"]) for output in cell.get("outputs", []) if "text/markdown" in output.get("data", {})]
+    return shown
+
+
+def test_every_notebook_becomes_a_page(processed):
+    made, wanted = (
+        {path.relative_to(folder).as_posix() for path in folder.rglob("*.ipynb")} for folder in (processed / "_proc", processed / "nbs")
+    )
     assert made == wanted
+    lost = [path for path in ("_quarto.yml", "theme.scss", "performance.md", "images/workflow.svg") if not (processed / "_proc" / path).exists()]
+    assert lost == [], "what the pages need is beside them"
+    stub = yaml.safe_load((processed / "_proc/_quarto.yml").read_text(encoding="utf-8"))
+    assert "../_quarto.yml" in stub["metadata-files"], "the settings at the top level are in charge"
+
+
+def test_links_between_names_and_pages_lead_somewhere(processed):
+    "nbdev makes a link of every name of ours that stands between backticks."
+    site = settings["doc_host"] + settings["doc_baseurl"] + "/"
+    pages = {path: markdown_of(path) for path in (processed / "_proc").rglob("*.ipynb")}
+    names = {}
+    for path, texts in pages.items():
+        title = cells(path)[0]["source"]
+        names[yaml.safe_load(title.strip().strip("-"))["output-file"]] = {
+            found for text in texts for found in re.findall(r"^#+ ([\w.]+)\s*$", text, re.MULTILINE)
+        }
+    links = {link for texts in pages.values() for text in texts for link in re.findall(re.escape(site) + r"([^)\s]*)", text)}
+    assert len(links) > 50
+    targets = [link.partition("#") for link in links]
+    assert {page for page, _, _ in targets} - set(names) == set(), "pages that are not there"
+    known = {page: {name.lower() for name in found} for page, found in names.items()}
+    assert {f"{page}#{name}" for page, _, name in targets if name.partition(".")[0] not in known[page]} == set(), "names not described there"
+
+
+def test_every_public_name_is_described_whole(processed):
+    for path in sorted((processed / "_proc").glob("[0-9]*.ipynb")):
+        module = module_of(processed / "nbs" / path.name)
+        tree = ast.parse((processed / "avesound" / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
+        public = [node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")]
+        described = {found[1]: text for text in markdown_of(path) if (found := re.search(r"^### (\w+)$", text, re.MULTILINE))}
+        assert {node.name for node in public} - set(described) == set(), f"{path.name} does not describe them"
+        for node in public:
+            text = described[node.name]
+            said = ast.get_docstring(node) or ""
+            assert ("\nRaises\n" in said) == ("**Raises**" in text), f"{path.name}: what {node.name} raises"
+            fence = text.partition("```python\n")[2].partition("```")[0]
+            assert re.match(r"@|def |class ", fence) and "](http" not in fence, f"{path.name}: {fence}"
+
+
+def test_the_site_is_published_by_the_workflow():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    jobs = workflow["jobs"]
+    steps = lambda job: [step.get("uses", step.get("run", "")) for step in jobs[job]["steps"]]  # noqa: E731
+    assert workflow["permissions"] == {"contents": "read"}
+    assert [name for name, job in jobs.items() if "write" in job.get("permissions", {}).values()] == ["publish"], "only publishing may write"
+    assert set(jobs["publish"]["needs"]) == {"test", "docs"} and "refs/heads/main" in jobs["publish"]["if"]
+    assert any(step.startswith("make docs") for step in steps("docs")) and any("upload-pages-artifact@" in step for step in steps("docs"))
+    assert steps("publish")[-1].startswith("actions/deploy-pages@")
+    (quarto,) = (step for step in jobs["docs"]["steps"] if "quarto-actions" in step.get("uses", ""))
+    assert re.fullmatch(r"[\d.]+", quarto["with"]["version"]), "the same Quarto every time"
 
 
 # ---- what ships
