@@ -35,7 +35,7 @@ bench: install ## speed, as ratios inside one run (writes bench/)
 	@$(BIN)/python tests/bench.py --out_dir bench
 
 bench-page: bench ## the same, and the page of the documentation that shows it
-	@{ printf -- '---\ntitle: Speed\n---\n\n'; tail -n +2 bench/bench.md; printf '\nMeasured by `make bench-page`. What a line means, and where its bound comes from, is said beside it in `tests/bench.py`.\n'; } > nbs/performance.new
+	@{ printf -- '---\ntitle: Speed\n---\n\n'; tail -n +3 bench/bench.md; printf '\nMeasured by `make bench-page`. What a line means, and where its bound comes from, is said beside it in `tests/bench.py`.\n'; } > nbs/performance.new
 	@mv nbs/performance.new nbs/performance.md
 
 gpu: install ## what the GPU here can do, if there is one

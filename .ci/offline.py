@@ -17,7 +17,7 @@ ADDED = re.compile(
     re.IGNORECASE,
 )
 ELSEWHERE = re.compile(r"\s*(https?:)?//", re.IGNORECASE)
-IN_STYLE = re.compile(r"""(?:@import\s+["']|url\(\s*["']?)((?:https?:)?//[^"')\s]+)""", re.IGNORECASE)
+IN_STYLE = re.compile(r"""(?:@import\s*["']|url\(\s*["']?)((?:https?:)?//[^"')\s]+)""", re.IGNORECASE)
 LOADS = {"script": ["src"], "img": ["src", "srcset"], "iframe": ["src"], "video": ["src", "poster"], "audio": ["src"], "source": ["src", "srcset"],
          "track": ["src"], "embed": ["src"], "object": ["data"], "input": ["src"], "use": ["href"], "image": ["href"]}  # fmt: skip
 LINKS = {"stylesheet", "preload", "modulepreload", "prefetch", "preconnect", "dns-prefetch", "icon", "manifest"}

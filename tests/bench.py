@@ -616,7 +616,7 @@ def end_to_end_times(clips: str, out_dir: str, rounds: int) -> list[dict]:
     return [{"what": name, "values": ratios(found, "naive", name), "at_least": bound, "seconds": as_seconds({k: found[k] for k in ("naive", name)})} for name, (_, _, bound) in chosen.items()]
 
 
-@line("gpu", "clips of 10 s in a second on the GPU, and the share of its bfloat16 peak (as a large matrix product reaches it)")
+@line("on a GPU", "clips of 10 s in a second on the GPU, and the share of its bfloat16 peak (as a large matrix product reaches it)")
 def gpu(bench: Bench):
     import torch
 
@@ -1014,8 +1014,9 @@ def as_markdown(report: dict) -> str:
         "Wall times suffer where other processes keep cores busy; ratios of processor time do so less, but do.",
     ]
     for found in report["lines"]:
-        text += ["", f"## {found['line']}: {found['title']}", "", f"Other processes kept {found['others_cores']:.1f} cores busy.", ""]
-        text += ["| " + " | ".join(COLUMNS) + " |", "|---|---|---|---|"]
+        heading, title = (words[0].upper() + words[1:] for words in (found["line"], found["title"]))
+        text += ["", f"## {heading}", "", f"{title}. Other processes kept {found['others_cores']:.1f} cores busy.", ""]
+        text += ["| " + " | ".join(COLUMNS) + " |", "|" + "|".join("-" * width for width in (50, 12, 22, 16)) + "|"]  # widths of the page's columns
         for row in found["rows"]:
             what, *rest = cells_of(row)
             text.append("| " + " | ".join([what + (f" ({row['note']})" if row.get("note") else ""), *rest]) + " |")

@@ -216,6 +216,7 @@ QUARTO_ADDS = """
         ("page.html", '<p style="background: url({})">'),
         ("style.css", "@import url({});"),
         ("style.css", '@import "{}";'),
+        ("style.css", '@charset "UTF-8";@import"{}";'),
     ],
 )
 @pytest.mark.parametrize("address", ["https://fonts.example.org/css?family=Lato", "//cdn.example.org/x.js"])

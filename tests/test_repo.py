@@ -325,7 +325,7 @@ def test_every_page_is_in_the_sidebar_once_and_in_reading_order():
 def test_the_site_is_light_and_dark_and_asks_nobody_for_letters():
     theme = QUARTO["format"]["html"]["theme"]
     assert {"light", "dark"} == theme.keys() and all(layers[-1] == "theme.scss" for layers in theme.values())
-    assert "$web-font-path: null;" in (ROOT / "nbs/theme.scss").read_text(encoding="utf-8")
+    assert "$web-font-path: false;" in (ROOT / "nbs/theme.scss").read_text(encoding="utf-8")
     assert QUARTO["format"]["html"]["html-math-method"] == "mathml", "MathJax would come from another host"
     assert QUARTO["website"]["navbar"]["search"] is True
 
