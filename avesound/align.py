@@ -37,7 +37,7 @@ class AlignSettings:
     scale_fusion: str = "mean"  # one of FUSIONS: makes one PDF of the audio scales
     score_zscore: bool = True  # bring every curve to mean 0 and standard deviation 1 first
     score_smooth_sigma: Seconds = 0.0  # standard deviation of the Gaussian over the scores, seconds; 0 = off
-    tau: float = 0.5  # softmax temperature, > 0; in standard deviations of the curve where `score_zscore` is on
+    tau: float = 0.5  # softmax temperature, > 0; where `score_zscore` is on, in standard deviations of the curve before smoothing
     tau_adapt: float | None = None  # in (0, 1): choose tau per curve so that entropy / log T is this; None = use `tau`
     pred_softargmax: bool = False  # predict the PDF's mean instead of its peak
     conf_radius_s: Seconds = 0.5  # confidence = probability within this distance of the prediction, seconds, >= 0
