@@ -37,7 +37,7 @@ class AlignSettings:
     scale_fusion: str = "mean"  # one of FUSIONS: makes one PDF of the audio scales
     score_zscore: bool = True  # bring every curve to mean 0 and standard deviation 1 first
     score_smooth_sigma: Seconds = 0.0  # standard deviation of the Gaussian over the scores, seconds; 0 = off
-    tau: float = 0.5  # softmax temperature, > 0; in standard deviations of the curve where `score_zscore` is on
+    tau: float = 0.5  # softmax temperature, > 0; where `score_zscore` is on, in standard deviations of the curve before smoothing
     tau_adapt: float | None = None  # in (0, 1): choose tau per curve so that entropy / log T is this; None = use `tau`
     pred_softargmax: bool = False  # predict the PDF's mean instead of its peak
     conf_radius_s: Seconds = 0.5  # confidence = probability within this distance of the prediction, seconds, >= 0
@@ -483,7 +483,7 @@ def highest_density_interval(
     cells: Windows | np.ndarray,  # the T cells, in order, without gaps, see `cell_bounds`
     mass: float,  # probability the interval holds, in (0, 1]
 ) -> np.ndarray:  # float64 [shape=(..., 2)], start and end in seconds; NaN where there is no cell
-    """The shortest run of neighbouring cells that holds at least `mass`; of equally short runs the earliest.
+    """The shortest run of neighbouring cells that holds at least `mass`; of equally short runs the one that holds most, of equals the lower median.
 
     Raises
     ------
@@ -496,17 +496,18 @@ def highest_density_interval(
     starts, ends = (np.broadcast_to(bound, pdf.shape) for bound in cell_bounds(cells))
     before = np.zeros(pdf.shape[:-1] + (pdf.shape[-1] + 1,))
     np.cumsum(np.where(np.isnan(pdf), 0.0, pdf), axis=-1, out=before[..., 1:])
-    best = np.full(pdf.shape[:-1] + (2,), np.nan)
-    shortest = np.full(pdf.shape[:-1], np.inf)
+    end, length, held = (np.full(pdf.shape, fill) for fill in (np.nan, np.inf, np.nan))  # of the shortest run from each cell on
     for first in range(pdf.shape[-1]):
-        # The tolerances keep rounding from asking for one cell more, or from preferring a later run of the same length.
+        # The tolerances keep rounding from asking for one cell more, or from preferring one of equal runs.
         enough = before[..., first + 1 :] - before[..., first, None] >= mass - 1e-9
-        last = first + enough.argmax(axis=-1)
-        end = np.take_along_axis(ends, last[..., None], axis=-1)[..., 0]
-        better = enough[..., -1] & (end - starts[..., first] < shortest - 1e-9)
-        shortest = np.where(better, end - starts[..., first], shortest)
-        best = np.where(better[..., None], np.stack([starts[..., first], end], axis=-1), best)
-    return best
+        last = first + enough.argmax(axis=-1)[..., None]
+        end[..., first] = np.take_along_axis(ends, last, axis=-1)[..., 0]
+        length[..., first] = np.where(enough[..., -1], end[..., first] - starts[..., first], np.inf)
+        held[..., first] = np.take_along_axis(before, last + 1, axis=-1)[..., 0] - before[..., first]
+    shortest = length.min(axis=-1, keepdims=True)
+    first = peak_index(np.where((length <= shortest + 1e-9) & np.isfinite(length), held, np.nan))[..., None]
+    bounds = (np.take_along_axis(bound, np.maximum(first, 0), axis=-1) for bound in (starts, end))
+    return np.where(first < 0, np.nan, np.concatenate([*bounds], axis=-1))
 
 
 def confidence(

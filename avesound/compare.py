@@ -154,7 +154,7 @@ def plot_overall(
     return figure
 
 # %% ../nbs/47_compare.ipynb #ff305f5d
-METRICS = ("dist", "inside", "mass_inside", "crps", "auroc")  # compared where nothing else is asked for; each has a value for every clip
+METRICS = HEADLINE  # compared where nothing else is asked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,8 +219,8 @@ def compare(
     """Compare evaluations on the clips that all of them scored, as a whole and in parts.
 
     Strata are: all; full, partial; of the partial ones: early, middle and late events (by the third of the clip that holds the event's middle), short and
-    long ones (up to, or more than, 3 s); and categories. p-values are of paired differences to the reference, corrected for all rows of the
-    table that have the same metric (`uncertainty.paired_p_value`, `holm`).
+    long ones (up to, or more than, 3 s), all but clips with several events, which have no one place and length; and categories. p-values are of
+    paired differences to the reference, corrected for all rows of the table that have the same metric (`uncertainty.paired_p_value`, `holm`).
 
     Raises
     ------

@@ -60,7 +60,7 @@ def evaluate(
     settings: AlignSettings | None = None,  # None: of `tuned_on`, else the defaults
     split: str | None = None,  # only clips of this split; None: all
     tuned_on: str | os.PathLike | Selection | None = None,  # settings chosen by looking at clips, which are then refused
-    calibrate_on: str | None = None,  # fit the temperature, and margins of intervals, on the clips of this split
+    calibrate_on: str | None = None,  # fit the temperature and, at that temperature, margins of intervals on the clips of this split
     conformal_level: float = 0.9,  # share of clips whose widened interval shall hold the event
     hit_deltas: Sequence[Seconds] = (0.25, 0.5, 1.0),  # tolerances of hit_* and hit_event_*, seconds
     plot_n: int = 0,  # figures of so many clips, from the best to the worst
@@ -316,8 +316,15 @@ def _tables(values: dict, intervals: dict, shuffles: dict, events: np.ndarray, p
         if len(next(iter(chance.values()), ())) >= 19:  # enough for p = 0.05
             tables["p_shuffled"][subset] = {name: float(rank_p_value(own[name], chance[name], lower_is_better=name in LOWER_IS_BETTER)) for name in chance}
         else:
-            tables["p_shuffled"][subset] = {name: float(paired_p_value(part["encoder"][name], part["shuffled"][name], seed=seed)) for name in chance if name != "map"}
+            tables["p_shuffled"][subset] = {name: _p_paired(part["encoder"][name], part["shuffled"][name], name in LOWER_IS_BETTER, seed) for name in chance if name != "map"}
     return tables
+
+
+def _p_paired(own: np.ndarray, wrong: np.ndarray, lower_is_better: bool, seed: int) -> float:
+    "One-sided, as that of many shuffles is: small only where the right sound does better. Where it does, the two-sided value is kept, which is at least as large."
+    p = float(paired_p_value(own, wrong, seed=seed))
+    gain = np.nanmean(own - wrong) * (-1 if lower_is_better else 1) if np.isfinite(p) else np.nan
+    return p if not gain <= 0 else 1 - p / 2
 
 
 def _add_map(made: dict, intervals: dict, events: np.ndarray, n_boot: int, seed: int) -> None:

@@ -388,7 +388,7 @@ def average_precision_at_tiou(
     threshold: float,  # least tIoU of a match, in (0, 1]
     weights: np.ndarray | None = None,  # float [shape=(..., N)], how often each clip counts (a bootstrap's draws); None: once
 ) -> np.ndarray:  # float64 [shape=(...)], in [0, 1]; NaN without an event
-    """Interpolated average precision of intervals over clips (Heilbron et al. 2015), one interval a clip.
+    """Interpolated average precision of intervals over clips (Caba Heilbron et al. 2015), one interval a clip.
 
     Precision at a recall is the highest at that recall or beyond. Intervals of equal score enter together. Clips without an event are left out.
     """

@@ -59,7 +59,7 @@ class Maps(NamedTuple):
     video_matrix: np.ndarray  # float64 [shape=(dx, k)]
     audio_mean: np.ndarray  # float64 [shape=(dy,)]
     audio_matrix: np.ndarray  # float64 [shape=(dy, k)]
-    correlations: np.ndarray  # float64 [shape=(k,)] for "cca", falling; empty for "ridge"
+    correlations: np.ndarray  # float64 [shape=(k,)] for "cca", in [0, 1]: of each pair of directions, over the moments; empty for "ridge"
 
 
 def solve(
@@ -83,7 +83,8 @@ def solve(
     if dim < 1:
         raise ValueError(f"dim must be at least 1, got {dim}")
     n, x, y = moments.n_clips, moments.x / moments.n_clips, moments.y / moments.n_clips
-    cxx, cyy = (_shrunk(part / n - np.outer(mean, mean), shrinkage) for part, mean in ((moments.xx, x), (moments.yy, y)))
+    cov_x, cov_y = moments.xx / n - np.outer(x, x), moments.yy / n - np.outer(y, y)
+    cxx, cyy = _shrunk(cov_x, shrinkage), _shrunk(cov_y, shrinkage)
     cxy = moments.xy / n - np.outer(x, y)
     if method == "ridge":
         return Maps(x, cho_solve(cho_factor(cxx), cxy), y, np.eye(len(y)), np.zeros(0))
@@ -91,10 +92,12 @@ def solve(
     u, rho, vt = np.linalg.svd(root_x @ cxy @ root_y, full_matrices=False)
     k = min(dim, len(rho))
     # Signs are arbitrary; the largest entry of each video direction is made positive, so that a fit can be compared with another.
-    u, v, rho = u[:, :k], vt[:k].T, np.clip(rho[:k], 0, 1)
+    u, v, weight = u[:, :k], vt[:k].T, np.sqrt(rho[:k])
     sign = np.sign(u[np.abs(u).argmax(0), np.arange(k)])
-    weight = sign * np.sqrt(rho)
-    return Maps(x, root_x @ u * weight, y, root_y @ v * weight, rho)
+    a, b = root_x @ u * sign, root_y @ v * sign
+    shared, own_x, own_y = ((left * (c @ right)).sum(axis=0) for left, c, right in ((a, cxy, b), (a, cov_x, a), (b, cov_y, b)))
+    correlations = np.clip(shared / np.sqrt(np.maximum(own_x * own_y, 1e-24)), 0, 1)  # rho is none where covariances are shrunk
+    return Maps(x, a * weight, y, b * weight, correlations)
 
 
 def _shrunk(covariance: np.ndarray, shrinkage: float) -> np.ndarray:

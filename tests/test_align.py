@@ -232,12 +232,13 @@ def test_highest_density_interval_is_the_shortest_of_all_runs(cells, mass, n_pad
     pdf = pdf / pdf.sum()
     edges = np.concatenate([[0], np.cumsum(widths)])
     runs = [
-        (round(edges[j + 1] - edges[i], 9), edges[i], edges[j + 1])
+        (round(edges[j + 1] - edges[i], 9), -round(pdf[i : j + 1].sum(), 7), edges[i], edges[j + 1])
         for i in range(len(pdf))
         for j in range(i, len(pdf))
         if pdf[i : j + 1].sum() >= mass - 1e-9
     ]
-    _, start, end = min(runs)
+    best = sorted(run for run in runs if run[:2] == min(runs)[:2])  # of equally short runs those that hold most
+    _, _, start, end = best[(len(best) - 1) // 2]
     bounds = np.stack([edges[:-1], edges[1:]], axis=-1)
     padded = np.pad(pdf, (0, n_padding), constant_values=np.nan)
     padded_bounds = np.pad(bounds, [(0, n_padding), (0, 0)], constant_values=np.nan)

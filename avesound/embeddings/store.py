@@ -52,14 +52,16 @@ def video_file(
 def audio_file(
     folder: str | os.PathLike,  # the folder of audio embeddings, e.g. cache/aud_emb
     video_id: str,
-    length_s: Seconds,  # length of the audio windows
+    length_s: Seconds,  # length of the audio windows, whole milliseconds
 ) -> Path:
     "Where the audio embeddings of a clip lie for windows of a length; the name holds it in milliseconds."
     return Path(folder) / f"{check_video_id(video_id)}__L{length_ms(length_s)}ms.npz"
 
 
-def length_ms(length_s: Seconds) -> int:
-    "A window length in whole milliseconds. Raises `ValueError` where it is none."
+def length_ms(
+    length_s: Seconds,  # > 0
+) -> int:  # milliseconds, >= 1
+    "A window length in whole milliseconds. Raises `ValueError` where it is no whole number of them."
     ms = round(length_s * 1000)
     if ms < 1 or abs(ms / 1000 - length_s) > 1e-9:
         raise ValueError(f"audio window lengths are whole milliseconds, at least one, got {length_s} s")
