@@ -32,7 +32,7 @@ def loudness_db(
     sample_rate: int,  # Hz
     windows: Windows,  # T windows
 ) -> np.ndarray:  # float64 [shape=(T,)], dB, from -100 (silence) to about 0
-    "Level of each window in dB of full scale: 20 log10 of its root mean square."
+    "Level of each window in dB of full scale: 20 log10 of its root mean square. Windows over the edge are mirrored."
     rms = np.sqrt((wav[window_samples(windows, sample_rate, len(wav))].astype(np.float64) ** 2).mean(axis=1))
     return np.maximum(20 * np.log10(np.maximum(rms, 1e-12)), SILENCE_DB)
 

@@ -9,6 +9,7 @@ __all__ = ['CONTAINERS', 'MEDIA_SUFFIXES', 'MediaError', 'NoVideo', 'NoAudio', '
 
 # %% ../nbs/02_media.ipynb #84904322
 import hashlib
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -174,7 +175,7 @@ def write_clip(
     frames: np.ndarray | None,  # uint8 [shape=(T, H, W, 3)], RGB, H and W even; None for sound alone
     fps: float | Fraction,  # frames per second, > 0
     wav: np.ndarray | None = None,  # float32 [shape=(N,)] in [-1, 1]; None for picture alone
-    sample_rate: int = 16000,  # of `wav`, Hz
+    sample_rate: int = 16000,  # of `wav`, Hz; one that AAC knows (8000, 11025, 16000, 22050, 44100, 48000 …)
     *,
     audio_start_s: Seconds = 0.0,  # when the sound begins, >= 0
     crf: int = 20,  # H.264 quality, 0 (lossless) to 51
@@ -184,7 +185,7 @@ def write_clip(
     Raises
     ------
     ValueError
-        If an array has the wrong shape or type, or there is neither picture nor sound.
+        If an array has the wrong shape or type, a number is out of range, or there is neither picture nor sound.
     """
     if frames is None and wav is None:
         raise ValueError("there is nothing to write: frames and wav are both None")
@@ -195,6 +196,10 @@ def write_clip(
             raise ValueError(f"H.264 needs an even height and width, got {frames.shape[1]} x {frames.shape[2]}")
     if wav is not None and (wav.ndim != 1 or not np.isfinite(wav).all()):
         raise ValueError(f"wav must be one finite channel (N,), got shape {wav.shape}")
+    if not (math.isfinite(fps) and fps > 0):
+        raise ValueError(f"fps must be a positive number, got {fps}")
+    if not audio_start_s >= 0:
+        raise ValueError(f"audio_start_s must be at least 0, got {audio_start_s}")
     rate = Fraction(fps).limit_denominator(1001)
     with written_whole(path) as temporary, av.open(f"file:{temporary}", "w", options={"fflags": "+bitexact", "movflags": "+faststart"}) as out:
         if frames is not None:
@@ -247,7 +252,7 @@ class Clip:
     "Picture and sound of a clip on one clock that starts at 0 s."
 
     frames: np.ndarray | None  # uint8 [shape=(T, H, W, 3)], RGB, upright; `frames[k]` is on screen at (k + 0.5) / fps
-    fps: float | None
+    fps: float | None  # frames per second; None where there is no picture
     wav: np.ndarray | None  # float32 [shape=(N,)], mono; `wav[n]` sounds at n / sample_rate
     sample_rate: int | None  # Hz
     duration_s: Seconds  # to the end of the later of the two streams
@@ -258,13 +263,13 @@ def decode_clip(
     *,
     fps: float | None = None,  # frames per second wanted; None: the file's average rate
     size: tuple[int, int] | None = None,  # (height, width) wanted, in pixels; None: as it is displayed
-    sample_rate: int = 16000,  # of the sound, Hz
+    sample_rate: int = 16000,  # of the sound, Hz, > 0
     start_s: Seconds = 0.0,  # decode from here …
     end_s: Seconds | None = None,  # … to here; None: to the end
     video: bool = True,  # False: do not decode the picture
     audio: bool = True,  # False: do not decode the sound
     max_s: Seconds | None = None,  # refuse more than this: at once where the file declares its length, else when it is reached
-    timeout_s: Seconds | None = None,  # give up after so much time
+    timeout_s: Seconds | None = None,  # give up after so many seconds
 ) -> Clip:  # `frames` or `wav` is None where the file has no such stream, or it was not wanted
     """Frames and mono sound on one clock.
 
@@ -280,12 +285,20 @@ def decode_clip(
         `max_s` (`too_long`); if decoding takes more than `timeout_s` (`timeout`).
     NoVideo, NoAudio
         If only one stream was wanted and the file does not have it.
+    TooShort
+        If the file holds nothing between `start_s` and `end_s`.
+    ValueError
+        If an argument is out of range, or neither picture nor sound is wanted.
     """
     if not (video or audio):
         raise ValueError("nothing to decode: video and audio are both False")
-    if fps is not None and not fps > 0:
-        raise ValueError(f"fps must be positive, got {fps}")
-    if start_s < 0 or (end_s is not None and end_s <= start_s):
+    if fps is not None and not (math.isfinite(fps) and fps > 0):
+        raise ValueError(f"fps must be a positive number, got {fps}")
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise ValueError(f"size must be (height, width) in pixels, at least 1 each, got {size}")
+    if not sample_rate > 0:
+        raise ValueError(f"sample_rate must be positive, got {sample_rate}")
+    if not (0 <= start_s < math.inf) or (end_s is not None and not end_s > start_s):
         raise ValueError(f"start_s and end_s must be 0 <= start < end, got {start_s} and {end_s}")
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     name = Path(path).name
@@ -333,8 +346,8 @@ def decode_audio(
     path: str | os.PathLike,  # a media file
     *,
     sample_rate: int = 16000,  # Hz
-    start_s: Seconds = 0.0,
-    end_s: Seconds | None = None,
+    start_s: Seconds = 0.0,  # from here …
+    end_s: Seconds | None = None,  # … to here; None: to the end
 ) -> np.ndarray:  # float32 [shape=(N,)], mono
     "The sound of a file as one channel. Raises as `decode_clip` does."
     return decode_clip(path, sample_rate=sample_rate, start_s=start_s, end_s=end_s, video=False).wav

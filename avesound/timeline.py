@@ -102,7 +102,7 @@ def time_grid(
     """The cells on which a clip's temporal PDF lives.
 
     The last cell may reach over the clip's end, or leave a rest, by at most half a stride: 10.03 s of media are 40 cells
-    of 0.25 s, as are 9.98 s.
+    of 0.25 s, as are 9.98 s. Only a clip shorter than half a stride is overreached by more: it has one cell all the same.
 
     Raises
     ------

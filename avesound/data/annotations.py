@@ -223,7 +223,9 @@ def write_annotations(
     annotations: "pd.DataFrame",  # at least video_id (text), event_label, start_s, end_s (NaN: no event)
     path: str | os.PathLike,  # CSV file to write; its folder is made if need be
 ) -> Path:  # the file written
-    """Write an annotation CSV that `read_annotations` reads back unchanged: whole or not at all.
+    """Write an annotation CSV that `read_annotations` accepts: whole or not at all.
+
+    Read back, ids, labels and times are the same, without blanks around a text; other columns are text, with "" for what is missing.
 
     Raises
     ------

@@ -6,6 +6,7 @@
 __all__ = ['read_marks', 'mark_event', 'mark_no_event', 'unmark']
 
 # %% ../../nbs/14_data_marks.ipynb #3978612f
+import csv
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,21 +24,35 @@ if TYPE_CHECKING:
 def read_marks(
     path: str | os.PathLike,  # annotation CSV; need not exist
 ) -> "pd.DataFrame":  # as `read_annotations` gives it; no rows where there is no file, or nothing but a header
-    "What has been marked so far. Raises as `read_annotations` does where the file is none."
+    """What has been marked so far.
+
+    Raises
+    ------
+    ValueError
+        Where the file is no annotation CSV, as `read_annotations` does.
+    """
     import pandas as pd
 
     path = Path(path)
-    if not path.exists() or len(path.read_text(encoding="utf-8-sig").strip().splitlines()) < 2:
-        return pd.DataFrame({name: pd.Series(dtype=float if name in ("start_s", "end_s") else object) for name in COLUMNS})
-    return read_annotations(path)
+    lines = path.read_text(encoding="utf-8-sig").strip().splitlines() if path.exists() else []
+    if len(lines) > 1:
+        return read_annotations(path)
+    names = [name.strip() for name in next(csv.reader(lines))] if lines else list(COLUMNS)
+    if "event_label" not in names:
+        names = ["event_label" if name == "category" else name for name in names]
+    missing = [name for name in COLUMNS[:4] if name not in names]
+    if missing:
+        raise ValueError(f"{path}: is no annotation CSV: its only line {lines[0][:80]!r} names no column {', '.join(missing)}; choose another file")
+    names = dict.fromkeys([*COLUMNS, *names])
+    return pd.DataFrame({name: pd.Series(dtype=float if name in ("start_s", "end_s") else object) for name in names})
 
 # %% ../../nbs/14_data_marks.ipynb #d59d569c
 def mark_event(
     path: str | os.PathLike,  # annotation CSV; made if it is not there
-    video_id: str,
+    video_id: str,  # the clip
     event_label: str,  # what is seen and heard
-    start_s: Seconds,  # >= 0
-    end_s: Seconds,  # > start_s
+    start_s: Seconds,  # >= 0; written to the millisecond
+    end_s: Seconds,  # > start_s, likewise
     *,
     split: str = "",  # the clip's split, where it has one
 ) -> "pd.DataFrame":  # all that is marked now
@@ -48,8 +63,8 @@ def mark_event(
     ValueError
         If the event has no length, no label or no finite bounds, or the row is there already.
     """
-    if not (np.isfinite(start_s) and np.isfinite(end_s) and 0 <= start_s < end_s):
-        raise ValueError(f"an event starts at 0 s or later and ends after it starts, got {start_s:g} to {end_s:g} s")
+    if not (np.isfinite(start_s) and np.isfinite(end_s) and 0 <= start_s and round(start_s, 3) < round(end_s, 3)):
+        raise ValueError(f"an event starts at 0 s or later and ends after it starts, by a millisecond at least, got {start_s:g} to {end_s:g} s")
     row = {"video_id": video_id, "event_label": event_label.strip(), "start_s": round(start_s, 3), "end_s": round(end_s, 3), "quality": "", "split": split}
     if not row["event_label"]:
         raise ValueError("say what the event is: its label is empty")
@@ -65,7 +80,7 @@ def mark_event(
 
 def mark_no_event(
     path: str | os.PathLike,  # annotation CSV; made if it is not there
-    video_id: str,
+    video_id: str,  # the clip
     event_label: str = "none",  # e.g. what does not happen
     *,
     split: str = "",  # the clip's split, where it has one
@@ -91,7 +106,7 @@ def mark_no_event(
 
 def unmark(
     path: str | os.PathLike,  # annotation CSV
-    video_id: str,
+    video_id: str,  # the clip
     n: int,  # which of the clip's rows, counted from 0 in the file's order
 ) -> "pd.DataFrame":  # all that is marked now
     "Delete one row of a clip. Raises `ValueError` where the clip has no such row."
@@ -119,4 +134,4 @@ def _with_row(table: "pd.DataFrame", row: dict) -> "pd.DataFrame":
     import pandas as pd
 
     whole = pd.DataFrame([row])
-    return pd.concat([table, whole], ignore_index=True) if len(table) else whole
+    return pd.concat([table, whole], ignore_index=True) if len(table) else whole.reindex(columns=table.columns)

@@ -604,7 +604,7 @@ def make_dataset(
         with written_whole(place / "synth.json") as temporary:
             temporary.write_text(text, encoding="utf-8")
 
-    def make(index: int) -> tuple[str, Plan]:
+    def make(index: int) -> Plan:
         plan = plan_clip(spec, index)
         path = place / "AVE" / f"{plan.video_id}.mp4"
         if not path.exists():

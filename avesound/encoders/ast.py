@@ -74,7 +74,7 @@ class ASTEncoder:
     Raises
     ------
     ValueError
-        If `fill` is unknown.
+        If `fill` is unknown, or a window to encode is too short.
     """
 
     def __init__(
@@ -82,10 +82,10 @@ class ASTEncoder:
         network,  # as `load_ast` gives it
         *,
         provenance: str,  # for `EncoderSpec.weights`
-        mean: float = MEAN,
-        std: float = STD,
-        device: str = "auto",
-        dtype: str = "auto",
+        mean: float = MEAN,  # of the log-mel energies the network was trained on
+        std: float = STD,  # their standard deviation
+        device: str = "auto",  # see `base.resolve_device`
+        dtype: str = "auto",  # see `base.resolve_dtype`
         fill: str = "none",  # how windows below the native length are filled: "none", "zero", "repeat" or "context"
         **noted,  # JSON values that the spec's config records besides
     ):
@@ -155,8 +155,8 @@ def _patches(config, n_rows: int) -> tuple[int, int]:
 def create_ast(
     *,
     weights: str | None = None,  # a folder with config.json and model.safetensors; None: REPO, from the Hugging Face cache; "random": untrained
-    device: str = "auto",
-    dtype: str = "auto",
+    device: str = "auto",  # see `base.resolve_device`
+    dtype: str = "auto",  # see `base.resolve_dtype`
     fill: str = "none",  # see `ASTEncoder`
     seed: int = 0,  # of random weights
     **sizes,  # of a random network, see `load_ast`

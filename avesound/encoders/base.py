@@ -30,17 +30,22 @@ class EncoderSpec:
 
     `weights` is `sha256:<64 hex digits>` of the file they were loaded from, `none` where the method has no weights to learn, or
     `untrained` where it has and they are random.
+
+    Raises
+    ------
+    ValueError
+        If the declaration contradicts itself: no dimension, weights of another form, `fps` without `size`, or neither sight nor hearing.
     """
 
-    name: str
+    name: str  # as `create_encoder` knows it
     dim: int  # length of every vector
     joint: bool  # video and audio vectors share one space, so that their cosine means something
-    weights: str
+    weights: str  # where they come from, see above
     fps: float | None = None  # frames per second it wants to see; None: it cannot see
     size: tuple[int, int] | None = None  # (height, width) in pixels
-    video_win_s: Seconds | None = None  # its native window
+    video_win_s: Seconds | None = None  # length of the windows it was trained on, its native window; None: any length
     sample_rate: int | None = None  # Hz; None: it cannot hear
-    audio_win_s: Seconds | None = None  # its native window; None: any length
+    audio_win_s: Seconds | None = None  # likewise for sound
     video_hears: bool = False  # its video vectors are made with the clip's sound at hand (`encode_clip`), not from the picture alone
     config: dict[str, Any] = field(default_factory=dict)  # everything else that changes its vectors; JSON values
 
@@ -90,7 +95,7 @@ class ClipEmbeddings:
 
 
 def encode_clip(
-    encoder: Encoder,
+    encoder: Encoder,  # frozen; nothing here changes it
     clip: Clip,  # decoded at the encoder's fps, size and sample rate
     video_windows: Windows | None,  # None: no video vectors
     audio_windows: tuple[Windows, ...] = (),  # one set for each window length; none: no audio vectors
@@ -129,7 +134,15 @@ def encode_windows(
     windows: Windows,  # T windows of equal length
     batch_size: int = 32,  # windows at once
 ) -> np.ndarray:  # float32 [shape=(T, D)]
-    "The vectors of a clip's windows, each encoded from its own frames or samples alone."
+    """The vectors of a clip's windows, each encoded from its own frames or samples alone.
+
+    Raises
+    ------
+    ValueError
+        If there is no window, as in a clip shorter than one (`edge="inside"`).
+    """
+    if len(windows) == 0:
+        raise ValueError('there is no window to encode; is the clip shorter than one window? (edge="mirror" gives it windows all the same)')
     index = window_samples(windows, rate, len(samples))
     return np.concatenate([encode(samples[index[i : i + batch_size]]) for i in range(0, len(index), batch_size)])
 
@@ -197,6 +210,10 @@ def create_encoder(
     ------
     ValueError
         If there is no encoder of that name, the message lists those there are; or if it does not take one of the settings.
+    TypeError
+        If what a registered factory returns is no `Encoder`.
+    FileNotFoundError, ImportError
+        If its weights or the library it runs in are not there; the message says how to get them.
     """
     if name in _OWN:
         module, _, attribute = _OWN[name].partition(":")
@@ -342,7 +359,7 @@ def hub_files(
 
 
 def weights_checksum(
-    path: str,  # the file that weights are loaded from
+    path: str | Path,  # the file that weights are loaded from
 ) -> str:  # "sha256:<64 hex digits>", for `EncoderSpec.weights`
     "What `EncoderSpec.weights` says of weights loaded from a file. Raises `FileNotFoundError` where it is not there."
     return f"sha256:{sha256_of(path)}"

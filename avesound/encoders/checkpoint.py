@@ -326,7 +326,7 @@ def load_pretrained(
     folder: str | os.PathLike,  # with config.json and *.safetensors
     class_name: str,  # of the model, in transformers
     model_type: str,  # that config.json must name
-):  # (the model in evaluation mode, "sha256:...")
+):  # (the model in evaluation mode, without gradients; "sha256:..." of its weights)
     """A model of the `transformers` library from a folder, complete and unchanged, and the checksum of its weights.
 
     Raises

@@ -23,7 +23,9 @@ HOP = 160  # samples between rows: 10 ms
 ROW = 400  # samples of a row: 25 ms
 
 
-def n_mel_rows(n_samples: int) -> int:
+def n_mel_rows(
+    n_samples: int,  # at 16 kHz
+) -> int:  # n >= 0
     "How many whole rows so many samples give; 0 below 25 ms."
     return max(0, (n_samples - ROW) // HOP + 1)
 
@@ -31,7 +33,7 @@ def n_mel_rows(n_samples: int) -> int:
 def fbank(
     wav: np.ndarray,  # float [shape=(B, N)], mono sound in [-1, 1] at 16 kHz, N >= 400
 ) -> np.ndarray:  # float32 [shape=(B, n_mel_rows(N), 128)]
-    """Natural logarithm of the energy in 128 mel bands, as `torchaudio.compliance.kaldi.fbank` (Hann window, no dither) computes it.
+    """Natural logarithm of the energy in 128 mel bands, as `torchaudio.compliance.kaldi.fbank` (Hann window, no dither) computes it; about -16 where there is no energy.
 
     Raises
     ------
@@ -105,10 +107,10 @@ class MelInput:
 
     n_samples: int  # of the tower's native window, at 16 kHz
     n_rows: int  # that the tower takes; those that `n_samples` do not give are filled too
-    mean: float
-    std: float
+    mean: float  # of the log energies that the tower was trained on
+    std: float  # their standard deviation
     pad: float  # what rows that are not there hold, before scaling
-    fill: str
+    fill: str  # one of FILLS, for windows below the native length
 
     def __post_init__(self):
         if self.fill not in FILLS:
@@ -172,7 +174,15 @@ class MelInput:
         sets: Sequence[Windows],  # one or several sets of windows
         tower: Callable[[np.ndarray], np.ndarray],  # inputs [shape=(B, rows, 128)] -> vectors float32 [shape=(B, D)]
     ) -> tuple[np.ndarray, ...]:  # float32 [shape=(T, D)] for each set
-        "What a tower makes of each window of a clip; some hundred windows at a time, so that a long clip does not need all its rows at once."
+        """What a tower makes of each window of a clip; some hundred windows at a time, so that a long clip does not need all its rows at once.
+
+        Raises
+        ------
+        ValueError
+            If a set has no window, or as `of_windows` does.
+        """
+        if not all(map(len, sets)):
+            raise ValueError('there is no window to encode; is the clip shorter than one window? (edge="mirror" gives it windows all the same)')
         vectors: list[list] = [[] for _ in sets]
         for at in range(0, max(map(len, sets), default=0), 256):
             some = [Windows(w.starts_sec[at : at + 256], w.ends_sec[at : at + 256]) for w in sets]

@@ -23,7 +23,10 @@ from ..timeline import Windows
 FILLS = ("zero", "repeat", "context")
 
 
-def mel_input(sizes: MC3Sizes, fill: str = "zero") -> MelInput:
+def mel_input(
+    sizes: MC3Sizes,  # of the towers
+    fill: str = "zero",  # how windows below the native length are filled: "zero", "repeat" or "context"
+) -> MelInput:
     """What the audio tower takes: `(fbank + 4.26) / (2 * 4.57)`, then zeros.
 
     Raises
@@ -53,11 +56,11 @@ class MC3Encoder:
     def __init__(
         self,
         weights: Mapping,  # name -> torch.Tensor, of the shapes `sizes.shapes()`
-        sizes: MC3Sizes,
+        sizes: MC3Sizes,  # of the towers, as `load_mc3` reads them
         *,
         provenance: str,  # for `EncoderSpec.weights`
-        device: str = "auto",
-        dtype: str = "auto",
+        device: str = "auto",  # see `base.resolve_device`
+        dtype: str = "auto",  # see `base.resolve_dtype`
         num_frames: int | None = None,  # frames used of a video window, at most; None: as many as there are slots
         fps: float = 16.0,  # frames per second
         size: tuple[int, int] | None = None,  # (height, width) frames are decoded to, pixels; their middle is used. None: the tower's
@@ -134,15 +137,15 @@ RANDOM = "random"  # `weights` for an untrained model
 def create_mc3(
     *,
     weights: str | None = None,  # file of the weights (.safetensors, .pth, .pt); "random": an untrained model, for trying things out
-    device: str = "auto",
-    dtype: str = "auto",
+    device: str = "auto",  # see `base.resolve_device`
+    dtype: str = "auto",  # see `base.resolve_dtype`
     num_heads: int | None = None,  # attention heads of both towers; None: as many as are 64 wide
     num_frames: int | None = None,  # frames used of a video window; None: all slots. With random weights also the number of slots
-    embed_dim: int | None = None,  # this and the next five: sizes of a random model; of a file's they are only checked
-    depth: int | None = None,
-    img_size: int | None = None,
-    patch_size: int | None = None,
-    dim: int | None = None,
+    embed_dim: int | None = None,  # width of a token. This and the next four: sizes of a random model; of a file's they are only checked
+    depth: int | None = None,  # blocks of a tower
+    img_size: int | None = None,  # height and width of a frame, pixels
+    patch_size: int | None = None,  # height and width of a video patch, pixels
+    dim: int | None = None,  # of the shared space
     seed: int = 0,  # of random weights
     **settings,  # `fps`, `size`, `fill` of `MC3Encoder`
 ) -> MC3Encoder:

@@ -40,8 +40,8 @@ class MC3Text:
         *,
         tokenizer: str | os.PathLike | None = None,  # folder of a tokenizer; None: that of DistilBERT, from the Hugging Face cache
         num_heads: int | None = None,  # attention heads; None: as many as are 64 wide
-        device: str = "auto",
-        dtype: str = "auto",
+        device: str = "auto",  # see `base.resolve_device`
+        dtype: str = "auto",  # see `base.resolve_dtype`
     ):
         try:
             from transformers import AutoTokenizer, DistilBertConfig, DistilBertModel

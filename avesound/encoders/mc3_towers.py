@@ -191,8 +191,8 @@ def load_mc3(
 
 
 def random_weights(
-    sizes: MC3Sizes,
-    seed: int = 0,
+    sizes: MC3Sizes,  # of the towers
+    seed: int = 0,  # the same seed gives the same weights
 ) -> dict:  # name -> torch.Tensor
     "Untrained weights: small normal numbers, the same for the same seed. Norms and biases as usual before training."
     import torch
@@ -219,7 +219,7 @@ EPS = 1e-6  # of the layer norms inside the towers; that of `mlp_head` has torch
 def video_vectors(
     frames,  # torch.Tensor [shape=(B, F, 3, image, image)], F <= slots, normalised by ImageNet's mean and deviation
     weights: Mapping,  # name -> torch.Tensor
-    sizes: MC3Sizes,
+    sizes: MC3Sizes,  # as `load_mc3` reads them
 ):  # torch.Tensor [shape=(B, dim)]
     "The video tower: Frozen in Time's space-time transformer, its CLS token projected. Fewer frames than slots use the first slots."
     from torch.nn.functional import conv2d
@@ -243,9 +243,9 @@ def video_vectors(
 
 def divided_attention(
     x,  # torch.Tensor [shape=(B, 1 + F * N, width)], CLS first, then the N patches of each of F frames
-    weights: Mapping,
+    weights: Mapping,  # name -> torch.Tensor
     name: str,  # of the attention in `weights`
-    heads: int,
+    heads: int,  # that divide the width
     n_frames: int,  # F
     *,
     over: str,  # "time": patches look at their place in all frames; "space": at all places of their frame
@@ -266,9 +266,9 @@ def divided_attention(
 
 
 def audio_vectors(
-    mel,  # torch.Tensor [shape=(B, n_rows, 128)], as `mel_input` says
+    mel,  # torch.Tensor [shape=(B, n_rows, 128)], as `encoders.mc3.mel_input` makes it
     weights: Mapping,  # name -> torch.Tensor
-    sizes: MC3Sizes,
+    sizes: MC3Sizes,  # as `load_mc3` reads them
 ):  # torch.Tensor [shape=(B, dim)]
     "The audio tower: the audio spectrogram transformer with its own head."
     from torch.nn.functional import conv2d

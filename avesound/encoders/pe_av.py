@@ -53,7 +53,7 @@ class PEAVEncoder:
         *,
         provenance: str,  # for `EncoderSpec.weights`
         preprocessing: dict,  # size, image_mean, image_std, num_frames
-        device: str = "auto",
+        device: str = "auto",  # see `base.resolve_device`
         dtype: str = "auto",  # "auto": float32 everywhere, as released; bfloat16 costs precision in the sound
         fps: float = 30.0,  # frames per second; the authors' setting
         frame_level: bool = False,  # experimental: read the clip once, average the frames of a window
@@ -167,8 +167,8 @@ def create_pe_av(
     *,
     weights: str | None = None,  # a folder with config.json and *.safetensors; None: `variant`, from the Hugging Face cache
     variant: str = "base",  # one of VARIANTS
-    device: str = "auto",
-    dtype: str = "auto",
+    device: str = "auto",  # see `base.resolve_device`
+    dtype: str = "auto",  # see `PEAVEncoder`
     **settings,  # `fps`, `frame_level` of `PEAVEncoder`
 ) -> PEAVEncoder:
     """PE-AV by its weights: what `create_encoder("pe_av", ...)` calls.

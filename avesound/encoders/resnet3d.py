@@ -287,8 +287,8 @@ class ResNet3DEncoder:
         network,  # as `load_resnet3d` gives it; it is taken over
         *,
         provenance: str,  # for `EncoderSpec.weights`
-        device: str = "auto",
-        dtype: str = "auto",
+        device: str = "auto",  # see `base.resolve_device`
+        dtype: str = "auto",  # see `base.resolve_dtype`
         fps: float = 15.0,  # frames per second
         size: tuple[int, int] = (128, 171),  # (height, width) frames are decoded to, pixels
         dense: bool = False,
@@ -447,8 +447,8 @@ def create_resnet3d(
     dense: bool = False,  # see `ResNet3DEncoder`
     *,
     weights: str | None = None,  # a .pth or .safetensors; None: torchvision's Kinetics-400 weights; "random": untrained
-    device: str = "auto",
-    dtype: str = "auto",
+    device: str = "auto",  # see `base.resolve_device`
+    dtype: str = "auto",  # see `base.resolve_dtype`
     seed: int = 0,  # of random weights
     **settings,  # `fps`, `size` of `ResNet3DEncoder`
 ) -> ResNet3DEncoder:
