@@ -23,7 +23,7 @@ from .align import AlignSettings
 from avesound.breakdown import (
     baselines_of_events, best_baseline, calibration_tables, check_curves, coverage_tables, error_histogram, group_tables, overall_means, reach_of_confidence, subsets,
 )  # fmt: skip
-from .charts import figure_style
+from .charts import figure_style, fonts_for
 from .columns import read_curves
 from .data.annotations import few
 from .embeddings.extract import media_files
@@ -50,10 +50,10 @@ def provenance(
 
     run = {
         "encoder": said.get("encoder") or once("encoder"), "weights": said.get("weights") or once("weights"), "split": said.get("split") or once("split"),
-        "audio_query": settings.get("audio_query") or once("audio_query"), "settings": settings, "encoders": said.get("encoders", {}), "projector": said.get("projector"), "tuned_on": said.get("tuned_on"),
+        "audio_query": settings.get("audio_query") or once("audio_query"), "settings": settings, "encoders": said.get("encoders", {}), "refiner": said.get("refiner"), "fitted": said.get("calibration", {}).get("fitted"), "projector": said.get("projector"), "tuned_on": said.get("tuned_on"),
         "evaluated_with": said.get("avesound", "not known"), "n_shared_between_splits": said.get("n_shared_between_splits", 0),
     }  # fmt: skip
-    run["name"] = run["encoder"] if run["encoder"] != "not known" else "prediction"
+    run["name"] = (run["encoder"] if run["encoder"] != "not known" else "prediction") + (" (refined)" if run["refiner"] else "")
     problems = list(said.get("problems", []))
     if "untrained" in run["weights"] and not any("untrained" in problem for problem in problems):
         problems.append("the weights are untrained: cosines of such vectors mean nothing")
@@ -92,7 +92,7 @@ def _numbers(summary: Summary, curves: "pd.DataFrame | None", conf_radius_s: Sec
     counts = {name: int(rows.sum()) for name, rows in subsets(summary).items()}
     overall = {
         "counts": {"clips": summary.table["video_id"].nunique(), "rows": len(summary.table), **counts, "status": summary.counts},
-        "best_baseline": best, "baselines_from": "file" if summary.baselines else "events", **means,
+        "best_baseline": best, "baselines_from": "file" if summary.baselines else "events", **means, "p_shuffled": summary.overall.get("p_shuffled", {}),
         "histograms": {name: error_histogram(name, summary, rival, best) for name in ("dist", "mae") if name in summary.metrics}, "bootstrap": options,
     }  # fmt: skip
     return overall, tables
@@ -152,14 +152,15 @@ def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
 
 def _curves(summary_csv: Path, curves_csv: str | os.PathLike | None, summary: Summary, notes: list[str]) -> "pd.DataFrame | None":
     "The curves that were named, or those that lie beside the summary and are of its run."
+    column = "pdf_refined" if "refiner" in summary.table else "pdf"
     if curves_csv is not None:
-        curves = read_curves(curves_csv)
+        curves = read_curves(curves_csv, pdf_column=column)
         check_curves(curves, summary, curves_csv)
         return curves
     for path in (summary_csv.with_name("curves.csv"), summary_csv.parent / "curves" / "curves.csv"):
         if path.is_file():
             try:
-                curves = read_curves(path)
+                curves = read_curves(path, pdf_column=column)
                 check_curves(curves, summary, path)
                 return curves
             except ValueError as error:
@@ -225,12 +226,15 @@ def analyze(
     }  # fmt: skip
     overall["in_short"] = in_short(overall, tables)
     gallery = Gallery()
-    with figure_style():
+    fonts, lacking = fonts_for([overall["run"]["name"], *summary.table["event_label"], *summary.table["video_id"]])
+    if lacking:
+        notes.append(f"figures show boxes for letters that no font of this machine has ({lacking[:40]}); the tables have them. Install a font with them, Noto Sans CJK say, and analyse again")
+    with figure_style(fonts):
         pictures = figures(summary, overall, tables, gallery)
         shown, overall["examples"] = examples(summary, curves, clips, n_examples, gallery)
-    name = overall["run"]["encoder"]
+    name = overall["run"]["name"] if overall["run"]["encoder"] != "not known" else summary_csv.stem
     html = render_html(
-        title=f"When does it sound? {summary_csv.stem if name == 'not known' else name}, {overall['counts']['clips']:,} clips",
+        title=f"When does it sound? {name}, {overall['counts']['clips']:,} clips",
         sections=sections(summary, overall, tables, pictures, shown), facts=facts(overall), tiles=tiles(overall),
         problems=overall["problems"], soundness=overall["soundness"], version=__version__, made=now.strftime("%Y-%m-%d %H:%M"),
     )  # fmt: skip

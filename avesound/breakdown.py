@@ -63,7 +63,10 @@ def overall_means(
     n_boot: int = 1000,
     seed: int = 0,
 ) -> dict[str, dict]:  # {"means": subset -> method -> metric -> cell, "differences": subset -> metric -> {"best", "to"}}, see `method_table`
-    "Means of encoder and baselines with 95 % intervals, and paired differences, for all, partial and full clips."
+    """Means of encoder and baselines with 95 % intervals, and paired differences, for all, partial and full clips. A single clip has no interval.
+
+    mAP ("map") belongs to all clips together and to none alone: it is taken from <stem>.json, where evaluate has computed it.
+    """
     tables = {}
     ids, rivals = summary.table["video_id"].to_numpy(), rivals_of(summary, baselines)
     # As in evaluate, clips without an event are among those that are drawn, and count nowhere: the same clips give the same intervals.
@@ -73,7 +76,24 @@ def overall_means(
         frames = {"encoder": summary.table[list(summary.metrics)], **baselines}
         values = {method: {name: column.to_numpy() for name, column in _by_clip(frame[rows], ids[rows]).items()} for method, frame in frames.items()}
         tables[subset] = method_table(values, own="encoder", rivals=rivals, n_boot=n_boot, seed=seed) if rows.any() else {"means": {}, "differences": {}}
+        for kind, table in tables[subset].items():
+            found = summary.overall.get(kind, {}).get(subset, {})
+            if kind == "means":
+                for method in table:
+                    table[method] |= {name: cell for name, cell in found.get(method, {}).items() if name == "map" and cell["n"]}
+            elif "map" in found:
+                table["map"] = found["map"]
+        _clear_alone(tables[subset])
     return {kind: {subset: table[kind] for subset, table in tables.items()} for kind in ("means", "differences")}
+
+
+def _clear_alone(tables: dict[str, dict]) -> None:
+    "Take the interval from what stands on one clip, in place."
+    cells = [cell for columns in tables["means"].values() for cell in columns.values()]
+    cells += [cell for found in tables["differences"].values() for cell in found["to"].values()]
+    for cell in cells:
+        if cell["n"] < 2:
+            cell["low"] = cell["high"] = None
 
 
 def best_baseline(differences: dict[str, dict]) -> str | None:  # of `overall_means`

@@ -143,7 +143,7 @@ def cached_similarities(
     *,
     allow_untrained: bool = False,  # compare vectors whose cosines mean nothing, too
 ) -> Similarities:
-    """Similarities of a cache, from the file that keeps them or, where there is none, by `evaluate.similarity_set`.
+    """Similarities of a cache, from the file that keeps them or, where there is none, by `similarity.similarity_set`.
 
     Raises
     ------

@@ -729,3 +729,7 @@ def main(
     except (ValueError, OSError, RuntimeError, ImportError, MediaError) as error:
         print(f"avesound {options.command}: {error}", file=sys.stderr)
         return 1
+
+
+if __name__ == "__main__" and __spec__:  # python -m avesound.cli; not in a notebook
+    sys.exit(main())

@@ -98,7 +98,7 @@ def read_columns(
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If there is no such file, or it is a folder.
     ValueError
         If it is not UTF-8 text, has no row, a row has too few or too many fields, a column stands twice, or a number is none; naming file, line and value.
     """
@@ -121,6 +121,8 @@ def read_columns(
 
 def _read_csv(path: Path) -> tuple[list[str], dict[int, list[str]]]:
     "Header, and fields by line number."
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: {'a folder, not a CSV file' if path.is_dir() else 'no such file'}")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -198,6 +200,8 @@ def _number_where_possible(texts: list[str]) -> "np.ndarray | list[str]":
 # %% ../nbs/56_columns.ipynb #529e855c
 def read_curves(
     curves_csv: str | os.PathLike,
+    *,
+    pdf_column: str = "pdf",  # which column holds the PDFs; "pdf_refined" of evaluate_refiner
 ) -> "pd.DataFrame":  # columns video_id, t_sec (seconds), similarity (NaN where the file has none), pdf; in order of clip and time
     """Curves in long form, as evaluate writes them, by canonical names; each clip's PDF sums to 1. Cells without probability are left out.
 
@@ -210,9 +214,10 @@ def read_curves(
     """
     columns = read_columns(curves_csv, CURVE_ALIASES)
     path, table = columns.path, columns.table
-    missing = [name for name in ("video_id", "t_sec", "pdf") if name not in table]
+    missing = [name for name in ("video_id", "t_sec", pdf_column) if name not in table]
     if missing:
         raise ValueError(f"{path}: no column {', '.join(missing)}; the columns are {few(columns.header, 12)}")
+    table["pdf"] = table[pdf_column]
     table["similarity"] = table["similarity"] if "similarity" in table else np.nan
     table = table[table["pdf"].notna()].sort_values(["video_id", "t_sec"], kind="stable", ignore_index=True)[list(CURVE_ALIASES)]
     if table.empty:

@@ -91,7 +91,7 @@ def _cell(value: dict | None, sign: bool = False) -> str:
     return f"{mean} [{low}, {high}]"
 
 # %% ../nbs/47_compare.ipynb #ff7b6a62
-COLORS = {"similarity": "#56B4E9", "pdf": "#0072B2", "event": "#E69F00", "peak": "#D55E00"}  # Okabe & Ito's palette
+COLORS = {"similarity": "#56B4E9", "pdf": "#0072B2", "event": "#E69F00", "peak": "#D55E00", "ground": "#fbedcc"}  # Okabe & Ito's palette; the ground of a hatched event
 
 
 def plot_clip(
@@ -101,6 +101,7 @@ def plot_clip(
 ):  # matplotlib Figure
     "Similarity and temporal PDF of a clip over time; the event is shaded and hatched, the prediction is a dashed line, its interval a bar."
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(8, 4), layout="constrained")
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1, 1.3])
@@ -108,7 +109,8 @@ def plot_clip(
     width = np.median(np.diff(t)) if len(t) > 1 else 1.0
     for ax in (top, bottom):
         for i, event in enumerate(events):
-            ax.axvspan(event.start_s, event.end_s, facecolor=COLORS["event"], alpha=0.25, hatch="//", edgecolor=COLORS["event"], linewidth=0, label="annotated event" if i == 0 else None)
+            ax.axvspan(event.start_s, event.end_s, facecolor=COLORS["ground"], hatch="//", edgecolor=COLORS["event"], linewidth=0, label="annotated event" if i == 0 else None)  # opaque: an SVG fills the hatch of a transparent area
+        ax.yaxis.set_major_locator(MaxNLocator(4))  # as many ticks whatever the size: the layout leaves room for those that it saw first
         ax.axvline(row["t_pred_sec"], color=COLORS["peak"], linestyle="--", linewidth=1.8, label=f"predicted: {row['t_pred_sec']:.2f} s")
     top.plot(t, curves["similarity"], color=COLORS["similarity"], linewidth=2)
     top.set_ylabel("cosine")

@@ -16,13 +16,13 @@ import numpy as np
 
 from .breakdown import chosen_examples, event_lengths, subsets
 from avesound.charts import (
-    MANY, clear_hatches, figure_png, figure_svg, plot_by_length, plot_by_position, plot_calibration, plot_classes, plot_coverage, plot_histogram, plot_moment,
+    MANY, figure_png, figure_svg, plot_by_length, plot_by_position, plot_calibration, plot_classes, plot_coverage, plot_histogram, plot_moment,
 )  # fmt: skip
 from .data.annotations import few
 from .compare import plot_clip, plot_overall
 from .media import MediaError, decode_clip
 from avesound.report import (
-    Example, Picture, Section, Table, Text, compared, group_table, method_tables, metric_name, metric_tables, number, reading_section, with_interval,
+    Example, Picture, Section, Table, Text, compared, group_table, method_tables, metric_name, metric_tables, number, p_value, reading_section, with_interval,
 )  # fmt: skip
 from .summary import Summary
 from .timeline import Interval, Seconds
@@ -48,23 +48,28 @@ def in_short(
     metric = "dist" if own.get("dist", {}).get("n") else "mae"
     of = "the event" if metric == "dist" else "the event's middle"
     if own.get(metric, {}).get("n"):
-        n = own[metric]["n"]
-        where = f"{n:,} clips with a partial event" if subset == "partial" else f"{n:,} clips, of which none is known to have a partial event"
+        n = _clips(own[metric]["n"])
+        where = f"{n} with a partial event" if subset == "partial" else f"{n}, of which none is known to have a partial event"
         share = f", and in {number(100 * own['inside']['mean'], 0)} % of them it lies in the event" if own.get("inside", {}).get("n") else ""
-        lines.append(f"On {where} the predicted moment{f' of {encoder}' if named else ''} is on average {' s '.join(with_interval(own[metric]))} from {of}{share}.")
+        lines.append(f"On {where} the predicted moment{f' of {encoder}' if named else ''} is on average {_seconds(own[metric])} from {of}{share}.")
     found = overall["differences"][subset].get(metric)
     if found and best in found["to"]:
         difference = found["to"][best]
         words = compared(difference, metric)
-        verdict = f"{encoder} is {words}" if words in ("nearer", "farther") else words
+        verdict = {"nearer": f"{encoder} is nearer", "farther": f"{encoder} is farther", "not compared": "a single clip says nothing of others"}.get(words, words)
         theirs = number(overall["means"][subset][best][metric]["mean"])
-        lines.append(f"The best baseline, {best}, is {theirs} s from {of}. On the same clips the difference is {' s '.join(with_interval(difference, sign=True))}: {verdict}.")
+        lines.append(f"The best baseline, {best}, is {theirs} s from {of}. On the same clips the difference is {_seconds(difference, sign=True)}: {verdict}.")
+    p = overall["p_shuffled"].get(subset, {}).get(metric)
+    if p is not None and "shuffled" in overall["means"][subset]:
+        wrong = number(overall["means"][subset]["shuffled"][metric]["mean"])
+        words = "it makes use of what it hears" if p < 0.05 else "these clips do not show that it makes use of what it hears"
+        lines.append(f"Given the sound of other clips it is {wrong} s from {of}; p = {p_value(p)}: {words}.")
     moment = (tables["calibration"] or {"subsets": {}})["subsets"].get("all", {}).get("moment")
     if moment:
         sense = "overconfident" if moment["mean_confidence"] > moment["share"] else "underconfident"
         words = f"it is {sense}" if moment["ece"] > moment["null_ece_high"] else "these clips cannot tell it from a calibrated one"
         lines.append(
-            f"Its confidence is {number(moment['mean_confidence'])} on average and came true in {number(100 * moment['share'], 0)} % of {moment['clips']:,} clips: {words}. The calibration error (ECE) is "
+            f"Its confidence is {number(moment['mean_confidence'])} on average and came true in {number(100 * moment['share'], 0)} % of {_clips(moment['clips'])}: {words}. The calibration error (ECE) is "
             f"{number(moment['ece'], 3)}; perfectly calibrated predictors of these confidences get {number(moment['null_ece'], 3)} on average, 95 % of them less than {number(moment['null_ece_high'], 3)}."
         )
     coverage = (tables["coverage"] or {}).get(subset)
@@ -72,6 +77,15 @@ def in_short(
         mean, low, high = (number(100 * coverage[part][list(coverage["level"]).index(0.5)], 0) for part in ("mean", "low", "high"))
         lines.append(f"The densest half of its PDF covers {mean} % [{low}, {high}] of {'a partial event' if subset == 'partial' else 'an event'}; 50 % would be calibrated.")
     return lines
+
+
+def _seconds(cell: Mapping[str, Any], sign: bool = False) -> str:
+    value, interval = with_interval(cell, sign=sign)
+    return f"{value} s {interval}".rstrip()
+
+
+def _clips(n: int) -> str:
+    return f"{n:,} clip{'' if n == 1 else 's'}"
 
 
 def tiles(overall: Mapping[str, Any]) -> list[tuple[str, str, str]]:  # what, value, more about it
@@ -84,12 +98,13 @@ def tiles(overall: Mapping[str, Any]) -> list[tuple[str, str, str]]:  # what, va
         if own.get(metric, {}).get("n"):
             mean, low, high = (number(None if own[metric][part] is None else scale * own[metric][part], digits) for part in ("mean", "low", "high"))
             theirs = (overall["means"][subset].get(best) or {}).get(metric, {"n": 0})
-            against = f"; {best} {number(scale * theirs['mean'], digits)}{unit}" if theirs["n"] else ""
-            made.append((f"{what} {where}", f"{mean}{unit}", f"[{low}, {high}]{against}"))
+            more = [f"[{low}, {high}]"] if own[metric]["low"] is not None else []
+            more += [f"{best} {number(scale * theirs['mean'], digits)}{unit}".replace(" ", "\u00a0")] if theirs["n"] else []
+            made.append((f"{what} {where}", f"{mean}{unit}", "; ".join(more)))
     found = overall["differences"][subset].get("dist")
     if found and best in found["to"]:
         value, interval = with_interval(found["to"][best], sign=True)
-        made.append((f"distance minus that of {best}", f"{value} s", f"{interval}; {compared(found['to'][best], 'dist')}"))
+        made.append((f"distance minus that of {best}", f"{value} s", "; ".join(filter(None, [interval, compared(found["to"][best], "dist")]))))
     if own.get("auroc", {}).get("n"):
         value, interval = with_interval(own["auroc"])
         made.append(("AUROC within clips", value, f"{interval}; chance is 0.50"))
@@ -106,15 +121,26 @@ def facts(overall: Mapping[str, Any]) -> list[tuple[str, str]]:  # name and valu
         smoothing = f"smoothed by {_word(settings['score_smooth_sigma'])} s" if settings.get("score_smooth_sigma") else "not smoothed"
         rows += [
             ("Audio windows (s)", _word(settings.get("L_sec", "not known"))),
-            ("Temperature τ", _word(settings.get("tau")) if settings.get("tau_adapt") is None else f"adapted to entropy {settings['tau_adapt']:g}"),
+            ("Temperature τ", _temperature(settings, run["fitted"])),
             ("Scores", f"{'z-scored' if settings.get('score_zscore') else 'plain'}, {smoothing}"),
             ("Prediction", "mean of the PDF" if settings.get("pred_softargmax") else "peak of the PDF"),
         ]
+    if run["refiner"]:
+        made = run["refiner"]
+        rows.append(("Refiner", f"{made['settings']['architecture']}, target {made['settings']['target']}, trained on {_clips(made['n_train'])}, stopped by {made['n_val']}"))
     if run["projector"]:
         rows.append(("Projector", f"{run['projector'].get('method')}, fitted on {run['projector'].get('n_clips')} clips of {run['projector'].get('split')}"))
     if run["tuned_on"]:
         rows.append(("Settings chosen on", f"{run['tuned_on'].get('n_clips')} clips of {run['tuned_on'].get('split')}, by {run['tuned_on'].get('criterion')}"))
     return [*rows, ("Evaluated with", f"avesound {run['evaluated_with']}" if run["evaluated_with"] != "not known" else "not known"), ("Run tag", overall["run_tag"])]
+
+
+def _temperature(settings: Mapping[str, Any], fitted: Mapping[str, Any] | None) -> str:
+    if settings.get("tau_adapt") is not None:
+        return f"adapted to entropy {settings['tau_adapt']:g}"
+    if fitted and fitted.get("temperature"):
+        return f"{settings['tau']:.3g}, fitted on {_clips(fitted['temperature']['n_clips'])} of {fitted['split']}"
+    return _word(settings.get("tau"))
 
 
 def _word(value: Any) -> str:
@@ -134,7 +160,6 @@ class Gallery:
 
     def add(self, name: str, figure: "Figure", alt: str, caption: str, width: int = 100) -> Picture:
         "Keep the figure as a file, and return it as a picture."
-        clear_hatches(figure)
         self.files[f"{name}.png"] = figure_png(figure)
         return Picture(name, figure_svg(figure, name).encode(), "image/svg+xml", alt, caption, width)
 
@@ -304,7 +329,9 @@ def sections(
     warnings = [f"The summary contradicts itself. {one}. The recomputed values are used here." for one in overall["reading"]["contradictions_in_words"]]
     origin = "Two baselines that follow from the events alone stand beside it, for want of a file with others." if overall["baselines_from"] == "events" else "Baselines need no encoder; they are scored on the same clips."
     methods = overall["means"][subset]
-    if "shuffled" in methods:
+    if overall["run"]["refiner"]:
+        origin = "The row “unrefined” is what the refiner was fed. “prior” is the same network fed a flat PDF, “shuffled” fed the PDF of another clip, “mean_target” the mean answer wanted in training: they do not look at the clip. Only what the refiner has more than they is evidence that the encoder knows something. The others need no encoder."
+    elif "shuffled" in methods:
         origin += " The row “shuffled” is the encoder itself with the sound of other clips: what it knows without hearing the clip."
     no_rivals = [name for name in methods if name != "encoder" and all(name not in found["to"] for found in overall["differences"][subset].values())]
     if no_rivals:
@@ -324,6 +351,7 @@ def sections(
     classes = tables["per_class"]
     if len(classes):
         part = classes[(classes["subset"] == subset) & (classes["n"] > 0)]
+        part = part.sort_values(["dist_mean", "event_label"]) if "dist_mean" in part else part  # as in the figure
         none = sorted(set(classes["event_label"]) - set(part["event_label"]))
         left = [Text([f"Without {kind}, hence not in this table: {', '.join(none)}. Their other clips are in per_class_metrics.csv."])] if none else []
         made.append(Section("classes", "Classes", [*some("per_class"), group_table(f"By class, {kind}", _records(part), "event_label", "class", ["dist", "inside", "mass_inside"], best), *left]))

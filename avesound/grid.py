@@ -369,7 +369,7 @@ def plot_marginals(
             ax.plot([x, x], [low, high], color="#56B4E9", linewidth=5, solid_capstyle="butt")
             ax.plot(x, middle, "o", color="#0072B2", markersize=6)
             ax.plot(x, getattr(part, best)(), "v" if best == "min" else "^", color="#D55E00", markersize=6)
-        crowded = sum(len(_value_label(value)) for value, _ in groups) > 17
+        crowded = sum(len(_value_label(value)) for value, _ in groups) > 14
         ax.set_xticks(range(len(groups)), [_value_label(value) for value, _ in groups], rotation=45 if crowded else 0, ha="right" if crowded else "center")
         ax.set(xlabel=AXIS_LABELS[name], xlim=(-0.6, len(groups) - 0.4))
         ax.grid(axis="y", color="0.9")

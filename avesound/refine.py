@@ -271,7 +271,7 @@ class RefinerEvaluation:
 RIVALS = ("unrefined", "prior", "shuffled", "mean_target")  # prior: the network fed a flat PDF; shuffled: fed another clip's; mean_target: of the training clips
 BLIND = ("prior", "shuffled", "mean_target", "centre", "uniform", "whole_clip", "always_start", "always_end", "train_prior")  # those, and baselines, that ignore the clip
 HEADLINE = ("dist", "inside", "mass_inside", "tiou", "information")  # columns of the printed table
-_OF_THE_CLIP = ("video_id", "event_label", "split", "status", "detail", "n_events", "partial", "duration_s", "tau", "L_sec", "audio_query", "encoder", "weights")
+_OF_THE_CLIP = ("video_id", "event_label", "split", "status", "detail", "n_events", "events_sec", "partial", "duration_s", "tau", "L_sec", "audio_query", "encoder", "weights")
 
 
 def evaluate_refiner(

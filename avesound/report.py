@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['SECONDS', 'METRIC_NAMES', 'SUBSET_NAMES', 'READING', 'Text', 'Table', 'Picture', 'Example', 'Section', 'render_html',
-           'metric_name', 'number', 'with_interval', 'compared', 'method_tables', 'metric_tables', 'group_table',
-           'reading_section']
+           'metric_name', 'number', 'p_value', 'with_interval', 'compared', 'method_tables', 'metric_tables',
+           'group_table', 'reading_section']
 
 # %% ../nbs/60_report.ipynb #61ec5f44
 import base64
@@ -38,7 +38,7 @@ class Table:
     @property
     def kind(self) -> str:  # a class of the style sheet
         n_intervals = max((sum(isinstance(cell, tuple) for cell in row) for row in self.rows), default=0)
-        return "words" if self.words else "stacked" if n_intervals > 5 else ""
+        return "words" if self.words else "stacked" if n_intervals > 4 else ""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ _TEMPLATE = """<!DOCTYPE html>
 {%- for section in sections %}<li><a href="#{{ section.id }}">{{ section.title }}</a></li>{% endfor -%}
 </ol></nav>
 {% macro image(p) -%}
-<figure style="--w:{{ p.width }}%"><img src="{{ p.uri }}" alt="{{ p.alt }}">{% if p.caption %}<figcaption>{{ p.caption }}</figcaption>{% endif %}</figure>
+<figure{% if p.width == 100 %} class="wide"{% endif %} style="--w:{{ p.width }}%"><img src="{{ p.uri }}" alt="{{ p.alt }}">{% if p.caption %}<figcaption>{{ p.caption }}</figcaption>{% endif %}</figure>
 {%- endmacro %}
 {% for section in sections %}
 <section id="{{ section.id }}" aria-labelledby="{{ section.id }}-title">
@@ -189,7 +189,13 @@ figcaption{font-size:.88rem;color:var(--soft);margin-top:.35rem;max-width:46rem}
 .framed{display:grid;grid-template-columns:minmax(0,1fr) 13rem;gap:1.5rem;align-items:start}
 .framed figure img{max-height:14rem;object-fit:contain;object-position:left top}
 .framed>figure img{max-height:none}
-@media screen and (max-width:48rem){.framed{grid-template-columns:1fr}.framed div{display:flex;gap:1rem}}
+@media screen and (max-width:48rem){
+ .framed{grid-template-columns:1fr}
+ .framed div{display:flex;gap:1rem}
+ figure{width:100%;overflow-x:auto}
+ section>.wide img,.clip>.wide img{width:max(100%,34rem)}
+ caption{max-width:calc(100vw - 3rem)}
+}
 article{margin:1.6rem 0}
 footer{margin-top:3rem;border-top:1px solid var(--line);color:var(--soft);font-size:.88rem}
 @media print{
@@ -245,7 +251,7 @@ def render_html(
 SECONDS = ("mae", "dist", "crps")  # metrics in seconds; the others are shares, or scores without a unit
 METRIC_NAMES = {
     "dist": "distance to the event (s)", "inside": "inside the event", "mass_inside": "PDF inside the event", "auroc": "AUROC in the clip", "mae": "distance to the middle (s)",
-    "log_score": "log score (nats)", "average_precision": "average precision", "tiou": "tIoU of the interval", "crps": "CRPS (s)",
+    "log_score": "log score (nats)", "average_precision": "average precision", "tiou": "tIoU of the interval", "crps": "CRPS (s)", "map": "mAP of the intervals", "information": "information (nats)",
 }  # fmt: skip
 
 
@@ -266,6 +272,12 @@ def number(
     return f"{round(value, digits) + 0.0:{'+' if sign else ''}.{digits}f}".replace("-", "−")
 
 
+def p_value(
+    p: float | None,
+) -> str:  # two digits; "–" where there is none
+    return "–" if p is None or p != p else f"{p:.2g}"
+
+
 def with_interval(
     cell: Mapping[str, float] | None,  # mean, low, high
     sign: bool = False,
@@ -281,7 +293,7 @@ def compared(
     difference: Mapping[str, float] | None,  # encoder minus baseline: mean, low, high
     metric: str,
 ) -> str:
-    "What a paired difference can support."
+    "What a paired difference can support; one without an interval, of a single clip, supports nothing."
     if difference is None or difference["low"] is None or difference["low"] != difference["low"]:
         return "not compared"
     if difference["low"] <= 0 <= difference["high"]:
@@ -297,9 +309,9 @@ SUBSET_NAMES = {"partial": "Partial events", "all": "All clips", "full": "Events
 def method_tables(
     overall: Mapping[str, Any],  # as analyze makes it: means, differences, run
 ) -> list[Table]:
-    "Encoder and baselines, a table for each subset of clips."
+    "Encoder and baselines, a table for partial and one for all clips; in clips that the event fills nothing is to be found."
     tables = []
-    for subset, title in SUBSET_NAMES.items():
+    for subset, title in list(SUBSET_NAMES.items())[:2]:
         methods = overall["means"].get(subset) or {}
         shown = [m for m in HEADLINE if methods and methods["encoder"].get(m, {}).get("n")]
         if not shown:
@@ -310,15 +322,18 @@ def method_tables(
         if differences:
             rows.append(["minus the best baseline", *(with_interval(differences[m]["to"][differences[m]["best"]], sign=True) if m in differences else ("–", "") for m in shown)])
             rows.append(["the best baseline", *(differences[m]["best"] if m in differences else "–" for m in shown)])
+        if chances := overall["p_shuffled"].get(subset):
+            rows.append(["p, wrong sound", *(p_value(chances.get(m)) for m in shown)])
         header = ["", *(f"{metric_name(m)}\u00a0{'↓' if m in LOWER_IS_BETTER else '↑'}" for m in shown)]
         tables.append(Table(f"{title}: {n} clips, mean [95 % interval]", header, rows, strong=[0]))
     return tables
 
 
 def metric_tables(overall: Mapping[str, Any]) -> list[Table]:
-    "Every metric with the best baseline beside it."
+    "Every metric with the best baseline beside it, and the p-value against wrong sound where there is one."
     tables = []
-    for subset, title in list(SUBSET_NAMES.items())[:2]:  # in full clips nothing is to be found
+    for subset, title in list(SUBSET_NAMES.items())[:2]:
+        chances = overall["p_shuffled"].get(subset)
         own = (overall["means"].get(subset) or {}).get("encoder", {})
         rows = []
         for metric, cell in own.items():
@@ -327,9 +342,10 @@ def metric_tables(overall: Mapping[str, Any]) -> list[Table]:
             found = overall["differences"][subset].get(metric)
             best = found["best"] if found else None
             rows.append([f"{metric_name(metric)}\u00a0{'↓' if metric in LOWER_IS_BETTER else '↑'}", with_interval(cell), str(cell["n"]), best or "–",
-                         with_interval(overall["means"][subset][best][metric]) if best else "–", with_interval(found["to"][best], sign=True) if best else "–"])  # fmt: skip
+                         number(overall["means"][subset][best][metric]["mean"]) if best else "–", with_interval(found["to"][best], sign=True) if best else "–",
+                         *([p_value(chances.get(metric))] if chances else [])])  # fmt: skip
         if rows:
-            tables.append(Table(title, ["", overall["run"]["name"], "clips", "best baseline", "its mean", "difference"], rows))
+            tables.append(Table(title, ["", overall["run"]["name"], "clips", "best baseline", "its mean", "difference", *(["p, wrong sound"] if chances else [])], rows))
     return tables
 
 
@@ -363,6 +379,8 @@ READING = (
     ("Inside", "An event from 2 s to 5 s holds 2.0 s and not 5.0 s. A clip with several events is judged by the nearest middle, and by the union of its events."),
     ("Brackets", "95 % bootstrap intervals over clips (percentile): another draw of as many clips would give another mean. They say nothing about another data set, nor about how good the annotations are."),
     ("Difference", "Encoder minus baseline on the same clips. The best baseline is read off these same clips, which makes it look a little better than it is. An interval that holds 0 means that these clips cannot tell the two apart, not that they are equal."),
+    ("p, wrong sound", "The encoder is also given the sound of other clips. p is how often that does as well as the clip's own sound: small where the encoder makes use of what it hears. A large p does not show that it is deaf, only that these clips do not show the opposite. One p-value in twenty is below 0.05 by chance."),
+    ("mAP", "The predicted intervals of all clips, the most confident first, against the events, averaged over thresholds of the overlap (tIoU). It belongs to the clips together and has no column in the summary."),
     ("†", "Groups of fewer than 10 clips: their interval is too narrow to be trusted, and a group of one has none. Among many groups, one in twenty intervals misses its true mean by chance; no group is singled out by a test here."),
     ("Confidence", "The probability that the PDF gives to moments near the predicted one. The PDF is over moments of the event; hence a confidence has come true if a moment drawn at random from the event lies near the prediction, judged by the same whole cells that the confidence sums. To be near any part of the event is another question: in a long event the answer is yes for a PDF that is right and knows that it is unsure."),
     ("ECE", "The expected calibration error is never 0 on finitely many clips, not even for a perfectly calibrated predictor: what such a predictor of the same confidences would get stands beside it. Only an ECE above that range says anything."),

@@ -131,8 +131,8 @@ class Summary:
     events: np.ndarray  # float64 [shape=(N, E, 2)], seconds, the known events of each row; NaN beyond them
     events_known: np.ndarray  # bool [shape=(N,)], whether these are all of the clip's events
     metrics: tuple[str, ...]  # which columns are metrics
-    baselines: "dict[str, pd.DataFrame]"  # method -> its metrics, row by row as `table`; empty where there is no <stem>_baselines.csv
-    overall: dict[str, Any]  # what evaluate wrote into <stem>.json; empty where there is none
+    baselines: "dict[str, pd.DataFrame]"  # method -> its metrics, row by row as `table`; of <stem>_baselines.csv, or <stem>_methods.csv of a refiner; empty without them
+    overall: dict[str, Any]  # what evaluate wrote into <stem>.json; empty where there is none, without its numbers where they are another run's
     renamed: dict[str, str]  # column of the file -> canonical name
     recomputed: tuple[str, ...]  # metrics that the file did not have and that were computed
     unknown: tuple[str, ...]  # columns that were kept as they are
@@ -177,7 +177,8 @@ def read_summary(
     columns = read_columns(path)
     notes = list(columns.notes)
     overall = _read_overall(path, notes)
-    extra = set(overall.get("means", {}).get("all", {}).get("encoder", {}))  # metrics that this room does not know yet
+    methods = overall.get("means", {}).get("all", {})
+    extra = set(methods.get("encoder", methods.get("refined", {})))  # metrics that this room does not know yet
     metrics = [name for name in columns.table if METRIC.fullmatch(name) or name in extra]
     unknown = tuple(name for name in columns.table if name not in ALIASES and name not in metrics)
     table = _checked_table(columns)
@@ -197,7 +198,7 @@ def read_summary(
     table = table.loc[first, [*known[:place], *metrics, *known[place:], *(name for name in table if name not in known and name not in metrics)]]
     table = table.reset_index(drop=True)
     baselines = _read_baselines(path, table, notes)
-    _compare_overall(path, overall, table, notes)
+    overall = _own_overall(path, overall, table, notes)
     return Summary(table, rows.united[first], rows.known[first], tuple(metrics), baselines, overall, columns.renamed, recomputed, unknown, contradictions, tuple(notes))
 
 # %% ../nbs/57_summary.ipynb #2d260168
@@ -345,9 +346,9 @@ def _read_overall(path: Path, notes: list[str]) -> dict:
 
 
 def _read_baselines(path: Path, table: "pd.DataFrame", notes: list[str]) -> "dict[str, pd.DataFrame]":
-    "<stem>_baselines.csv, if it is there and about the same clips: a table for each method, row by row as `table`."
-    beside = path.with_name(path.stem + "_baselines.csv")
-    if not beside.is_file():
+    "<stem>_baselines.csv, or a refiner's <stem>_methods.csv, if it is there and about the same clips: a table for each method but the one of the summary, row by row as `table`."
+    beside = next((file for kind in ("baselines", "methods") if (file := path.with_name(f"{path.stem}_{kind}.csv")).is_file()), None)
+    if beside is None:
         return {}
     said = read_columns(beside).table
     if not {"video_id", "method"} <= set(said):
@@ -362,12 +363,15 @@ def _read_baselines(path: Path, table: "pd.DataFrame", notes: list[str]) -> "dic
     return {
         method: part.drop_duplicates("video_id").set_index("video_id").drop(columns="method").reindex(table["video_id"]).reset_index(drop=True)
         for method, part in said.groupby("method", sort=False)
+        if method != "refined"
     }
 
 
-def _compare_overall(path: Path, overall: dict, table: "pd.DataFrame", notes: list[str]) -> None:
-    "Say where the summary and the file beside it are of two runs."
-    for name, value in overall.get("means", {}).get("all", {}).get("encoder", {}).items():
+def _own_overall(path: Path, overall: dict, table: "pd.DataFrame", notes: list[str]) -> dict:
+    "The same; without its numbers, and with a note, where the summary is of another run."
+    methods = overall.get("means", {}).get("all", {})
+    for name, value in methods.get("encoder", methods.get("refined", {})).items():
         if name in table and value.get("mean") is not None and abs(table[name].mean() - value["mean"]) > 1e-3 * max(1, abs(value["mean"])):
             notes.append(f"{path.with_suffix('.json').name} seems to be of another run: its mean {name} is {value['mean']:.4g}, that of {path.name} is {table[name].mean():.4g}")
-            return
+            return {name: part for name, part in overall.items() if name not in ("means", "differences", "p_shuffled", "calibration")}
+    return overall

@@ -21,7 +21,7 @@ from avesound.breakdown import calibration_tables, drawn_moments, group_tables
 from avesound.cli import main
 from avesound.columns import ALIASES
 from avesound.findings import facts, in_short, sections, tiles
-from avesound.report import Table, Text
+from avesound.report import Table, Text, method_tables, metric_tables
 from avesound.summary import read_summary
 
 SCRIPT = Path(sys.executable).with_name("avesound")
@@ -395,3 +395,38 @@ def test_a_browser_shows_it_offline_in_full_width_in_the_dark_and_on_paper(run):
             colors[scheme, media] = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert colors["light", "screen"] == colors["dark", "print"] == "rgb(255, 255, 255)" != colors["dark", "screen"]
         browser.close()
+
+
+def test_wrong_sound_and_map_are_on_the_page_where_evaluate_says_them(tmp_path):
+    summary = write_run(tmp_path / "run")
+    said = pd.read_csv(tmp_path / "run/summary_baselines.csv")
+    said = pd.concat([said, said[said["method"] == "first"].assign(method="shuffled")])
+    said.to_csv(tmp_path / "run/summary_baselines.csv", index=False)
+    cell = {"mean": 0.375, "low": 0.25, "high": 0.5, "n": 40}
+    told = {
+        "status": {}, "settings": {"L_sec": [1.0], "tau": 0.5}, "encoder": "toy", "p_shuffled": {"all": {"dist": 0.031, "map": 0.042}, "partial": {"dist": 0.62}},
+        "means": {"all": {"encoder": {"map": cell}, "centre": {"map": cell | {"mean": 0.125}}}},
+        "differences": {"all": {"map": {"best": "centre", "to": {"centre": cell | {"mean": 0.25}}}, "dist": {"best": "centre", "to": {"centre": {}, "first": {}, "shuffled": {}}}}},
+    }  # fmt: skip
+    summary.with_suffix(".json").write_text(json.dumps(told))
+    report = analyze(summary, tmp_path / "out", "t", n_examples=0)
+    tables = {table.caption: table for table in [*metric_tables(report.overall), *method_tables(report.overall)]}
+    rows = {row[0]: row for row in tables["All clips"].rows}
+    assert rows["mAP of the intervals\u00a0↑"][1:] == [("0.38", "[0.25, 0.50]"), "40", "centre", "0.12", ("+0.25", "[+0.25, +0.50]"), "0.042"]
+    assert rows["distance to the event (s)\u00a0↓"][-1] == "0.031" and rows["inside the event\u00a0↑"][-1] == "–"
+    assert any(row[0] == "p, wrong sound" and "0.031" in row for caption, table in tables.items() for row in table.rows if caption.startswith("All clips:"))
+    assert "p = 0.62: these clips do not show that it makes use of what it hears" in " ".join(report.overall["in_short"])
+    # Numbers of another run are no numbers of this one.
+    summary.with_suffix(".json").write_text(json.dumps(told | {"means": {"all": {"encoder": {"dist": {"mean": 7.0}, "map": cell}}}}))
+    other = analyze(summary, tmp_path / "out", "u", n_examples=0)
+    assert other.overall["p_shuffled"] == {} and "map" not in other.overall["means"]["all"]["encoder"] and any("of another run" in note for note in other.overall["notes"])
+
+
+def test_a_single_clip_has_no_interval_and_wins_nothing(tmp_path):
+    table = pd.read_csv(write_run(tmp_path / "run")).iloc[[1]]
+    (tmp_path / "one").mkdir()
+    table.to_csv(tmp_path / "one/summary.csv", index=False)
+    report = analyze(tmp_path / "one/summary.csv", tmp_path / "out", "t")
+    assert report.overall["means"]["all"]["encoder"]["dist"]["low"] is None
+    said = " ".join(report.overall["in_short"])
+    assert "1 clip with" in said and "a single clip says nothing of others" in said and "[" not in said.split("came true")[0] and "1 clips" not in said

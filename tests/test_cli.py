@@ -148,3 +148,10 @@ def test_the_traps_of_ave_are_printed_by_a_command(tmp_path):
     assert code == 0, error
     lines = {line.split()[0]: line.split()[1] for line in said.splitlines() if line.startswith(("chance", "always"))}
     assert lines == {"chance": "20.8", "always_start": "35.3", "always_end": "46.8"}
+
+
+def test_it_runs_as_a_module_too():
+    done = subprocess.run([sys.executable, "-m", "avesound.cli", "--version"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0 and done.stdout.startswith("avesound ")
+    done = subprocess.run([sys.executable, "-m", "avesound.cli", "analyze", "--summary_csv", "nowhere.csv"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1 and done.stderr == "avesound analyze: nowhere.csv: no such file\n"

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import avesound.refine as refine
 from avesound.align import AlignSettings
+from avesound.analyze import analyze
 from avesound.cli import main
 from avesound.data.annotations import COLUMNS
 from avesound.data.synth import SynthSpec, make_dataset
@@ -660,6 +661,27 @@ def test_augmentation_takes_the_place_away(tmp_path):
     means = {on: {name: row["information"]["mean"] for name, row in found["means"]["partial"].items() if "information" in row} for on, found in got.items()}
     assert means[True]["refined"] > 0.6 and means[False]["refined"] < 0 and got[True]["differences"]["partial"]["dist"]["to"]["unrefined"]["high"] < 0
     assert got[False]["means"]["partial"]["refined"]["dist"]["mean"] > got[False]["means"]["partial"]["unrefined"]["dist"]["mean"]
+
+
+def test_a_report_of_refined_pdfs_has_their_rivals_their_curves_and_all_events(tmp_path):
+    rng = np.random.default_rng(1)
+    made = {f"{split}{i}": clip(rng) for split, n in [("train", 8), ("val", 4), ("test", 12)] for i in range(n)}
+    events = {name: [event] if name != "test0" else [(0.5, 2.0), (6.0, 8.0)] for name, (_, event) in made.items()}
+    data = cosines_cache(tmp_path, {name: curve for name, (curve, _) in made.items()}, events, {name: name.rstrip("0123456789") for name in made})
+    refiner = train_refiner(*data, training=QUICK, progress=False)
+    found = evaluate_refiner(*data, refiner_ckpt=refiner, summary_csv=tmp_path / "s/summary.csv", curve_dir=tmp_path / "s", n_boot=100)
+    assert found.summary.set_index("video_id").loc["test0", "events_sec"] == "0.5-2;6-8"
+    report = analyze(tmp_path / "s/summary.csv", tmp_path / "reports", "r", n_examples=1, n_boot=100)
+    assert report.overall["run"]["name"] == "made up (refined)" and report.overall["run"]["refiner"]["n_train"] == 8
+    to = report.overall["differences"]["partial"]["dist"]["to"]
+    assert set(to) == {"unrefined", "prior", "shuffled", "mean_target"} and report.overall["best_baseline"] == found.overall["differences"]["partial"]["dist"]["best"]
+    for name, difference in to.items():
+        assert np.isclose(difference["mean"], found.overall["differences"]["partial"]["dist"]["to"][name]["mean"], atol=1e-4), name
+    assert "information" in report.overall["means"]["all"]["encoder"] and "refined" not in report.overall["means"]["all"]
+    assert not any("more events than the file names" in note or "curves" in note for note in report.overall["notes"])
+    assert json.loads((report.folder / "coverage.json").read_text())["all"]["n"] == 12
+    page = report.html.read_text()
+    assert "what the refiner was fed" in page and "with the sound of other clips" not in page.split('id="reading"')[0]
 
 
 # ---- the command line, on media
