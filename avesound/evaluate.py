@@ -170,7 +170,7 @@ def evaluate(
             held = bootstrap_interval(covered, n_boot=n_boot, seed=seed)
             calibrated["covered"][target] = {"mean": float(held.mean), "low": float(held.low), "high": float(held.high), "n": int(held.n_clips), "mean_width_s": float(np.nanmean(wide[:, 1] - wide[:, 0]))}
     reasons = _extraction_status(vid_emb_dir)
-    failures = {i: (reasons.get(i, status) if status.startswith("missing_") else status, detail) for i, (status, detail) in found.failures.items()}
+    failures = {i: reasons.get(i, said) if said[0].startswith("missing_") else said for i, said in found.failures.items()}
     failures |= {clip.video_id: ("low_confidence", "the annotator was not sure") for clip in clips if clip.video_id in doubtful}
     lost = [
         {"video_id": i, "event_label": by_id[i].event_label, "split": by_id[i].own_split, "status": status, "detail": detail, "n_events": len(by_id[i].events)}
@@ -388,11 +388,11 @@ def _curve_table(found: CurveSet, aligned: AlignResult) -> "pd.DataFrame":
     )
 
 
-def _extraction_status(vid_emb_dir: str | os.PathLike) -> dict[str, str]:
-    "Why clips have no embeddings, where the extraction's journal lies beside the folder."
+def _extraction_status(vid_emb_dir: str | os.PathLike) -> dict[str, tuple[str, str]]:
+    "Why clips have no embeddings (status, detail), where the extraction's journal lies beside the folder."
     records = read_records(sorted(Path(vid_emb_dir).parent.glob("extract*.jsonl")))
-    last = {str(record["id"]): str(record.get("status")) for record in records if "id" in record and record.get("status") != "stale"}
-    return {video_id: status for video_id, status in last.items() if status != "ok"}
+    last = {str(record["id"]): (str(record.get("status")), str(record.get("detail", ""))) for record in records if "id" in record and record.get("status") != "stale"}
+    return {video_id: said for video_id, said in last.items() if said[0] != "ok"}
 
 
 def _as_json(value):
