@@ -149,7 +149,7 @@ def evaluate(
     if settings.audio_query == "oracle":
         problems.append("the audio query is taken from the annotations (oracle): this is no prediction")
     chosen = asdict(settings) | {"L_sec": lengths}
-    notes = _notes(found, lengths, projector)
+    notes = _notes(found, lengths, projector, scored)
     if n_shuffles and not shuffles and spec.get("video_hears"):
         notes.append(f"the picture vectors of {spec['name']!r} were made with the clip's sound at hand; for the row `shuffled` extract again with wrong sound (--wrong_sound 1) and name that cache (--shuffled_dirs)")
     test_ids = [clip.video_id for clip in scored if clip.own_split == "test"]
@@ -170,7 +170,7 @@ def evaluate(
             held = bootstrap_interval(covered, n_boot=n_boot, seed=seed)
             calibrated["covered"][target] = {"mean": float(held.mean), "low": float(held.low), "high": float(held.high), "n": int(held.n_clips), "mean_width_s": float(np.nanmean(wide[:, 1] - wide[:, 0]))}
     reasons = _extraction_status(vid_emb_dir)
-    failures = {i: (reasons.get(i, status) if status.startswith("missing_") else status, detail) for i, (status, detail) in found.failures.items()}
+    failures = {i: reasons.get(i, said) if said[0].startswith("missing_") else said for i, said in found.failures.items()}
     failures |= {clip.video_id: ("low_confidence", "the annotator was not sure") for clip in clips if clip.video_id in doubtful}
     lost = [
         {"video_id": i, "event_label": by_id[i].event_label, "split": by_id[i].own_split, "status": status, "detail": detail, "n_events": len(by_id[i].events)}
@@ -238,14 +238,17 @@ def _summary_rows(scored, found: CurveSet, aligned: AlignResult, prediction: Pre
     return rows
 
 
-def _notes(found: CurveSet, lengths: Sequence[Seconds], projector: Projector | None) -> list[str]:
-    "What a reader should know of the vectors."
+def _notes(found: CurveSet, lengths: Sequence[Seconds], projector: Projector | None, scored: Sequence[ClipAnnotation]) -> list[str]:
+    "What a reader should know of the vectors and of what they are judged by."
     notes = [] if found.video_meta.get("encoder") and found.audio_meta.get("encoder") else ["the cache does not say which encoder made it"]
     strides = [meta.get("stride_s") for meta in (found.video_meta, found.audio_meta)]
     if None not in strides and strides[0] != strides[1]:
         notes.append(f"video windows come every {strides[0]:g} s, audio windows every {strides[1]:g} s: the nearest is taken")
     if projector is not None and list(lengths) != [projector.provenance.get("L_sec")]:
         notes.append(f"the projector was fitted to audio windows of {projector.provenance.get('L_sec')} s, here they are {', '.join(f'{length:g}' for length in lengths)} s")
+    late = [clip.video_id for clip, end in zip(scored, found.duration_s) if clip.events and clip.events[-1].end_s > end + 1]  # less is the rounding of labels
+    if late:
+        notes.append(f"clips with an event that ends more than 1 s after the clip does: {len(late)} ({few(late)}); are the annotations in seconds, and of these files?")
     return notes
 
 
@@ -392,11 +395,11 @@ def _curve_table(found: CurveSet, aligned: AlignResult) -> "pd.DataFrame":
     )
 
 
-def _extraction_status(vid_emb_dir: str | os.PathLike) -> dict[str, str]:
-    "Why clips have no embeddings, where the extraction's journal lies beside the folder."
+def _extraction_status(vid_emb_dir: str | os.PathLike) -> dict[str, tuple[str, str]]:
+    "Why clips have no embeddings (status, detail), where the extraction's journal lies beside the folder."
     records = read_records(sorted(Path(vid_emb_dir).parent.glob("extract*.jsonl")))
-    last = {str(record["id"]): str(record.get("status")) for record in records if "id" in record}
-    return {video_id: status for video_id, status in last.items() if status not in ("ok", "stale")}
+    last = {str(record["id"]): (str(record.get("status")), str(record.get("detail", ""))) for record in records if "id" in record and record.get("status") != "stale"}
+    return {video_id: said for video_id, said in last.items() if said[0] != "ok"}
 
 
 def _as_json(value):

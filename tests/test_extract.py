@@ -307,3 +307,49 @@ def test_unfinished_files_of_a_run_that_is_alive_are_left_alone(small_set, tmp_p
         path.write_bytes(b"half")
     extract(small_set, tmp_path, progress=False)
     assert mine.exists() and not dead.exists()
+
+
+def test_overwrite_in_other_shards_makes_everything_anew(small_set, tmp_path):
+    "The journals of the earlier shards, and that of a run without shards, say ok; their names come after and before those of the new ones."
+    for shard in ("1/3", "2/3", "3/3", "1/1"):
+        extract(small_set, tmp_path, shard=shard, progress=False)
+    for path in tmp_path.rglob("*.npz"):
+        path.write_bytes(b"old")
+    reports = [extract(small_set, tmp_path, shard=f"{k}/2", overwrite=True, progress=False) for k in (1, 2)]
+    assert sum(report.n_new for report in reports) == 8
+    for path in tmp_path.rglob("*.npz"):
+        read_embeddings(path)
+    for shard in ("1/1", "1/3", "2/2"):  # and all who come later see that it is done
+        assert extract(small_set, tmp_path, shard=shard, progress=False).n_new == 0
+
+
+AT_ONCE = """
+import sys
+from pathlib import Path
+import avesound.embeddings.extract as room
+claim = room.claim_folder
+def wait_for_the_other(*args, **kwargs):
+    claim(*args, **kwargs)
+    me, other = Path(sys.argv[2]) / f"claimed.{sys.argv[3]}", Path(sys.argv[2]) / f"claimed.{sys.argv[4]}"
+    me.touch()
+    while not other.exists(): pass
+room.claim_folder = wait_for_the_other
+room.extract(sys.argv[1], sys.argv[2], windows=room.WindowSettings(stride_s=float(sys.argv[3])), progress=False)
+"""
+
+
+def test_of_two_tasks_with_other_settings_the_second_is_refused_even_before_a_file_is_written(small_set, tmp_path):
+    "Tasks of an array start at the same moment: the first has claimed the folder and written nothing when the second comes."
+    running = [
+        subprocess.Popen([sys.executable, "-c", AT_ONCE, small_set, tmp_path, *strides], stderr=subprocess.PIPE, text=True)
+        for strides in (("0.25", "0.5"), ("0.5", "0.25"))
+    ]
+    refused = None
+    while refused is None:
+        refused = next((task for task in running if task.poll() is not None), None)
+        time.sleep(0.02)
+    (tmp_path / "claimed.0.25").touch(), (tmp_path / "claimed.0.5").touch()
+    (other,) = (task for task in running if task is not refused)
+    assert refused.returncode != 0 and "was made with other settings (stride_s was" in refused.stderr.read()
+    assert other.wait(60) == 0
+    assert len({read_embeddings(path).meta["fingerprint"] for path in (tmp_path / "vid_emb").glob("*.npz")}) == 1

@@ -229,18 +229,23 @@ def extract(
     marks = {kind: fingerprint(settings) for kind, (_, settings) in folders.items()}
 
     journal = out_dir / ("extract.jsonl" if shard == "1/1" else f"extract.{shard.replace('/', 'of')}.jsonl")
-    if overwrite:  # what is there no longer counts as finished, also if this run is interrupted
-        for video_id in ids:
-            append_record(journal, {"id": video_id, "status": "stale", "detail": "to be made anew"} | marks)
     finished: dict[str, dict] = {}
-    for record in read_records(sorted(out_dir.glob("extract*.jsonl"))):
-        video_id = record.get("id")
-        if not isinstance(video_id, str) or not any(record.get(kind) == mark for kind, mark in marks.items()):
+    for path in sorted(out_dir.glob("extract*.jsonl")):  # each by itself: which of two journals is the later one, nobody knows
+        lines, last = read_records([path]), {}
+        if overwrite:  # what is there no longer counts as finished, also if this run is interrupted
+            tried = {str(record.get("id")) for record in lines}
+            for video_id in filter(tried.__contains__, ids):
+                append_record(path, {"id": video_id, "status": "stale", "detail": "to be made anew"} | marks)
             continue
-        if record.get("status") == "stale":
-            finished.pop(video_id, None)
-        elif _is_finished(record, files, folders, marks, windows):
-            finished[video_id] = record
+        for record in lines:
+            video_id = record.get("id")
+            if not isinstance(video_id, str) or not any(record.get(kind) == mark for kind, mark in marks.items()):
+                continue
+            if record.get("status") == "stale":
+                last.pop(video_id, None)
+            elif _is_finished(record, files, folders, marks, windows):
+                last[video_id] = record
+        finished |= last
     todo = [video_id for video_id in ids if video_id not in finished]
     versions = _versions()
     # An encoder that is given whole clips gets both streams, whichever vectors are wanted.

@@ -284,7 +284,7 @@ def claim_folder(
     Raises
     ------
     CacheError
-        If it holds files made with other settings, or files of unknown origin; the message says what differs.
+        If it was claimed with other settings, or holds files of unknown origin; the message says what differs.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -300,10 +300,10 @@ def _claim(folder: Path, settings: dict, overwrite: bool) -> None:
     if present == settings:
         return
     files = [path for path in folder.glob("*.npz") if path.is_file()]
-    if files and not overwrite:
-        if present is None:
-            raise CacheError(f"{folder}: holds {len(files)} .npz files of unknown origin; choose another folder (or --overwrite to remove them)")
+    if present is not None and not overwrite:  # an empty folder, too: whoever has claimed it may be about to write
         raise CacheError(f"{folder}: was made with other settings ({_difference(present, settings)}); choose another folder, or --overwrite to make it anew")
+    if files and not overwrite:
+        raise CacheError(f"{folder}: holds {len(files)} .npz files of unknown origin; choose another folder (or --overwrite to remove them)")
     (folder / SETTINGS_FILE).unlink(missing_ok=True)
     for path in files:
         path.unlink()
