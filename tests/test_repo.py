@@ -1,7 +1,10 @@
 "What must hold of the repository itself: modules and notebooks agree, arrows run one way, what ships is whole and light."
 
+import argparse
 import ast
+import contextlib
 import filecmp
+import io
 import json
 import os
 import re
@@ -402,6 +405,110 @@ def test_the_site_is_published_by_the_workflow():
     assert steps("publish")[-1].startswith("actions/deploy-pages@")
     (quarto,) = (step for step in jobs["docs"]["steps"] if "quarto-actions" in step.get("uses", ""))
     assert re.fullmatch(r"[\d.]+", quarto["with"]["version"]), "the same Quarto every time"
+
+
+# ---- commands that pages show
+
+PAGES = [*(path for path in ROOT.glob("*.md") if path.name != "CHANGELOG.md"), *NOTEBOOKS]  # a changelog names options of the past
+FENCE = re.compile(r"^ *```[^\n`]*\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+VARIABLE = re.compile(r"\$\([^)]*\)|\$\{[^}]*\}|\$\w+")
+
+
+def simple_commands(text: str) -> list[list[str]]:
+    "The words of each `avesound COMMAND …` in a piece of shell; 1 stands for variables, what a pipe or an `&&` separates is separate."
+    found = []
+    for line in re.sub(r"\\\n", " ", text).splitlines():
+        if not re.search(r"(^|[\s/])avesound\s", line):
+            continue
+        lexer = shlex.shlex(VARIABLE.sub("1", line), posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        words = list(lexer)
+        operators = [i for i, word in enumerate(words) if set(word) <= set("();<>|&")]
+        for start, end in zip([-1, *operators], [*operators, len(words)]):
+            part = words[start + 1 : end]
+            at = next((i for i, word in enumerate(part) if word == "avesound" or word.endswith("/avesound")), None)
+            if at is not None and at + 1 < len(part) and part[max(0, at - 1)] not in {"cd", "clone", "import", "from", "install"}:
+                found.append(part[at + 1 :])
+    return found
+
+
+def shown_commands(page: Path) -> tuple[list[list[str]], list[list[str]], list[list[str]]]:
+    "Commands of a page: to be typed (fenced), run (in code cells of a tutorial), and mentioned in a sentence, perhaps with …"
+    if page.suffix == ".md":
+        markdown, code = page.read_text(encoding="utf-8"), []
+    else:
+        markdown = "\n\n".join(cell["source"] for cell in cells(page) if cell["cell_type"] == "markdown")
+        code = [cell["source"] for cell in cells(page) if cell["cell_type"] == "code"] if page in TUTORIALS else []
+    typed = [words for block in FENCE.findall(markdown) for words in simple_commands(block)]
+    mentioned = [words for text in re.findall(r"`(avesound [^`]+)`", FENCE.sub("", markdown)) for words in simple_commands(text)]
+    run = []
+    for source in code:
+        for node in ast.walk(ast.parse(TransformerManager().transform_cell(source))):  # `!avesound …` becomes a call
+            for argument in node.args if isinstance(node, ast.Call) else []:
+                parts = argument.values if isinstance(argument, ast.JoinedStr) else [argument]
+                text = "".join(part.value if isinstance(part, ast.Constant) and isinstance(part.value, str) else "1" for part in parts)
+                if text.startswith("avesound "):
+                    run += simple_commands(re.sub(r"\n(?=\s)", " ", text))
+    return typed, run, mentioned
+
+
+def options_of(words: list[str]) -> set[str]:
+    return {"--" + word[2:].partition("=")[0].replace("-", "_") for word in words if word.startswith("--")}
+
+
+def refused(words: list[str], whole: bool) -> str | None:
+    "What the command line has against a command, nothing of which is run; of one that is not whole, only its name and options count."
+    from avesound import cli
+
+    if not whole:
+        if words[0] not in cli.COMMANDS:
+            return None if words[0] == "COMMAND" or words[0].startswith("-") else f"there is no command {words[0]!r}"
+        parser = argparse.ArgumentParser()
+        cli.COMMANDS[words[0]][1](parser)
+        unknown = options_of(words) - {"--help"} - set(parser._option_string_actions)
+        return f"there is no {', '.join(sorted(unknown))}" if unknown else None
+    if words[:1] == ["COMMAND"]:
+        return None
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        patch.setattr(cli, "COMMANDS", {name: (line, add, lambda options: 0) for name, (line, add, _) in cli.COMMANDS.items()})
+        try:
+            cli.main(words)
+        except SystemExit as end:
+            if end.code:
+                return said.getvalue().splitlines()[-1]
+    return None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=by_name)
+def test_the_command_line_takes_what_a_page_shows(page):
+    typed, run, mentioned = shown_commands(page)
+    wrong = {shlex.join(words): why for words in [*typed, *run] if (why := refused(words, whole=True))}
+    wrong |= {shlex.join(words): why for words in mentioned if (why := refused(words, whole=False))}
+    assert wrong == {}
+
+
+def test_commands_of_a_page_are_found_and_wrong_ones_refused(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```bash\ncd avesound && nice .venv/bin/avesound extract --vid_dir $DATA/AVE --out-dir cache \\\n    --lenghts 1.0  # typed wrong\n"
+        "for i in 1 2; do avesound extract --vid_dir d --out_dir c --shard $i/2 > log.txt; done\n"
+        "$ avesound sythn --out_dir d\navesound synth --out_dir d --n_val many\navesound COMMAND --help\n```\n"
+        "`avesound extract --stride 1 …` and `avesound view --rum demo` and `avesound veiw`\n",
+        encoding="utf-8",
+    )
+    typed, _, mentioned = shown_commands(page)
+    assert [words[0] for words in typed] == ["extract", "extract", "sythn", "synth", "COMMAND"] and len(mentioned) == 3
+    assert typed[1] == ["extract", "--vid_dir", "d", "--out_dir", "c", "--shard", "1/2"]
+    assert [bool(refused(words, whole=True)) for words in typed] == [True, False, True, True, False]
+    assert [bool(refused(words, whole=False)) for words in mentioned] == [False, True, True]
+
+
+def test_the_tutorial_on_ave_runs_every_option_that_it_shows():
+    typed, run, _ = shown_commands(ROOT / "nbs/tutorials/on_ave.ipynb")
+    ran = {(words[0], option) for words in run for option in options_of(words)}
+    shown = {(words[0], option) for words in typed for option in options_of(words)}
+    assert len(shown) > 60 and shown - ran == set()
 
 
 # ---- what ships
