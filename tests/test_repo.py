@@ -185,6 +185,22 @@ def test_outputs_are_fit_to_print(notebook):
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=by_name)
+def test_pictures_are_told_in_words(notebook):
+    silent = []
+    for i, cell in enumerate(cells(notebook), 1):
+        if cell["cell_type"] == "markdown":
+            silent += [f"cell {i}: {picture}" for picture in re.findall(r"!\[\s*\]\([^)]*\)|<img(?![^>]*\balt=.)[^>]*>", cell["source"])]
+            continue
+        figures = sum(kind.startswith("image/") for output in cell["outputs"] for kind in output.get("data", {}))
+        if figures and not re.search(r"^#\|\s*hide\b", cell["source"], re.MULTILINE):
+            found = re.search(r"^#\| fig-alt: (.+)$", cell["source"], re.MULTILINE)
+            told = yaml.safe_load(found[1]) if found else []
+            if len([told] if isinstance(told, str) else told) != figures:
+                silent.append(f"cell {i}: {figures} figures, #| fig-alt: {told!r}")
+    assert silent == []
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=by_name)
 def test_cells_with_an_import_hold_nothing_else(notebook):
     "The docs build runs exported cells and those that hold an import, and no others: what else stands there lacks the cells before it."
     mixed = []
