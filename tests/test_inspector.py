@@ -20,7 +20,7 @@ from avesound.align import FUSIONS, AlignSettings
 from avesound.clip_media import _wanted
 from avesound.clip_view import Run, choose, open_run, run_of
 from avesound.data.annotations import read_annotations
-from avesound.data.marks import mark_event, read_marks
+from avesound.data.marks import mark_event, read_marks, unmark
 from avesound.embeddings.extract import WindowSettings, extract
 from avesound.embeddings.store import write_embeddings
 from avesound.evaluate import evaluate
@@ -93,7 +93,7 @@ def test_the_page_asks_for_nothing_the_kernel_does_not_have():
     assert used and used <= synced, used - synced
     own = {name for name in synced if not name.startswith("_") and name not in Inspector.__mro__[1].class_trait_names()}
     assert own <= used, f"kept in step for nothing: {own - used}"
-    assert set(re.findall(r'do: "(\w+)"', JS)) == {"mark", "no_event", "unmark", "pin", "copy"}
+    assert set(re.findall(r'wish\("(\w+)"', JS)) == {"mark", "no_event", "unmark", "pin", "reset", "copy"}
 
 
 def test_the_page_needs_no_network():
@@ -168,6 +168,12 @@ def test_a_long_recording_is_drawn_in_as_many_points_as_it_has_pixels(tmp_path):
     assert inspector.reading["problem"] == "" and inspector.span == [0.0, 600.0]
     assert len(inspector.curves) < 60_000 and len(inspector.sound) < 60_000 and len(inspector.matrix) < 250_000 and inspector.reading["starts"] is None
     coarse = inspector.sound
+    shown = []
+    inspector.observe(lambda change: shown.append(change["new"]), "sound")
+    inspector.width = 700
+    assert len(shown) == 2 and "reading the sound" in shown[0] and "reading the sound" not in shown[1]  # the page is told before it has to wait
+    inspector.width = 900
+    assert inspector.sound == coarse and len(shown) == 3  # what was read once is there at once
     inspector.span = [299.5, 301.5]
     assert inspector.sound != coarse and "-6 dB" in inspector.sound
     inspector.span = [100.0, 101.0]
@@ -221,6 +227,17 @@ def test_two_people_may_mark_at_once(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda i: mark_event(tmp_path / "m.csv", f"clip{i}", "Bark", i, i + 1), range(24)))
     assert sorted(read_annotations(tmp_path / "m.csv")["video_id"]) == sorted(f"clip{i}" for i in range(24))
+
+
+def test_a_row_that_others_moved_is_not_deleted(run, tmp_path):
+    inspector = Inspector.of_run(run, save_csv=tmp_path / "m.csv")
+    inspector.act({"do": "mark", "label": "Bark", "start": 1, "end": 2})
+    mark_event(tmp_path / "m.csv", inspector.video_id, "Bell", 3, 4)
+    unmark(tmp_path / "m.csv", inspector.video_id, 0)
+    inspector.act({"do": "unmark", "n": 0})
+    assert "has changed meanwhile" in inspector.said["text"] and list(read_marks(tmp_path / "m.csv")["event_label"]) == ["Bell"] and inspector.marks == [["Bell", 3.0, 4.0]]
+    inspector.act({"do": "unmark", "n": 0})
+    assert inspector.said["text"] == "Deleted: Bell, 3.00 to 4.00 s." and inspector.marks == []
 
 
 def test_a_failed_write_leaves_the_marks_as_they_were(tmp_path, monkeypatch):
