@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import DATA, flash_and_click
+from conftest import DATA, ROOT, flash_and_click
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, [os.environ.get("AVESOUND_CHROMIUM"), shutil.which("chromium"), shutil.which("chromium-browser")]), None)
@@ -407,6 +407,48 @@ def test_the_local_server_feeds_a_player(browser, run):
     page.evaluate("document.querySelector('video').currentTime = 8.5")
     page.wait_for_function("!document.querySelector('video').seeking && document.querySelector('video').readyState >= 2", timeout=PATIENCE)
     assert abs(page.evaluate("document.querySelector('video').currentTime") - 8.5) < 0.1
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_still_of_the_documentation_plays_offline(browser, scheme):
+    page = browser.new_page(color_scheme=scheme)
+    asked, complaints = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto((ROOT / "nbs/stills/clip.html").as_uri())
+    page.wait_for_function("document.querySelector('video').readyState >= 2", timeout=PATIENCE)
+    box, data = page.locator(".lanes").bounding_box(), page.evaluate("({...document.querySelector('.lanes svg').dataset})")
+    left, right, width = (float(data[name]) for name in ("left", "right", "width"))
+    end = float(page.get_attribute(".lanes", "aria-valuemax"))
+    for t in (6.5, 1.2):
+        page.mouse.click(box["x"] + box["width"] * (left + t / end * (right - left)) / width, box["y"] + 30)
+        page.wait_for_function(f"(video => !video.seeking && Math.abs(video.currentTime - {t}) < 0.1)(document.querySelector('video'))", timeout=PATIENCE)
+        line = page.locator(".playhead").bounding_box()
+        assert abs(line["x"] - box["x"] - box["width"] * (left + t / end * (right - left)) / width) < 3
+    page.keyboard.press("Shift+ArrowRight")
+    page.wait_for_function("document.querySelector('.lanes').getAttribute('aria-valuetext').startsWith('2.2')", timeout=PATIENCE)
+    page.keyboard.press("Space")
+    page.wait_for_function("document.querySelector('video').currentTime > 2.6", timeout=PATIENCE)
+    page.keyboard.press("Space")
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == [] and complaints == []
+    page.close()
+
+
+def test_a_still_in_a_page_is_as_dark_as_the_page(browser, tmp_path):
+    shutil.copy(ROOT / "nbs/stills/clip.html", tmp_path / "clip.html")
+    (tmp_path / "page.html").write_text("<body class='quarto-light'><iframe src='clip.html'></iframe></body>")
+    page = browser.new_page(color_scheme="light")
+    page.route("http://docs.test/*", lambda route: route.fulfill(path=tmp_path / route.request.url.rsplit("/", 1)[1]))
+    page.goto("http://docs.test/page.html")
+    frame = page.frames[1]
+    frame.wait_for_selector(".lanes", timeout=PATIENCE)
+    colour = "getComputedStyle(document.querySelector('.avesound')).backgroundColor"
+    assert luminance(frame.evaluate(colour)) > 0.9
+    page.evaluate("document.body.className = 'quarto-dark'")
+    frame.wait_for_function("document.documentElement.classList.contains('quarto-dark')", timeout=PATIENCE)
+    assert luminance(frame.evaluate(colour)) < 0.05
     page.close()
 
 

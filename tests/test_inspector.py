@@ -28,6 +28,7 @@ from avesound.inspector import Inspector
 from avesound.still import still
 from avesound.timeline import Windows
 
+ROOT = Path(__file__).resolve().parent.parent
 LENGTHS = (0.5, 1.0, 2.0)
 JS, CSS = (files("avesound").joinpath(f"inspector.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
 
@@ -254,6 +255,22 @@ def test_a_failed_write_leaves_the_marks_as_they_were(tmp_path, monkeypatch):
     assert (tmp_path / "m.csv").read_bytes() == before and len(read_marks(tmp_path / "m.csv")) == 1
 
 
+# ---- the documentation
+
+
+def test_the_stills_of_the_documentation_are_what_the_present_code_draws(tmp_path):
+    subprocess.run([sys.executable, ROOT / ".ci/stills.py", tmp_path], check=True, capture_output=True, timeout=120)
+
+    def skeleton(page: Path) -> str:  # codecs differ in bytes and processors in last digits; words, tags, styles and script do not
+        return re.sub(r"-?\d+(\.\d+)?", "0", re.sub(r"base64,[\w+/=]+", "base64,", page.read_text(encoding="utf-8")))
+
+    there, made = ({page.name: skeleton(page) for page in folder.glob("*.html")} for folder in (ROOT / "nbs/stills", tmp_path))
+    assert there.keys() == made.keys()
+    stale = [name for name in made if there[name] != made[name]]
+    assert not stale, f"make stills draws them otherwise: {stale}"
+    assert all(page.stat().st_size < 400_000 for page in (ROOT / "nbs/stills").iterdir())
+
+
 # ---- the command
 
 
@@ -268,6 +285,8 @@ def test_the_command_writes_the_same_still(run, tmp_path):
     code, said = avesound("view", "--run", run, f"--still={video_id}", "--out", tmp_path / "still.html")
     assert code == 0 and said == f"wrote {tmp_path / 'still.html'}\n"
     assert (tmp_path / "still.html").read_text(encoding="utf-8") == still(opened, video_id)
+    code, said = avesound("view", "--run", run, f"--still={video_id}", "--play", "--out", tmp_path / "plays.html")
+    assert code == 0 and (tmp_path / "plays.html").read_text(encoding="utf-8") == still(opened, video_id, play=True)
     code, said = avesound("view", "--run", run, "--still", "nobody")
     assert code == 1 and "there is no clip 'nobody'" in said
     code, said = avesound("view", "--run", tmp_path / "nowhere")
