@@ -103,6 +103,34 @@ def test_the_page_needs_no_network():
     assert JS.count(".innerHTML") == 1  # of what the kernel drew
 
 
+# What is left of linear RGB where one kind of cone is missing (Machado, Oliveira and Fernandes 2009, severity 1).
+MISSING_CONE = {
+    "long": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "middle": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "short": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+def lab(linear: np.ndarray) -> np.ndarray:
+    "CIE L*a*b* of linear sRGB."
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ np.clip(linear, 0, 1) / [0.9505, 1, 1.089]
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("cone", MISSING_CONE)
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_curves_differ_for_the_colour_blind(scheme, cone):
+    seen = {}
+    for name in ("pdf", "refined", "other", "peak"):
+        colour = re.search(rf"--avs-{name}: light-dark\((#\w{{6}}), (#\w{{6}})\)", CSS)[1 + scheme]
+        value = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+        linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
+        seen[name] = lab(np.array(MISSING_CONE[cone]) @ linear)
+    for a, b in itertools.combinations(seen, 2):
+        assert np.linalg.norm(seen[a] - seen[b]) > 10, f"{a} and {b} look alike"  # 2.3 is just noticeable
+
+
 @pytest.mark.skipif(shutil.which("node") is None, reason="no node here")
 def test_the_page_is_javascript(tmp_path):
     (tmp_path / "page.mjs").write_text(JS)
