@@ -114,6 +114,7 @@ class Inspector(anywidget.AnyWidget):
         self._pinned: tuple[AlignSettings, tuple[Seconds, ...]] | None = None
         self._found: dict[tuple, object] = {}  # the last similarity curves and pictures of sound
         self._copied: dict[Path, Path] = {}
+        self._opening = False  # whether another clip is about to be drawn
         self._seen: Look | None = None
         self._beside: Look | None = None  # what it is compared with
         super().__init__(
@@ -190,7 +191,9 @@ class Inspector(anywidget.AnyWidget):
         with self.hold_sync():
             self._duration_s = self._length()
             self._say_clip()
+            self._opening = True  # all is drawn below, once
             self.span = [0.0, self._duration_s]
+            self._opening = False
             self._show_marks(redraw=False)
             slow = self._sound_is_slow()
             if not slow:
@@ -228,6 +231,8 @@ class Inspector(anywidget.AnyWidget):
         }  # fmt: skip
 
     def _show_span(self) -> None:
+        if self._opening:
+            return
         with self.hold_sync():
             slow = self._sound_is_slow()
             if not slow:

@@ -212,6 +212,7 @@ def test_settings_are_pinned_and_compared(page, first):
     page.click("text=Pin to compare")
     page.wait_for_selector(".inspector .lane-curves path.other", state="attached")
     page.wait_for_function("[...document.querySelectorAll('.inspector .metrics thead th')].map(th => th.textContent).join() === ',before,refined,pinned'")
+    page.evaluate("document.querySelector('.inspector .metrics thead th:last-child').textContent = 'a_run_with_a_long_name'")
     side, table = (page.locator(f".inspector {what}").bounding_box() for what in (".side", ".metrics"))
     assert table["x"] + table["width"] <= side["x"] + side["width"] + 1  # all columns are to be seen
     page.select_option(".inspector fieldset select >> nth=0", "middle")

@@ -203,6 +203,12 @@ def test_a_long_recording_is_drawn_in_as_many_points_as_it_has_pixels(tmp_path):
     assert len(shown) == 2 and "reading the sound" in shown[0] and "reading the sound" not in shown[1]  # the page is told before it has to wait
     inspector.width = 900
     assert inspector.sound == coarse and len(shown) == 3  # what was read once is there at once
+    write_clip(tmp_path / "clips/longer.mp4", None, 1.0, np.zeros(90 * 16000, np.float32))
+    inspector = Inspector(tmp_path / "clips", tmp_path / "v", tmp_path / "a", video_id="long")
+    inspector.observe(lambda change: shown.append(change["new"]), "sound")
+    inspector.video_id = "longer"
+    assert len(shown) == 5 and "reading the sound" in shown[3] and "silent" in shown[4]
+    inspector.video_id = "long"
     inspector.span = [299.5, 301.5]
     assert inspector.sound != coarse and "-6 dB" in inspector.sound
     inspector.span = [100.0, 101.0]
