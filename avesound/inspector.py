@@ -31,7 +31,7 @@ _QUERIES = {
     "sync": "of the same moment", "middle": "of the clip's middle", "multi": "of moments around the middle", "loudest": "of the loudest moment", "all": "of every moment",
     "oracle": "of the annotated event (oracle)",
 }  # fmt: skip
-_SORTS = {"video_id": "name", "dist": "distance to the event", "confidence": "confidence", "entropy": "entropy"}
+_SORTS = {"video_id": "name", "dist": "distance", "confidence": "confidence", "entropy": "entropy"}
 _SETTINGS = ("audio_query", "multi_reduce", "scale_fusion", "score_smooth_sigma", "tau")  # of `AlignSettings`, that have a control
 _PINNED = "pinned"
 _MANY_CELLS = 2000  # more are not named one by one to a screen reader
