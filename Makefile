@@ -5,7 +5,7 @@ BIN   := $(VENV)/bin
 JOBS  ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install reinstall lock demo test bench bench-page gpu gpu-login lab notebooks readme docs clean
+.PHONY: help install reinstall lock demo test bench bench-page gpu gpu-login lab notebooks readme stills docs clean
 
 help: ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,10 +53,13 @@ notebooks: install ## after an edit: export, run every notebook, clean, README
 	@$(BIN)/nbdev_export
 	@for nb in nbs/*.ipynb nbs/tutorials/*.ipynb; do echo "run $$nb"; $(BIN)/jupyter nbconvert --log-level ERROR --to notebook --execute --inplace --ExecutePreprocessor.store_widget_state=False "$$nb" || exit 1; done
 	@$(BIN)/nbdev_clean
-	@$(MAKE) --no-print-directory readme
+	@$(MAKE) --no-print-directory readme stills
 
 readme: install ## README.md from nbs/index.ipynb
 	@$(BIN)/python .ci/readme.py README.md
+
+stills: install ## the stills that the documentation shows
+	@$(BIN)/python .ci/stills.py nbs/stills
 
 docs: install ## the documentation site in _docs (needs Quarto)
 	@command -v quarto >/dev/null || { echo "docs: Quarto is needed and is not here: https://quarto.org/docs/download"; exit 1; }

@@ -636,6 +636,7 @@ def _view_add(parser) -> None:
     parser.add_argument("--still", metavar="CLIP", help="write a picture of this clip instead, one HTML file (--still=ID where the id begins with a minus sign)")
     parser.add_argument("--out", help="the .html of --still (default: CLIP.html)")
     parser.add_argument("--sound", choices=["waveform", "mel"], help="how --still shows the sound (default: waveform)")
+    _flag(parser, "--play", default=False, help="put the clip itself into --still, so that it plays (default: false)")
 
 
 def _view_run(options) -> int:
@@ -649,7 +650,7 @@ def _view_run(options) -> int:
     run = run_of(options.run, **parts) if options.run else Run(**parts)
     if options.still:
         out = options.out or f"{options.still}.html"
-        still(run, options.still, out, **_given(options, "sound"))
+        still(run, options.still, out, **_given(options, "sound", "play"))
         print(f"wrote {out}")
         return 0
     more = _given(options, "port", "save_csv") | {name: Path(value) for name, value in _given(options, "compare_with", "projector").items()}

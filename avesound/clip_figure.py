@@ -10,6 +10,7 @@ __all__ = ['LEFT', 'RIGHT', 'STRIP', 'SCORES', 'PDF', 'SHOWN_METRICS', 'Span', '
 import base64
 import io
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -48,8 +49,8 @@ class Span:
 
 
 def _ticks(span: Span) -> np.ndarray:
-    "Round moments, about one every 90 pixels."
-    rough = (span.end_s - span.start_s) / max(2, span.pixels / 90)
+    "Round moments, 60 pixels apart or more."
+    rough = (span.end_s - span.start_s) / max(2, span.pixels / 60)
     scale = 10 ** math.floor(math.log10(rough))
     step = next(scale * unit for unit in (1, 2, 5, 10) if scale * unit >= rough * 0.999)
     return np.arange(math.ceil(span.start_s / step - 1e-9), math.floor(span.end_s / step + 1e-9) + 1) * step
@@ -62,6 +63,12 @@ def _svg(span: Span, height: float, label: str, *parts: str) -> str:
 
 def _text(x: float, y: float, words: str, kind: str = "", anchor: str = "start") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">{escape(words)}</text>'
+
+
+def _note(span: Span, middle: float, words: str) -> str:
+    "Words in the middle of a lane, on as many lines as they need."
+    lines = textwrap.wrap(words, int(span.pixels / 7))
+    return "".join(_text(LEFT + span.pixels / 2, middle + 4 + 14 * (k - (len(lines) - 1) / 2), line, "say", "middle") for k, line in enumerate(lines))
 
 
 def _line(points, kind: str) -> str:
@@ -97,7 +104,7 @@ def draw_sound(
     name = _text(0, middle + 4, "Sound", "lane")
     frame = f'<rect class="frame" x="{LEFT}" y="0.5" width="{span.pixels}" height="{height - 1:g}"/>'
     if picture is None:
-        said = _text(LEFT + span.pixels / 2, middle + 4, note or "no sound track", "say", "middle")
+        said = _note(span, middle, note or "no sound track")
         return _svg(span, height, f"Sound: {note or 'no sound track'}", name, _events(span, events, 0, height), said, frame)
     if picture.shape[1] > 2:
         drawn = f'<image x="{LEFT}" y="0" width="{span.pixels}" height="{height:g}" preserveAspectRatio="none" href="{_png(picture.T[::-1])}"/>'
@@ -146,7 +153,8 @@ def draw_curves(
     def lane(height: float, name: str, unit: str = "") -> tuple[float, float]:
         nonlocal y
         top, bottom = y, y + height
-        parts.append(_text(0, top + min(height / 2 + 4, 24), name, "lane") + (_text(0, top + 38, unit) if unit else ""))
+        middle = top + height / 2  # the numbers of the axis stand above and below
+        parts.append(_text(0, middle + (-3 if unit else 4), name, "lane") + (_text(0, middle + 11, unit) if unit else ""))
         parts.append(f'<rect class="frame" x="{LEFT}" y="{top:g}" width="{span.pixels}" height="{height:g}"/>')
         y = bottom + 6
         return top, bottom
@@ -163,7 +171,7 @@ def draw_curves(
         parts += [f'<rect class="mark" x="{span.x(a):.1f}" y="{top + 4:g}" width="{max(span.x(b) - span.x(a), 1):.1f}" height="{STRIP - 8}"/>' for a, b in inside]
     if seen is None:
         top, bottom = lane(48, "Prediction")
-        parts += [_events(span, events, top, bottom), _text(LEFT + span.pixels / 2, top + 28, note or "nothing was computed for this clip", "say", "middle")]
+        parts += [_events(span, events, top, bottom), _note(span, (top + bottom) / 2, note or "nothing was computed for this clip")]
         sentence = note or "nothing was computed for this clip"
     else:
         parts += _similarity(seen, other, span, events, *lane(SCORES, "Similarity", "z-score" if seen.settings.score_zscore else "cosine"))
@@ -206,16 +214,17 @@ def _probability(seen: Look, other: Look | None, span: Span, events, top: float,
         if kind == "pdf" and steps:
             parts.append(_line([(steps[0][0], base), *steps, (steps[-1][0], base)], "pdf-fill"))
         parts.append(_line(steps, kind) if steps else "")
+    compared = (other.refined or other.guess) if other else None
     if seen.refined:
         parts += _moment(span, seen.guess, "before", top, base)
-    if other:
-        parts += _moment(span, other.refined or other.guess, "other", top, base) + [_bar(span, other.refined or other.guess, bottom - 5, "other-interval")]
-    parts += _moment(span, final, "peak", top, base) + [_bar(span, final, bottom - 11, "interval")]
+    if compared:
+        parts += _moment(span, compared, "other", top, base, beside=final) + [_bar(span, compared, bottom - 5, "other-interval")]
+    parts += _moment(span, final, "peak", top, base, beside=compared) + [_bar(span, final, bottom - 11, "interval")]
     return [*parts, _text(LEFT - 5, heads + 4, f"{highest:.2g}", "", "end"), _text(LEFT - 5, base + 3, "0", "", "end")]
 
 
-def _moment(span: Span, guess: Guess, kind: str, top: float, base: float) -> list[str]:
-    "A predicted moment: a line, a tip and, for what is final, its time in words."
+def _moment(span: Span, guess: Guess, kind: str, top: float, base: float, beside: Guess | None = None) -> list[str]:
+    "A predicted moment: a line, a tip and, for what is final, its time in words, on the side where `beside` does not stand."
     t = guess.t_sec
     if not span.start_s <= t <= span.end_s:
         return []
@@ -224,8 +233,9 @@ def _moment(span: Span, guess: Guess, kind: str, top: float, base: float) -> lis
     if kind == "before":
         return [line]
     tip = f'<path class="{kind}-tip" d="M{x - 5:.1f},{top + 2:g}h10l-5,8z"/>'
-    beside, anchor = (8, "start") if x < span.width - 120 else (-8, "end")
-    return [line, tip, _text(x + beside, top + (11 if kind == "peak" else 23), f"{t:.2f} s", f"{kind}-say", anchor)]
+    near = beside is not None and 0 < float(span.x(beside.t_sec)) - x < 60 and x > LEFT + 60
+    away, anchor = (-8, "end") if near or x > span.width - 120 else (8, "start")
+    return [line, tip, _text(x + away, top + (11 if kind == "peak" else 23), f"{t:.2f} s", f"{kind}-say", anchor)]
 
 
 def _bar(span: Span, guess: Guess, y: float, kind: str) -> str:
@@ -299,7 +309,7 @@ SHOWN_METRICS = {
     "inside": ("inside the event", "yes|no", "whether the predicted moment lies in the event"),
     "mass_inside": ("probability on the event", "%", "how much of the PDF lies on the event"),
     "confidence": ("confidence", "%", "probability near the predicted moment"),
-    "entropy": ("entropy", "{:.2f} nats", "how spread the PDF is: 0 is all in one cell"),
+    "entropy": ("entropy (nats)", "{:.2f}", "how spread the PDF is: 0 is all in one cell"),
     "auroc": ("AUROC", "{:.2f}", "whether moments of the event score above the others; 0.5 is chance"),
     "tiou": ("interval overlap (tIoU)", "{:.2f}", "intersection over union of predicted interval and event"),
     "log_score": ("log score", "{:.2f}", "logarithm of the probability on the event; 0 is best"),

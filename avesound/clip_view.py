@@ -304,15 +304,22 @@ def describe(
     label: str = "",  # what sounds, if known
 ) -> str:
     "The prediction in a sentence."
-    guess = seen.refined or seen.guess
-    low, high = guess.interval
-    said = f"{f'“{label}”' if label else 'The event'} is predicted at {guess.t_sec:.2f} s; {100 * seen.settings.interval_mass:.0f} % of the probability lies between {low:.2f} and {high:.2f} s."
-    if not seen.events:
+    guess, n = seen.refined or seen.guess, len(seen.events)
+    t, (low, high), share = guess.t_sec, guess.interval, f"{100 * seen.settings.interval_mass:.0f} % of the probability"
+    name = f"“{label}”" if label and n else "The event"
+    if len(guess.pdf) > 1 and np.ptp(guess.pdf) <= 1e-9:
+        said = f"Every moment is as likely as any other: the curve is flat. For want of a peak, {t:.2f} s is taken."
+    elif low <= t <= high:
+        said = f"{name} is predicted at {t:.2f} s; {share} lies between {low:.2f} and {high:.2f} s."
+    else:
+        said = f"{name} is predicted at {t:.2f} s, though {share} lies elsewhere, between {low:.2f} and {high:.2f} s."
+    if not n:
         return said + " No event is annotated."
-    spans = ", ".join(f"{event.start_s:.2f}–{event.end_s:.2f} s" for event in seen.events[:3]) + (", …" if len(seen.events) > 3 else "")
-    off = guess.metrics["dist"]
-    where = "inside the annotated event" if guess.metrics["inside"] else f"{off:.2f} s away from the annotated event" if off else "at the very edge of the annotated event"
-    return f"{said} That moment is {where} ({spans})." + ("" if seen.partial else " It fills the clip: any answer would be inside.")
+    off, nearest = guess.metrics["dist"], min(seen.events, key=lambda event: max(event.start_s - t, t - event.end_s))
+    which, more = ("the annotated event", "") if n == 1 else ("one of the annotated events" if guess.metrics["inside"] else "the nearest annotated event", f", one of {n}")
+    where = f"inside {which}" if guess.metrics["inside"] else f"{off:.2f} s away from {which}" if off else f"at the very edge of {which}"
+    filled = f" {'It fills' if n == 1 else 'They fill'} the clip: any answer would be inside."
+    return f"{said} That moment is {where} ({nearest.start_s:.2f}–{nearest.end_s:.2f} s{more})." + ("" if seen.partial else filled)
 
 # %% ../nbs/63_clip_view.ipynb #9a1e8991
 def similarity_matrix(

@@ -42,9 +42,18 @@ function render({ model, el }) {
   const listeners = [];
   const on = (names, act) => names.split(" ").forEach((name) => { model.on(name, act); listeners.push([name, act]); });
   const get = (name) => model.get(name);
-  const put = (name, value) => { model.set(name, value); model.save_changes(); };
-  let asked = 0; // when the reader asked for something that is to be redrawn
+  const put = (name, value) => {
+    if (JSON.stringify(value) === JSON.stringify(get(name))) return; // nothing would come back
+    if (!["page", "picker"].includes(name)) wait();
+    model.set(name, value);
+    model.save_changes();
+  };
+  // What is asked of the kernel is about the clip that the reader sees, though another may be on its way.
+  const wish = (what, more = {}) => model.send({ do: what, video_id: get("clip").video_id, ...more });
+  let asked = 0, waiting = 0; // when the reader asked for something that is to be redrawn; the moment after which that is called slow
   const ask = (name, value) => { asked ||= performance.now(); put(name, value); };
+  const wait = () => { clearTimeout(waiting); waiting = setTimeout(() => root.classList.add("busy"), 400); };
+  const arrived = () => { clearTimeout(waiting); root.classList.remove("busy"); };
 
   // ---- the clips
   const search = h("input", { type: "search", placeholder: "Search clips  ( / )", "aria-label": "Search clips by id or label" });
@@ -57,8 +66,8 @@ function render({ model, el }) {
   const clips = h("nav", { class: "clips", "aria-label": "Choose a clip" }, search,
     h("details", {}, h("summary", {}, "Filter and sort"), field("Class", filters.label), field("Split", filters.split), field("Status", filters.status),
       field("Events", filters.partial), field("Sort by", filters.sort), h("label", { class: "check" }, falling, "highest first")), count, list);
-  let waiting;
-  search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(pick, 150); });
+  let typing;
+  search.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(pick, 150); });
 
   function pick() {
     const partial = { "": null, partial: true, whole: false }[filters.partial.value];
@@ -87,7 +96,8 @@ function render({ model, el }) {
     }));
     const place = order.findIndex((at) => rows[at].video_id === current);
     if (place >= 0) list.setAttribute("aria-activedescendant", `${id}-${place}`); else list.removeAttribute("aria-activedescendant");
-    count.textContent = order.length === rows.length ? `${rows.length} clips` : `${order.length} of ${rows.length} clips`;
+    const all = `${rows.length} clip${rows.length === 1 ? "" : "s"}`;
+    count.textContent = order.length === rows.length ? all : order.length ? `${order.length} of ${all}` : `none of ${all} fits`;
     return place;
   }
   function showPlace() {
@@ -99,17 +109,17 @@ function render({ model, el }) {
   function choose(video_id) { if (video_id !== get("video_id")) { video.pause(); put("video_id", video_id); } }
   function step(by) {
     const rows = get("rows"), order = get("order");
-    const at = order.findIndex((k) => rows[k].video_id === get("video_id"));
-    const next = at < 0 ? 0 : at + by;
-    if (order.length && next >= 0 && next < order.length) choose(rows[order[next]].video_id);
+    const at = order.findIndex((k) => rows[k].video_id === get("video_id")), next = Math.abs(by) > 1 ? (by > 0 ? order.length - 1 : 0) : at < 0 ? 0 : at + by;
+    if (order[next] !== undefined) choose(rows[order[next]].video_id);
+    else tell(order.length ? `This is the ${by > 0 ? "last" : "first"} clip of the list.` : "No clip fits: change the search or the filters.");
   }
 
   // ---- the clip and its clock
-  const title = h("h2"), chips = h("span", { class: "quiet" }), saying = h("p", { class: "saying", "aria-live": "polite" });
+  const title = h("h2"), chips = h("span", { class: "quiet" }), working = h("span", { class: "quiet working" }, "working …"), saying = h("p", { class: "saying", "aria-live": "polite" });
   const said = h("p", { class: "said", role: "status" });
   const video = h("video", { playsinline: true, preload: "auto", "aria-label": "The clip", tabindex: -1 });
   const notice = h("div", { class: "notice", role: "note" });
-  const copy = h("button", { type: "button", onclick: () => { notice.textContent = "Making a copy …"; model.send({ do: "copy" }); } }, "Make a copy that plays");
+  const copy = h("button", { type: "button", onclick: () => { notice.textContent = "Making a copy …"; wish("copy"); } }, "Make a copy that plays");
   const matrix = h("div", { class: "matrix", tabindex: 0, role: "group", "aria-label": "Similarity of every moment of the picture with every moment of the sound; arrow keys move in time" });
   let still = 0, wanted = null, loop = null, frames = 0, urls = [], tried = 0;
   const duration = () => get("clip").duration || 10;
@@ -128,6 +138,12 @@ function render({ model, el }) {
     wanted = null;
     follow();
   });
+  // What was jumped to is brought into view where it is not.
+  function jump(t) {
+    seek(t);
+    const [a, b] = get("span"), at = now();
+    if (at < a || at > b) view(at - (b - a) / 2, b - a);
+  }
   const toggle = () => { if (!hasMedia()) return; if (video.paused) video.play().catch((error) => tell(error.message)); else video.pause(); };
   video.addEventListener("click", toggle);
   for (const event of ["timeupdate", "seeking", "loadedmetadata"]) video.addEventListener(event, () => follow());
@@ -135,7 +151,7 @@ function render({ model, el }) {
     play.textContent = video.paused ? "Play" : "Pause";
     play.setAttribute("aria-pressed", String(!video.paused));
     cancelAnimationFrame(frames);
-    if (!video.paused) frames = requestAnimationFrame(run);
+    if (!video.paused) frames = requestAnimationFrame(run); else speak();
   });
   function run() {
     if (loop && wanted === null && !video.seeking && (video.currentTime >= loop[1] || video.currentTime < loop[0] - 0.25)) seek(loop[0]);
@@ -154,9 +170,18 @@ function render({ model, el }) {
     const clip = get("clip");
     title.textContent = clip.video_id;
     chips.textContent = [clip.label, clip.split, clip.partial === true ? "partial event" : null, clip.status === "ok" ? null : clip.status, seconds(clip.duration)].filter(Boolean).join(" · ");
+    stage.classList.remove("stale");
     const key = JSON.stringify([clip.video_id, clip.urls]);
     if (key === shown) return;
-    if (!shown || JSON.parse(shown)[0] !== clip.video_id) { still = 0; wanted = null; loop = null; begun = ended = null; looping.value = ""; drawMark(); }
+    if (!shown || JSON.parse(shown)[0] !== clip.video_id) {
+      still = 0; wanted = null; loop = null; looping.value = ""; gone = null;
+      [begun, ended] = drafts[clip.video_id] ?? [null, null];
+      delete drafts[clip.video_id];
+      const usual = clip.events.length ? clip.label.split("|")[0] : "";
+      if (!label.value || label.value === offered) label.value = usual;
+      offered = usual;
+      drawMark();
+    }
     shown = key;
     urls = clip.urls; tried = 0;
     video.hidden = !clip.has_video;
@@ -184,17 +209,18 @@ function render({ model, el }) {
     node.hidden = !span || span[1] < a || span[0] > b;
     if (!node.hidden) { node.style.left = `${place(span[0])}%`; node.style.width = `${place(span[1]) - place(span[0])}%`; }
   }
-  let spoken = 0;
   function follow() {
-    const t = now(), [a, b] = get("span"), reading = get("reading");
+    const t = now(), [a, b] = get("span");
     head.style.left = `${place(t)}%`;
     head.hidden = t < a - 1e-6 || t > b + 1e-6;
     if (head.hidden && hasMedia() && !video.paused && t > b) put("span", [t, t + b - a]);
     clock.textContent = `${t.toFixed(2)} / ${duration().toFixed(2)} s`;
     cross.style.left = `${100 * (axis(matrix)[0] + clamp(t / duration(), 0, 1) * (axis(matrix)[1] - axis(matrix)[0]))}%`;
     cover(looped, loop); cover(marking, begun === null ? null : [begun, ended ?? Math.max(begun, t)]);
-    if (!video.paused && performance.now() - spoken < 500) return; // a screen reader is not told sixty times a second
-    spoken = performance.now();
+    if (video.paused || wanted !== null) speak(); // while it plays, a screen reader lets the clip be heard
+  }
+  function speak() {
+    const t = now(), reading = get("reading");
     const cell = reading.starts ? reading.starts.findLastIndex((start) => start <= t) : -1;
     const inside = get("clip").events.some(([start, end]) => start <= t && t < end);
     const words = [`${t.toFixed(2)} of ${duration().toFixed(2)} seconds`, get("clip").events.length ? (inside ? "inside the annotated event" : "outside the annotated event") : null, cell >= 0 ? `probability ${reading.density[cell].toFixed(2)} per second` : null];
@@ -202,6 +228,7 @@ function render({ model, el }) {
     timeline.setAttribute("aria-valuenow", t.toFixed(2));
     timeline.setAttribute("aria-valuetext", words.filter(Boolean).join(", "));
   }
+  timeline.addEventListener("focus", speak);
   let dragging = null;
   timeline.addEventListener("pointerdown", (event) => {
     if (event.button) return;
@@ -244,20 +271,20 @@ function render({ model, el }) {
   const cross = h("div", { class: "cross" });
   matrix.addEventListener("pointerdown", (event) => {
     const box = matrix.getBoundingClientRect(), [left, right] = axis(matrix);
-    seek(((event.clientX - box.left) / box.width - left) / (right - left) * duration());
+    jump(((event.clientX - box.left) / box.width - left) / (right - left) * duration());
   });
 
   // ---- transport
   const button = (words, act, more = {}) => h("button", { type: "button", onclick: act, ...more }, words);
   const play = button("Play", toggle, { class: "main", "aria-pressed": "false" });
   const clock = h("span", { class: "clock" });
-  const speed = h("select", { "aria-label": "Speed", onchange: () => { video.playbackRate = Number(speed.value); } }, ...["0.25", "0.5", "1", "2"].map((rate) => option(rate, `${rate}×`, "1")));
+  const speed = h("select", { "aria-label": "Speed", onchange: () => { video.playbackRate = video.defaultPlaybackRate = Number(speed.value); } }, ...["0.25", "0.5", "1", "2"].map((rate) => option(rate, `${rate}×`, "1")));
   const looping = h("select", { "aria-label": "Loop", onchange: () => { const { event, prediction } = get("reading").loops; setLoop({ event, prediction, span: loop }[looping.value] ?? null, looping.value); } },
     option("", "no loop", ""), option("event", "loop the event", ""), option("prediction", "loop the prediction", ""), option("span", "loop my span", ""));
   function setLoop(span, name = span ? "span" : "") {
     loop = span; looping.value = span ? name : "";
     if (name === "span" && !span) tell("Choose a span first: hold shift and drag over the timeline, or press [ and ].");
-    if (span && (now() < span[0] || now() >= span[1])) seek(span[0]);
+    if (span && (now() < span[0] || now() >= span[1])) jump(span[0]);
     follow();
   }
   const kind = h("select", { "aria-label": "How the sound is shown", onchange: () => put("sound_kind", kind.value) }, option("waveform", "waveform", ""), option("mel", "mel spectrogram", ""));
@@ -265,7 +292,7 @@ function render({ model, el }) {
     h("span", { class: "zoom", role: "group", "aria-label": "Zoom" }, button("−", () => zoom(2), { "aria-label": "Zoom out" }), button("+", () => zoom(0.5), { "aria-label": "Zoom in" }), button("all", () => view(0, duration()), { "aria-label": "Show the whole clip" })));
 
   // ---- settings, metrics
-  const output = (name) => h("output", { for: `${id}-${name}` });
+  const output = (name) => h("output", { for: `${id}-${name}`, "aria-live": "off" }); // the slider says it itself
   const outputs = { tau: output("tau"), score_smooth_sigma: output("smooth") };
   const tau = h("input", { type: "range", id: `${id}-tau`, min: -2, max: 1, step: 0.02, oninput: () => ask("tau", Number((10 ** Number(tau.value)).toPrecision(3))) });
   const smooth = h("input", { type: "range", id: `${id}-smooth`, min: 0, max: 2, step: 0.05, oninput: () => ask("score_smooth_sigma", Number(smooth.value)) });
@@ -278,13 +305,15 @@ function render({ model, el }) {
     slider("Temperature τ", tau, outputs.tau, "Low: the highest moment takes all. High: all moments alike. It moves no bare peak."),
     slider("Smoothing", smooth, outputs.score_smooth_sigma, "Standard deviation of a Gaussian over the scores, in seconds"),
     h("div", { class: "field", role: "group", "aria-label": "Lengths of sound windows, seconds" }, h("span", {}, "Sound windows"), lengths), h("div", { class: "tall" }, field("Picture compared with the sound", query)), reduceField, fusionField,
-    h("div", { class: "tall" }, field("Compare with", compare)), h("div", { class: "row" }, button("Pin these settings to compare", () => { asked ||= performance.now(); model.send({ do: "pin" }); })));
+    h("div", { class: "tall" }, field("Compare with", compare)), h("div", { class: "row" }, button("Pin to compare", () => { asked ||= performance.now(); wait(); wish("pin"); }), button("As in the run", () => { asked ||= performance.now(); wait(); wish("reset"); }, { title: "Put all settings back to those that the run was evaluated with" })));
   const metrics = h("table", { class: "metrics" });
   function showSettings() {
     const { queries, fusions, comparisons } = get("choices"), available = get("clip").lengths ?? [];
     if (document.activeElement !== tau) tau.value = Math.log10(get("tau"));
     if (document.activeElement !== smooth) smooth.value = get("score_smooth_sigma");
-    tau.setAttribute("aria-valuetext", get("tau")); outputs.tau.textContent = get("tau"); outputs.score_smooth_sigma.textContent = `${get("score_smooth_sigma")} s`;
+    const rounded = (name) => String(Number(get(name).toPrecision(3)));
+    tau.setAttribute("aria-valuetext", rounded("tau")); outputs.tau.textContent = rounded("tau");
+    smooth.setAttribute("aria-valuetext", `${rounded("score_smooth_sigma")} seconds`); outputs.score_smooth_sigma.textContent = `${rounded("score_smooth_sigma")} s`;
     query.replaceChildren(...Object.entries(queries).map(([name, words]) => option(name, words, get("audio_query"))));
     reduce.replaceChildren(...fusions.map((name) => option(name, name, get("multi_reduce"))));
     fusion.replaceChildren(...fusions.map((name) => option(name, name, get("scale_fusion"))));
@@ -304,12 +333,15 @@ function render({ model, el }) {
     saying.textContent = sentence; saying.classList.toggle("problem", Boolean(problem));
     const header = columns.length > 1 ? [h("thead", {}, h("tr", {}, h("th", {}, ""), ...columns.map((name) => h("th", { scope: "col" }, name))))] : [];
     metrics.replaceChildren(h("caption", {}, rows.length ? "This clip" : ""), ...header, h("tbody", {}, ...rows.map((row) => h("tr", { title: row.help }, h("th", { scope: "row" }, row.name), ...row.values.map((value) => h("td", {}, value))))));
+    arrived();
     requestAnimationFrame(() => { if (asked) { root.dataset.redrawMs = (performance.now() - asked).toFixed(1); asked = 0; } root.dataset.drawn = get("reading").n; });
     follow();
   }
 
   // ---- events of one's own
-  let begun = null, ended = null;
+  // Bounds that are not saved yet wait with their clip; a mark that was deleted can be put back until the next clip.
+  let begun = null, ended = null, gone = null, offered = "";
+  const drafts = {};
   const label = h("input", { type: "text", list: `${id}-labels`, "aria-label": "What the event is" }), labels = h("datalist", { id: `${id}-labels` });
   const bounds = h("span", { class: "bounds", role: "status" }), marked = h("ul", { class: "marks" });
   const begin = () => { begun = now(); if (ended !== null && ended <= begun) ended = null; drawMark(); };
@@ -319,27 +351,42 @@ function render({ model, el }) {
     save.disabled = begun === null || ended === null;
     follow();
   }
-  function saveMark() { if (begun === null || ended === null) tell("Press i where the event starts and o where it ends, then m."); else model.send({ do: "mark", start: begun, end: ended, label: label.value }); }
+  function saveMark() { if (begun === null || ended === null) tell("Press i where the event starts and o where it ends, then m."); else wish("mark", { start: begun, end: ended, label: label.value }); }
+  function keepDraft() {
+    if (begun === null && ended === null) return "";
+    const { video_id } = get("clip"), words = bounds.textContent;
+    drafts[video_id] = [begun, ended];
+    begun = ended = null;
+    drawMark();
+    return `Not saved yet: ${words} in ${video_id}. It waits there.`;
+  }
+  const leaving = (event) => { if (begun !== null || ended !== null || Object.keys(drafts).length) event.preventDefault(); };
+  window.addEventListener("beforeunload", leaving);
   const save = button("Save event (m)", saveMark, { class: "main" });
   const annotate = h("fieldset", { class: "annotate" }, h("legend", {}, "Mark events"), field("Label", label), labels,
-    h("div", { class: "row" }, button("Starts here (i)", begin), button("Ends here (o)", finish), bounds), h("div", { class: "row" }, save, button("No event in this clip", () => model.send({ do: "no_event" }))), marked);
+    h("div", { class: "row" }, button("Starts here (i)", begin), button("Ends here (o)", finish), bounds), h("div", { class: "row" }, save, button("No event in this clip", () => wish("no_event"))), marked);
   function showMarks() {
     const marks = get("marks"), { labels: known, save_csv } = get("choices");
     labels.replaceChildren(...known.map((name) => option(name, name)));
     annotate.disabled = !save_csv; annotate.hidden = !save_csv;
     annotate.querySelector("legend").textContent = `Mark events, saved in ${save_csv}`;
-    marked.replaceChildren(...marks.map(([words, start, end], k) => h("li", {}, start === null ? `no event (${words})` : `${words}: ${seconds(start)} to ${seconds(end)}`, " ",
-      button("Delete", () => model.send({ do: "unmark", n: k }), { "aria-label": `Delete ${words}` }), start === null ? null : button("Go", () => seek(start), { "aria-label": `Go to ${words}` }))));
+    const held = marked.contains(document.activeElement);
+    const back = gone && h("li", {}, button("Put back what was deleted", () => { const [words, start, end] = gone; gone = null; start === null ? wish("no_event") : wish("mark", { start, end, label: words }); }));
+    marked.replaceChildren(...marks.map(([words, start, end], k) => {
+      const said = start === null ? `no event (${words})` : `${words}: ${seconds(start)} to ${seconds(end)}`;
+      return h("li", {}, said, " ", button("Delete", () => { gone = marks[k]; wish("unmark", { n: k }); }, { "aria-label": `Delete ${said}` }), start === null ? null : button("Go", () => jump(start), { "aria-label": `Go to ${said}` }));
+    }), ...[back].filter(Boolean));
+    if (held) (marked.querySelector("button") ?? label).focus();
   }
   function tell(words) { said.textContent = words; }
-  on("change:said", () => { const { text, done } = get("said"); tell(text); if (done) { begun = ended = null; drawMark(); } });
+  on("change:said", () => { const { text, done } = get("said"); tell(text); arrived(); if (done) { begun = ended = null; drawMark(); } });
 
   // ---- keys
   const help = h("details", { class: "keys" }, h("summary", {}, "Keys"), h("dl", {}, ...KEYS.map(([key, words]) => h("div", {}, h("dt", {}, key), h("dd", {}, words)))));
   const bracket = (k) => { const t = now(), old = loop ?? [0, duration()]; setLoop(k ? (old[0] < t ? [old[0], t] : [0, t]) : (old[1] > t ? [t, old[1]] : [t, duration()])); };
   const acts = {
-    " ": toggle, ArrowLeft: (event) => seek(now() - (event.shiftKey ? 1 : 0.1)), ArrowRight: (event) => seek(now() + (event.shiftKey ? 1 : 0.1)), Home: () => seek(0), End: () => seek(duration()),
-    ",": () => seek(now() - 1 / get("clip").fps), ".": () => seek(now() + 1 / get("clip").fps), n: () => step(1), p: () => step(-1), "/": () => search.focus(), "?": () => { help.open = !help.open; },
+    " ": toggle, ArrowLeft: (event) => jump(now() - (event.shiftKey ? 1 : 0.1)), ArrowRight: (event) => jump(now() + (event.shiftKey ? 1 : 0.1)), Home: () => jump(0), End: () => jump(duration()),
+    ",": () => jump(now() - 1 / get("clip").fps), ".": () => jump(now() + 1 / get("clip").fps), n: () => step(1), p: () => step(-1), "/": () => search.focus(), "?": () => { help.open = !help.open; },
     "+": () => zoom(0.5), "=": () => zoom(0.5), "-": () => zoom(2), 0: () => view(0, duration()), "[": () => bracket(0), "]": () => bracket(1),
     l: () => { const { event, prediction } = get("reading").loops; if (loop) setLoop(null); else setLoop(event ?? prediction ?? null, event ? "event" : "prediction"); }, i: begin, o: finish, m: saveMark,
   };
@@ -349,7 +396,8 @@ function render({ model, el }) {
     if (writes || event.ctrlKey || event.metaKey || event.altKey) return;
     const own = { SELECT: true, BUTTON: event.key === " ", SUMMARY: event.key === " ", INPUT: event.key === " " || event.key.startsWith("Arrow") || event.key === "Home" || event.key === "End" }[at.tagName];
     if (own) return;
-    if (list.contains(at) && (event.key === "ArrowDown" || event.key === "ArrowUp")) step(event.key === "ArrowDown" ? 1 : -1);
+    const inList = list.contains(at) && { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity }[event.key];
+    if (inList) step(inList);
     else if (acts[event.key]) acts[event.key](event);
     else return;
     event.preventDefault();
@@ -364,18 +412,24 @@ function render({ model, el }) {
 
   // ---- together
   const screen = h("div", { class: "screen" }, h("div", { class: "picture" }, video, notice), matrix);
-  const stage = h("section", { class: "stage", "aria-label": "The clip" }, h("header", {}, title, chips), saying, said, screen, transport, timeline, pan, legend, help);
+  const stage = h("section", { class: "stage", "aria-label": "The clip" }, h("header", {}, title, chips, working), saying, said, screen, transport, timeline, pan, legend, help);
   const side = h("aside", { class: "side", "aria-label": "Settings, numbers and your marks" }, settings, metrics, annotate);
   const root = h("div", { class: "avesound inspector" }, h("div", { class: "grid" }, clips, stage, side));
   el.append(root);
 
   const fill = (node, name) => { node.innerHTML = get(name); }; // drawn by the kernel, words escaped there
   on("change:rows change:order", showPlace);
-  on("change:video_id", showPlace);
+  on("change:video_id", () => { // what was told is about the clip before
+    showPlace();
+    if (get("video_id") === get("clip").video_id) return;
+    tell(keepDraft());
+    stage.classList.add("stale");
+    title.textContent = get("video_id");
+  });
   on("change:choices", () => { fillFilters(); showSettings(); showMarks(); });
   on("change:clip", () => { loadClip(); showSettings(); });
-  on("change:sound", () => { fill(sound, "sound"); follow(); });
-  on("change:curves", () => { fill(curves, "curves"); follow(); });
+  on("change:sound", () => { fill(sound, "sound"); arrived(); follow(); });
+  on("change:curves", () => { fill(curves, "curves"); arrived(); follow(); });
   on("change:legend", () => fill(legend, "legend"));
   on("change:matrix", showMatrix);
   on("change:reading", showReading);
@@ -398,9 +452,10 @@ function render({ model, el }) {
   return () => {
     listeners.forEach(([name, act]) => model.off(name, act));
     window.removeEventListener("keydown", guard, true);
+    window.removeEventListener("beforeunload", leaving);
     sized.disconnect();
     cancelAnimationFrame(frames);
-    clearTimeout(waiting);
+    clearTimeout(waiting); clearTimeout(typing);
     video.pause();
     video.removeAttribute("src");
     video.load();

@@ -31,11 +31,12 @@ _QUERIES = {
     "sync": "of the same moment", "middle": "of the clip's middle", "multi": "of moments around the middle", "loudest": "of the loudest moment", "all": "of every moment",
     "oracle": "of the annotated event (oracle)",
 }  # fmt: skip
-_SORTS = {"video_id": "name", "dist": "distance to the event", "confidence": "confidence", "entropy": "entropy"}
+_SORTS = {"video_id": "name", "dist": "distance", "confidence": "confidence", "entropy": "entropy"}
 _SETTINGS = ("audio_query", "multi_reduce", "scale_fusion", "score_smooth_sigma", "tau")  # of `AlignSettings`, that have a control
 _PINNED = "pinned"
 _MANY_CELLS = 2000  # more are not named one by one to a screen reader
 _LARGEST = 2e9  # bytes of curves that a setting may ask for
+_LONG_S = 60.0  # of sound; reading more is said to take a while
 
 
 class Inspector(anywidget.AnyWidget):
@@ -108,16 +109,17 @@ class Inspector(anywidget.AnyWidget):
             self._other = replace(self._other, clips={**self._other.clips, **self._opened.clips})
         if self._other is not None and self._other.run.name in ("", _PINNED, self._opened.run.name):
             self._other = replace(self._other, run=replace(self._other.run, name=f"the other {self._other.run.name}"))
-        self._settings, self._refiner = settings or self._opened.settings, refiner
+        self._settings, self._L_sec, self._refiner = settings or self._opened.settings, tuple(L_sec or self._opened.L_sec), refiner
         self._save_csv = None if save_csv is None else Path(save_csv)
         self._pinned: tuple[AlignSettings, tuple[Seconds, ...]] | None = None
         self._found: dict[tuple, object] = {}  # the last similarity curves and pictures of sound
         self._copied: dict[Path, Path] = {}
+        self._opening = False  # whether another clip is about to be drawn
         self._seen: Look | None = None
         self._beside: Look | None = None  # what it is compared with
         super().__init__(
             rows=list(self._opened.rows), picker={"search": "", "label": "", "split": "", "status": "", "partial": None, "sort": "video_id", "descending": False},
-            L_sec=list(L_sec or self._opened.L_sec), video_id=video_id or "", **{name: getattr(self._settings, name) for name in _SETTINGS},
+            L_sec=list(self._L_sec), video_id=video_id or "", **{name: getattr(self._settings, name) for name in _SETTINGS},
         )  # fmt: skip
         with self.hold_sync():
             self._say_choices()
@@ -129,7 +131,7 @@ class Inspector(anywidget.AnyWidget):
         self.observe(lambda _: self._show_clip(), "video_id")
         self.observe(lambda _: self._show_curves(), [*_SETTINGS, "L_sec", "compare"])
         self.observe(lambda _: self._show_span(), ["span", "width"])
-        self.observe(lambda _: self._show_sound(), "sound_kind")
+        self.observe(lambda _: self._show_kind(), "sound_kind")
         self.observe(lambda _: self._say_clip(), "page")
         self.on_msg(lambda _, content, __: self.act(content))
 
@@ -189,10 +191,16 @@ class Inspector(anywidget.AnyWidget):
         with self.hold_sync():
             self._duration_s = self._length()
             self._say_clip()
+            self._opening = True  # all is drawn below, once
             self.span = [0.0, self._duration_s]
+            self._opening = False
             self._show_marks(redraw=False)
-            self._show_sound()
+            slow = self._sound_is_slow()
+            if not slow:
+                self._show_sound()
             self._show_curves()
+        if slow:  # the page has the rest by now
+            self._show_sound()
 
     def _length(self) -> Seconds:
         try:
@@ -223,9 +231,27 @@ class Inspector(anywidget.AnyWidget):
         }  # fmt: skip
 
     def _show_span(self) -> None:
+        if self._opening:
+            return
         with self.hold_sync():
-            self._show_sound()
+            slow = self._sound_is_slow()
+            if not slow:
+                self._show_sound()
             self._draw()
+        if slow:
+            self._show_sound()
+
+    def _show_kind(self) -> None:
+        self._show_sound()
+        self.reading = {**self.reading, "n": self.reading["n"] + 1}  # an answer, also where there is no sound to show
+
+    def _sound_is_slow(self) -> bool:
+        "Whether so much sound has to be read that the page should not wait for it; the lane then says so."
+        view, path = self._view(), self._opened.media.get(self.video_id)
+        slow = path is not None and view.end_s - view.start_s > _LONG_S and ("sound", path, view, self.sound_kind) not in self._found
+        if slow:
+            self.sound = draw_sound(None, view, self._opened.clip(self.video_id).events, "reading the sound …")
+        return slow
 
     def _view(self) -> Span:
         start, end = self.span
@@ -326,11 +352,13 @@ class Inspector(anywidget.AnyWidget):
 
     def act(
         self,
-        wish: dict,  # {"do": "mark", "start": s, "end": s, "label": …}, {"do": "no_event"}, {"do": "unmark", "n": …}, {"do": "pin"} or {"do": "copy"}
+        wish: dict,  # {"do": "mark", "start": s, "end": s, "label": …}, {"do": "no_event"}, {"do": "unmark", "n": …}, {"do": "pin"}, {"do": "reset"} or {"do": "copy"}; "video_id": the clip it is meant for
     ) -> None:
-        "Do what a button asks for; what comes of it stands in `said`."
+        "Do what a button asks for; what comes of it stands in `said`. What is meant for another clip than the one shown is not done."
         try:
-            done = {"mark": self._mark, "no_event": self._no_event, "unmark": self._unmark, "pin": self._pin, "copy": self._copy}[wish["do"]](wish)
+            if wish.get("video_id", self.video_id) != self.video_id:
+                raise ValueError(f"Nothing was saved: {wish['video_id']} is no longer the clip that is shown.")
+            done = {"mark": self._mark, "no_event": self._no_event, "unmark": self._unmark, "pin": self._pin, "reset": self._reset, "copy": self._copy}[wish["do"]](wish)
         except (ValueError, OSError, MediaError) as error:
             self._say(str(error))
         else:
@@ -358,9 +386,14 @@ class Inspector(anywidget.AnyWidget):
         return "Saved: no event in this clip."
 
     def _unmark(self, wish: dict) -> str:
-        unmark(self._marking()[0], self.video_id, int(wish["n"]))
+        path, shown = self._marking()[0], self.marks
         self._show_marks()
-        return "Deleted."
+        if self.marks != shown:
+            raise ValueError(f"{path.name} has changed meanwhile; these are the events of this clip now.")
+        unmark(path, self.video_id, int(wish["n"]))
+        self._show_marks()
+        words, start, end = shown[int(wish["n"])]
+        return f"Deleted: {words}." if start is None else f"Deleted: {words}, {start:.2f} to {end:.2f} s."
 
     def _show_marks(self, redraw: bool = True) -> None:
         table = None
@@ -391,6 +424,12 @@ class Inspector(anywidget.AnyWidget):
             self.compare = _PINNED
         return f"Pinned: {_in_words(*self._pinned)}. Move a setting to compare."
 
+    def _reset(self, _: dict) -> str:
+        with self.hold_sync():
+            for name, value in [*((name, getattr(self._settings, name)) for name in _SETTINGS), ("L_sec", list(self._L_sec))]:
+                setattr(self, name, value)
+        return f"Settings are those of the run: {_in_words(self._settings, self._L_sec)}."
+
     def _copy(self, _: dict) -> str:
         path = self._opened.media.get(self.video_id)
         if path is None:
@@ -402,5 +441,5 @@ class Inspector(anywidget.AnyWidget):
 
 
 def _in_words(settings: AlignSettings, L_sec: tuple[Seconds, ...]) -> str:
-    parts = [f"τ {settings.tau:g}", f"windows of {' + '.join(f'{length:g}' for length in L_sec)} s", settings.audio_query]
+    parts = [f"τ {settings.tau:.3g}", f"windows of {' + '.join(f'{length:g}' for length in L_sec)} s", settings.audio_query]
     return ", ".join(parts + ([f"smoothing {settings.score_smooth_sigma:g} s"] if settings.score_smooth_sigma else []))

@@ -9,8 +9,10 @@ __all__ = ['still']
 import base64
 import io
 import os
+import tempfile
 from collections.abc import Sequence
 from html import escape
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +20,9 @@ import numpy as np
 from . import __version__
 from .align import AlignSettings
 from .clip_figure import Span, draw_curves, draw_matrix, draw_sound, figure_css, legend, metric_rows
+from .clip_media import playable_copy, unplayable
 from .clip_view import OpenRun, Run, clip_length, curves_of, describe, look, open_run, run_of, similarity_matrix, sound_picture
-from .media import MediaError, decode_clip, written_whole
+from .media import MediaError, decode_clip, probe, written_whole
 from .timeline import Seconds
 
 # %% ../nbs/67_still.ipynb #057135ea
@@ -33,6 +36,7 @@ def still(
     refiner=None,  # as in `clip_view.look`
     sound: str = "waveform",  # or "mel"
     poster: bool = True,  # show the frame at the predicted moment
+    play: bool = False,  # put the clip itself into the file, with a player; a large one as a small copy
     page: bool = True,  # a whole page; False: a piece of HTML to put into one
 ) -> str:  # HTML
     """One clip as a picture to keep.
@@ -40,7 +44,9 @@ def still(
     Raises
     ------
     ValueError
-        If the run does not know the clip.
+        If the run does not know the clip, or is to play one that it has no file of.
+    MediaError
+        If it is to play a clip that cannot be decoded or is too long to be put into a file.
     """
     opened = run if isinstance(run, OpenRun) else open_run(run if isinstance(run, Run) else run_of(run))
     if all(row["video_id"] != video_id for row in opened.rows):
@@ -48,6 +54,10 @@ def still(
     settings, lengths = settings or opened.settings, tuple(L_sec or opened.L_sec)
     clip, path, seen, note, matrix = opened.clip(video_id), opened.media.get(video_id), None, "", ""
     duration_s = clip_length(opened, video_id)
+    if play and path is None:
+        raise ValueError(f"there is no file of {video_id} in {opened.run.name}, so nothing to play: leave play out")
+    if refiner is None and settings == opened.settings and sorted(lengths) == sorted(opened.L_sec):
+        refiner = opened.refined.get(video_id)
     try:
         seen = look(curves_of(opened, video_id, settings, lengths), clip, settings, lengths, refiner=refiner)
         matrix = draw_matrix(similarity_matrix(opened, video_id, lengths[0])[0], duration_s, clip.events)
@@ -58,22 +68,29 @@ def still(
     if path is not None:
         try:
             picture, silence = sound_picture(path, 0, duration_s, span.pixels, sound), ""
-            frame = _poster(path, (seen.refined or seen.guess).t_sec if seen else duration_s / 2) if poster else ""
+            frame = _poster(path, (seen.refined or seen.guess).t_sec if seen else duration_s / 2) if poster and not play else ""
         except MediaError as error:
             silence = str(error)
+    if play:
+        frame = _player(path)
     columns = ({"before": seen.guess, "refined": seen.refined} if seen.refined else {"": seen.guess}) if seen else {}
     head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in columns) if len(columns) > 1 else ""
     body = "".join(f"<tr title='{escape(row['help'])}'><th scope='row'>{row['name']}</th>{''.join(f'<td>{value}</td>' for value in row['values'])}</tr>" for row in metric_rows(columns))
     table = f"<table class='metrics'>{f'<thead><tr><th></th>{head}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>" if columns else ""
-    shown = "; ".join([f"sound windows of {', '.join(f'{length:g}' for length in lengths)} s", f"τ {settings.tau:g}", f"audio query {settings.audio_query}"])
+    shown = "; ".join([f"sound windows of {', '.join(f'{length:g}' for length in lengths)} s", f"τ {settings.tau:.3g}", f"audio query {settings.audio_query}"])
+    lanes = draw_sound(picture, span, clip.events, silence) + draw_curves(seen, span, clip.events, label=clip.event_label, note=note)
+    script = how = ""
+    if play:
+        lanes = f'<div class="lanes" role="slider" tabindex="0" aria-label="Moment in the clip" aria-valuemin="0" aria-valuemax="{duration_s:.3f}" aria-valuenow="0">{lanes}<div class="playhead"></div></div>'
+        script = f"<script>{files('avesound').joinpath('still.js').read_text(encoding='utf-8')}</script>"
+        how = " A click on the drawing goes to that moment; there, space plays and the arrow keys move."
     figure = (
-        f'<figure class="avesound"><h1>{escape(video_id)}</h1><p class="saying">{escape(describe(seen, clip.event_label) if seen else note)}</p>'
-        + draw_sound(picture, span, clip.events, silence) + draw_curves(seen, span, clip.events, label=clip.event_label, note=note) + legend(seen, events=bool(clip.events))
-        + f'<div class="beside">{frame}{f"<div class=square>{matrix}</div>" if matrix else ""}{table}</div><figcaption>{escape(opened.run.name)}: {escape(shown)}. avesound {__version__}</figcaption></figure>'
+        f'<figure class="avesound"><h1>{escape(video_id)}</h1><p class="saying">{escape(describe(seen, clip.event_label) if seen else note)}</p>{lanes}{legend(seen, events=bool(clip.events))}'
+        f'<div class="beside">{frame}{f"<div class=square>{matrix}</div>" if matrix else ""}{table}</div><figcaption>{escape(opened.run.name)}: {escape(shown)}. avesound {__version__}.{how}</figcaption></figure>{script}'
     )  # fmt: skip
     html = f"<style>{figure_css()}</style>{figure}"
     if page:
-        backdrop = "<style>html{color-scheme:light dark;background:light-dark(#fff,#14171a)}body{margin:0}</style>"
+        backdrop = "<style>html{color-scheme:light dark;background:light-dark(#fff,#14171a)}html.quarto-dark{color-scheme:dark}html.quarto-light{color-scheme:light}body{margin:0}</style>"
         head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(video_id)}: when does it sound?</title>{backdrop}'
         html = f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{html}</body></html>\n'
     if out is not None:
@@ -82,6 +99,19 @@ def still(
         with written_whole(out) as temporary:
             temporary.write_text(html, encoding="utf-8")
     return html
+
+
+_LARGEST = 1_500_000  # bytes of a clip that goes into a still as it is
+
+
+def _player(path: Path) -> str:
+    "The clip as a <video> or <audio> that holds its file."
+    info, kinds = probe(path), {".webm": "webm", ".mkv": "webm", ".ogg": "ogg", ".opus": "ogg", ".mp3": "mpeg", ".wav": "wav", ".flac": "flac"}
+    with tempfile.TemporaryDirectory() as folder:
+        small = playable_copy(path, folder) if unplayable(info) or path.stat().st_size > _LARGEST else path
+        data = base64.b64encode(small.read_bytes()).decode()
+        kind = "video" if info.video_codec else "audio"
+        return f'<{kind} controls playsinline preload="auto" aria-label="The clip" src="data:{kind}/{kinds.get(small.suffix.lower(), "mp4")};base64,{data}"></{kind}>'
 
 
 def _poster(path: Path, t_s: Seconds) -> str:
