@@ -180,6 +180,8 @@ def test_outputs_are_fit_to_print(notebook):
         r"(?<![\w.])(/(home|root|Users|tmp|work|usr\d?|var|private|opt|mnt|media|scratch|projectnb\w*)/|[A-Z]:\\)[^\s'\"<>]*"
     )
     assert [(i, match[0]) for i, text in shown for match in machine.finditer(text)] == [], "a path of one machine"
+    alive = [i for i, output in outputs for kind in output.get("data", {}) if re.search("widget|javascript", kind)]
+    assert alive == [], "widgets, progress bars among them, are nothing without their kernel, and their page would load scripts from elsewhere"
     state = json.loads(notebook.read_text(encoding="utf-8"))["metadata"].get("widgets")
     assert state is None, "the state of widgets is stored"
 
