@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .align import AlignSettings, align, cell_bounds, peak
-from .timeline import Windows
+from .align import AlignSettings, align
+from .predict import peak
+from .timeline import Windows, cell_bounds
 
 # %% ../nbs/41_baselines.ipynb #cc0f89ce
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,7 @@ class BaselineResult:
     curve: np.ndarray  # float64 [shape=(..., T)], score of each cell; NaN = no cell
     pdf: np.ndarray  # float64 [shape=(..., T)], probability of each cell; NaN = no cell
     t_sec: np.ndarray | None  # float64 [shape=(...)], predicted moment, seconds; None = drawn from `pdf` (`clip_metrics` knows what to do)
-    interval: np.ndarray | None = None  # float [shape=(..., 2)], predicted interval, seconds; None = as `align.predict` reads it off `pdf`
+    interval: np.ndarray | None = None  # float [shape=(..., 2)], predicted interval, seconds; None = as `predict.predict` reads it off `pdf`
 
 # %% ../nbs/41_baselines.ipynb #02b6ef60
 def event_rate(

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .align import AlignSettings, align, cell_bounds
+from .align import AlignSettings, align
 from .metrics import event_fraction, log_score
-from .timeline import Seconds, Windows
+from .timeline import Seconds, Windows, cell_bounds
 
 # %% ../nbs/44_calibration.ipynb #7de08e79
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,7 @@ def drawn_moments(
 def hdr_coverage(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds, disjoint
     pdf: np.ndarray,  # float [shape=(..., T)], probability of each cell; NaN = no cell
-    cells: Windows | np.ndarray,  # T cells, see `avesound.align.cell_bounds`
+    cells: Windows | np.ndarray,  # T cells, see `avesound.timeline.cell_bounds`
     levels: Sequence[float],  # L masses of the region, in [0, 1]
 ) -> np.ndarray:  # float64 [shape=(L, ...)], in [0, 1]; NaN where a clip has no event or no PDF
     """Share of the event's time in the highest-density region of each mass (Hyndman 1996); calibrated PDFs have a mean over clips that equals the mass.
@@ -144,7 +144,7 @@ def fit_temperature(
     stride_s: Seconds,  # width of a cell, > 0
     settings: AlignSettings,  # all but `tau` stays
     events: np.ndarray,  # float [shape=(B, E, 2)], seconds, disjoint
-    cells: Windows | np.ndarray,  # T cells, see `avesound.align.cell_bounds`
+    cells: Windows | np.ndarray,  # T cells, see `avesound.timeline.cell_bounds`
     *,
     bounds: tuple[float, float] = (0.02, 50.0),  # temperatures tried
 ) -> TemperatureFit:

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .align import AlignSettings, align, cosine_similarity, predict
+from .align import AlignSettings, align, cosine_similarity
+from .predict import predict
 from .data.annotations import ClipAnnotation, clips_from_annotations, read_annotations
 from .embeddings.extract import media_files
 from .embeddings.store import Embeddings, audio_file, cached_audios, cached_videos, read_embeddings, video_file

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import __version__
-from .align import AlignResult, AlignSettings, Prediction, align, predict
+from .align import AlignResult, AlignSettings, align
+from .predict import Prediction, predict
 from .baselines import BASELINES, ORACLES, ClipSignals, event_rate
 from .calibration import TARGETS, conformal_interval, conformal_margin, drawn_moments, fit_temperature, hdr_coverage, interval_miss, reliability
 from .compare import SUBSETS, format_overall, plot_clip

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .align import FUSIONS, AlignSettings, adapt_tau, align, fuse, peak, soft_argmax, temporal_pdf, temporal_scores
+from .align import FUSIONS, AlignSettings, adapt_tau, align, fuse, temporal_pdf, temporal_scores
+from .predict import peak, soft_argmax
 from .compare import SUBSETS
 from .metrics import LOG_SCORE_FLOOR, LOWER_IS_BETTER, auroc, average_precision, event_fraction, mass_in, point_metrics
 from .timeline import Seconds

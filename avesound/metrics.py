@@ -14,8 +14,7 @@ from functools import reduce
 
 import numpy as np
 
-from .align import cell_bounds
-from .timeline import Interval, Seconds, Windows, merge_intervals
+from .timeline import Interval, Seconds, Windows, cell_bounds, merge_intervals
 
 # %% ../nbs/42_metrics.ipynb #afabeed5
 def events_array(
@@ -169,7 +168,7 @@ LOG_SCORE_FLOOR = 1e-6  # less probability than this counts as this much: one bl
 
 def event_fraction(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds, disjoint
-    cells: Windows | np.ndarray,  # T cells, see `avesound.align.cell_bounds`
+    cells: Windows | np.ndarray,  # T cells, see `avesound.timeline.cell_bounds`
 ) -> np.ndarray:  # float64 [shape=(..., T)], in [0, 1]; 0 where there is no cell, NaN where a clip has no event
     "Which part of each cell the events cover."
     starts, ends = cell_bounds(cells)
@@ -184,7 +183,7 @@ def event_fraction(
 def mass_inside(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds, disjoint
     pdf: np.ndarray,  # float [shape=(..., T)], probability of each cell; NaN = no cell
-    cells: Windows | np.ndarray,  # T cells, see `avesound.align.cell_bounds`
+    cells: Windows | np.ndarray,  # T cells, see `avesound.timeline.cell_bounds`
 ) -> np.ndarray:  # float64 [shape=(...)], in [0, 1]
     "Probability that the PDF gives to the events; probability is spread evenly within a cell, so a cell half covered counts half."
     return mass_in(event_fraction(events, cells), pdf)
@@ -206,7 +205,7 @@ def mass_in(
 def log_score(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds, disjoint
     pdf: np.ndarray,  # float [shape=(..., T)], probability of each cell; NaN = no cell
-    cells: Windows | np.ndarray,  # T cells, see `avesound.align.cell_bounds`
+    cells: Windows | np.ndarray,  # T cells, see `avesound.timeline.cell_bounds`
 ) -> np.ndarray:  # float64 [shape=(...)], from -13.8 to 0
     "Natural logarithm of `mass_inside`, never below ln 1e-6 (`LOG_SCORE_FLOOR`)."
     return np.log(np.maximum(mass_inside(events, pdf, cells), LOG_SCORE_FLOOR))
@@ -215,7 +214,7 @@ def log_score(
 def crps(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds, disjoint
     pdf: np.ndarray,  # float [shape=(..., T)], probability of each cell; NaN = no cell
-    cells: Windows | np.ndarray,  # T cells, see `avesound.align.cell_bounds`
+    cells: Windows | np.ndarray,  # T cells, see `avesound.timeline.cell_bounds`
 ) -> np.ndarray:  # float64 [shape=(...)], seconds, >= 0
     """Continuous ranked probability score of the distance to the nearest event (Gneiting and Raftery 2007, equation 20), exactly.
 
@@ -254,7 +253,7 @@ def crps(
 # %% ../nbs/42_metrics.ipynb #faf64687
 def event_cells(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds
-    cells: Windows | np.ndarray,  # T cells, see `avesound.align.cell_bounds`
+    cells: Windows | np.ndarray,  # T cells, see `avesound.timeline.cell_bounds`
 ) -> np.ndarray:  # bool [shape=(..., T)]
     "Which cells have their centre inside an event."
     starts, ends = cell_bounds(cells)
@@ -265,7 +264,7 @@ def event_cells(
 def auroc(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds
     curve: np.ndarray,  # float [shape=(..., T)], a score per cell; NaN = no cell
-    cells: Windows | np.ndarray,  # T cells, see `avesound.align.cell_bounds`
+    cells: Windows | np.ndarray,  # T cells, see `avesound.timeline.cell_bounds`
 ) -> np.ndarray:  # float64 [shape=(...)], in [0, 1], 0.5 is chance; NaN without cells of both kinds
     """Area under the ROC curve within each clip: the probability that an event cell scores above a background cell.
 
@@ -277,7 +276,7 @@ def auroc(
 def average_precision(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds
     curve: np.ndarray,  # float [shape=(..., T)], a score per cell; NaN = no cell
-    cells: Windows | np.ndarray,  # T cells, see `avesound.align.cell_bounds`
+    cells: Windows | np.ndarray,  # T cells, see `avesound.timeline.cell_bounds`
 ) -> np.ndarray:  # float64 [shape=(...)], in [0, 1], chance is the share of event cells; NaN without cells of both kinds
     """Average precision within each clip: the sum of precision times gain in recall over falling thresholds.
 
@@ -435,7 +434,7 @@ def _average_precisions(events, interval, score, thresholds, weights) -> list[np
 def expected_point_metrics(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds, disjoint
     pdf: np.ndarray,  # float [shape=(..., T)], probability of each cell; NaN = no cell
-    cells: Windows | np.ndarray,  # T cells, see `avesound.align.cell_bounds`
+    cells: Windows | np.ndarray,  # T cells, see `avesound.timeline.cell_bounds`
     hit_deltas: Sequence[Seconds] = (0.25, 0.5, 1.0),  # tolerances of the hits, seconds
 ) -> dict[str, np.ndarray]:  # float64 [shape=(...)] each: mae, dist, inside, hit_<delta>, hit_event_<delta>
     "Expected value of each metric of a moment, for a moment drawn from the PDF: a cell by its probability, then any time within it alike."
@@ -481,7 +480,7 @@ def clip_metrics(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds, disjoint
     t: np.ndarray | None,  # float [shape=(...)], seconds; None = a moment drawn from `pdf`: expected values instead
     pdf: np.ndarray,  # float [shape=(..., T)], probability of each cell; NaN = no cell
-    cells: Windows | np.ndarray,  # T cells, see `avesound.align.cell_bounds`
+    cells: Windows | np.ndarray,  # T cells, see `avesound.timeline.cell_bounds`
     *,
     curve: np.ndarray | None = None,  # float [shape=(..., T)], a score per cell; None leaves auroc and average_precision out
     interval: np.ndarray | None = None,  # float [shape=(..., 2)], seconds; None leaves tiou, recalls and F1 scores out

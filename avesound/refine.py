@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import avesound
-from .align import AlignSettings, align, predict
+from .align import AlignSettings, align
+from .predict import predict
 from .data.annotations import ClipAnnotation, clips_from_annotations, few, read_annotations
 from .encoders.base import check_comparable, resolve_device
 from .compare import SUBSETS

@@ -1,4 +1,4 @@
-"""The stages of `avesound.align` and `avesound.baselines` against loops that a reader can check by eye."""
+"""The stages of `avesound.align`, `avesound.predict` and `avesound.baselines` against loops that a reader can check by eye."""
 
 import math
 from dataclasses import replace
@@ -15,22 +15,17 @@ from avesound.align import (
     adapt_tau,
     align,
     audio_queries,
-    confidence,
     cosine_similarity,
     entropy,
     fuse,
-    highest_density_interval,
     pad_curves,
-    peak,
-    peak_index,
-    predict,
     similarity_curves,
     smooth,
-    soft_argmax,
     temporal_pdf,
     zscore,
 )
 from avesound.baselines import BASELINES, ClipSignals, event_rate
+from avesound.predict import confidence, highest_density_interval, peak, peak_index, predict, soft_argmax
 from avesound.timeline import cells_of_centers, time_grid
 
 pytestmark = pytest.mark.filterwarnings("error")

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avesound.align import AlignSettings, align, predict
+from avesound.align import AlignSettings, align
+from avesound.predict import predict
 from avesound.metrics import (
     auroc,
     average_precision,

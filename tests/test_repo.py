@@ -40,6 +40,7 @@ HOUSE = [
     "embeddings.*",
     "projector",
     "align",
+    "predict",
     "baselines",
     "metrics",
     "uncertainty",

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avesound.align import FUSIONS, AlignSettings, align, predict
+from avesound.align import FUSIONS, AlignSettings, align
+from avesound.predict import predict
 from avesound.cli import main
 from avesound.data.synth import SynthSpec, make_dataset
 from avesound.embeddings.extract import WindowSettings, extract
