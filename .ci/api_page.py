@@ -1,7 +1,8 @@
 """How the documentation shows a public name: its head as written, with the comments on its arguments or fields, then its whole docstring.
 
 nbdev's own way drops the sections of a docstring (Raises above all), the mark of keyword-only arguments, and the comments on a dataclass's fields.
-settings.ini names `Renderer`; `make docs` puts this folder on the path.
+It also shows the definitions of a cell from the last to the first: `InOrder` puts them as they stand in the module.
+settings.ini names `Renderer` and `InOrder`; `make docs` puts this folder on the path.
 """
 
 import ast
@@ -11,6 +12,7 @@ from inspect import cleandoc
 
 from nbdev.config import get_config
 from nbdev.doclinks import NbdevLookup
+from nbdev.process import Processor
 from nbdev.showdoc import BasicMarkdownRenderer
 
 TITLE = re.compile(r"^(\w[\w ]*)\n-{3,}\n", re.MULTILINE)  # of a numpydoc section
@@ -73,4 +75,24 @@ class Renderer(BasicMarkdownRenderer):
             return super()._repr_markdown_()
         lines, node = definition(source[1], self.nm)
         title, _, _ = super()._repr_markdown_().partition("```python\n")  # the link to the source, the heading
+        title = re.sub(r"\.py#L\w+", f".py#L{node.lineno}", title)  # nbdev takes the first line that has the name in it
         return f"{title}```python\n{written(lines, node)}\n```\n\n{docstring(ast.get_docstring(node) or '')}"
+
+
+class InOrder(Processor):
+    "Descriptions that follow one another stand in the order of their lines in the module."
+
+    def end(self):
+        cells, start = self.nb.cells, 0
+        for k, line in enumerate([*map(line_of, cells), None]):
+            if line is None:
+                cells[start:k] = sorted(cells[start:k], key=line_of)
+                start = k + 1
+
+
+def line_of(cell) -> int | None:
+    "Where the name that a cell describes is defined, by the link that the description begins with; None for any other cell."
+    if "show_doc(" not in cell.source:
+        return None
+    found = re.search(r"\[source\]\([^)]*\.py#L(\d+)\)", str([output.get("data", {}).get("text/markdown", "") for output in cell.get("outputs", [])]))
+    return int(found[1]) if found else None

@@ -31,7 +31,7 @@ from .media import written_whole
 from .metrics import LOWER_IS_BETTER, clip_metrics, events_array
 from .projector import Projector, load_projector
 from avesound.refiner import (
-    FED, Examples, Refiner, RefinerError, RefinerSettings, Run, event_target, load_refiner, own_pdf, read_tensors, relative_cells, relative_pdf, train_network,
+    FED, Examples, Refiner, RefinerError, RefinerSettings, TrainingRun, event_target, load_refiner, own_pdf, read_tensors, relative_cells, relative_pdf, train_network,
     window_vectors, write_tensors,
 )
 from .timeline import Seconds
@@ -121,11 +121,11 @@ def train_refiner(
         _refuse_other(partial, saved.get("identity", {}), identity)
         weights = {name: tensor for name, tensor in tensors.items() if not name.startswith("current.")}
         state = {name.removeprefix("current."): tensor for name, tensor in tensors.items() if name.startswith("current.")}
-        runs, current = [Run(**run) for run in saved["runs"]], saved["current"] and Run(**saved["current"])
+        runs, current = [TrainingRun(**run) for run in saved["runs"]], saved["current"] and TrainingRun(**saved["current"])
     wanted = [(fed, seed) for seed in training.seeds for fed in FED]
     last_saved = time.monotonic()
 
-    def save(run: Run | None, tensors: dict) -> None:
+    def save(run: TrainingRun | None, tensors: dict) -> None:
         nonlocal last_saved
         if partial is not None:
             record = {"identity": identity, "runs": [asdict(done) for done in runs], "current": run and asdict(run)}
@@ -134,7 +134,7 @@ def train_refiner(
 
     with tqdm(total=len(wanted), initial=len(runs), desc="train", unit="network", disable=not progress) as bar:
 
-        def after_epoch(run: Run, current_state) -> None:
+        def after_epoch(run: TrainingRun, current_state) -> None:
             bar.set_postfix_str(f"fed {run.fed}, seed {run.seed}, epoch {run.epoch}, val {run.val_kl[-1]:.3f}", refresh=False)
             bar.update(0)
             if writer is not None:
@@ -144,7 +144,7 @@ def train_refiner(
                 save(run, current_state())
 
         for fed, seed in wanted[len(runs) :]:
-            run = current or Run(fed, seed)
+            run = current or TrainingRun(fed, seed)
             best = train_network(examples["train"], examples["val"], training, run, device=device, state=state, after_epoch=after_epoch)
             weights |= {f"{fed}.{seed}.{name}": tensor for name, tensor in best.items()}
             runs, current, state = [*runs, run], None, None

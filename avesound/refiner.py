@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ARCHITECTURES', 'TARGETS', 'FED', 'N_CELLS', 'N_HIDDEN', 'LEAST', 'RefinerSettings', 'relative_cells', 'relative_pdf',
-           'own_pdf', 'event_target', 'placed', 'pdf_input', 'window_vectors', 'RefinerError', 'Examples', 'Run',
-           'fed_inputs', 'train_network', 'Refiner', 'write_tensors', 'read_tensors', 'load_refiner']
+           'own_pdf', 'event_target', 'placed', 'pdf_input', 'window_vectors', 'RefinerError', 'Examples',
+           'TrainingRun', 'fed_inputs', 'train_network', 'Refiner', 'write_tensors', 'read_tensors', 'load_refiner']
 
 # %% ../nbs/50_refiner.ipynb #18330f56
 import json
@@ -232,7 +232,7 @@ class Examples:
 
 
 @dataclass
-class Run:
+class TrainingRun:
     "Where the training of one network stands."
 
     fed: str  # one of FED
@@ -266,11 +266,11 @@ def train_network(
     train: Examples,
     val: Examples,  # says when to stop
     settings: RefinerSettings,
-    run: Run,  # a fresh one, or one to go on with; brought up to date
+    run: TrainingRun,  # a fresh one, or one to go on with; brought up to date
     *,
     device: str = "auto",  # "auto", "cpu", "cuda" …
     state: dict[str, np.ndarray] | None = None,  # to go on with, as `after_epoch` got it
-    after_epoch: Callable[[Run, Callable[[], dict]], None] = lambda run, state: None,  # called with the run and what gives its state
+    after_epoch: Callable[[TrainingRun, Callable[[], dict]], None] = lambda run, state: None,  # called with the run and what gives its state
 ) -> dict[str, np.ndarray]:  # float32, the weights of the best epoch
     """Train one network to its end.
 

@@ -27,7 +27,7 @@ from avesound.metrics import events_array
 from avesound.projector import ProjectorError, fit_projector
 from avesound.refine import BLIND, RIVALS, evaluate_refiner, information, train_refiner
 from avesound.refiner import (
-    FED, Examples, Refiner, RefinerError, RefinerSettings, Run, event_target, load_refiner, own_pdf, placed, read_tensors, relative_cells, relative_pdf,
+    FED, Examples, Refiner, RefinerError, RefinerSettings, TrainingRun, event_target, load_refiner, own_pdf, placed, read_tensors, relative_cells, relative_pdf,
     train_network, write_tensors,
 )  # fmt: skip
 from avesound.timeline import Interval, time_grid
@@ -563,12 +563,12 @@ def test_the_fusion_network_knows_no_place():
     vectors, target = rng.normal(size=(12, 20, 2, 3)).astype(np.float32), rng.dirichlet(np.ones(20), 12)
     train, val = (Examples(tuple(f"{s}{i}" for i in range(6)), vectors[part], target[part], np.ones((6, 20), bool)) for s, part in [("t", slice(0, 6)), ("v", slice(6, 12))])
     settings = replace(QUICK, architecture="fusion")
-    weights = train_network(train, val, settings, Run("own", 0), device="cpu")
+    weights = train_network(train, val, settings, TrainingRun("own", 0), device="cpu")
     record = {"settings": asdict(settings), "dim": 3}
     refiner, order = Refiner({f"own.0.{name}": tensor for name, tensor in weights.items()}, record), rng.permutation(20)
     assert np.allclose(refiner.refine(vectors)[:, order], refiner.refine(vectors[:, order]), atol=1e-6)
     assert not np.allclose(refiner.refine(vectors)[:, order], refiner.refine(vectors), atol=1e-6)
-    moved = train_network(train, val, replace(settings, augment=False), Run("own", 0), device="cpu")
+    moved = train_network(train, val, replace(settings, augment=False), TrainingRun("own", 0), device="cpu")
     assert all(np.array_equal(weights[name], moved[name]) for name in weights)
 
 

@@ -260,6 +260,16 @@ def test_a_room_imports_only_rooms_before_it(notebook):
     assert not {name for name in names if name.split(".")[0] in {"fastcore", "nbdev", "execnb"}}, "tools for making notebooks do not ship"
 
 
+def test_a_public_name_stands_in_one_room():
+    "The documentation links a name to the one room that has it."
+    rooms = {}
+    for path in (ROOT / "avesound").rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+                rooms.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
+    assert {name: found for name, found in rooms.items() if len(found) > 1} == {}
+
+
 def imported_by(command: list) -> tuple[set[str], float]:
     "All modules that a Python command imports, and the seconds that took."
     lines = re.findall(r"^import time:\s+(\d+) \|\s+\d+ \| +(\S+)$", run(command, ROOT, PYTHONPROFILEIMPORTTIME="1").stderr, re.MULTILINE)
@@ -403,6 +413,8 @@ def test_every_public_name_is_described_whole(processed):
         module = module_of(processed / "nbs" / path.name)
         tree = ast.parse((processed / "avesound" / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
         public = [node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")]
+        lines = [int(line) for text in markdown_of(path) for line in re.findall(r"^\[source\]\([^)]*\.py#L(\d+)\)", text, re.MULTILINE)]
+        assert lines == sorted(lines), f"{path.name} describes names in another order than the module has them"
         described = {found[1]: text for text in markdown_of(path) if (found := re.search(r"^### (\w+)$", text, re.MULTILINE))}
         assert {node.name for node in public} - set(described) == set(), f"{path.name} does not describe them"
         for node in public:
