@@ -69,8 +69,8 @@ def overall_means(
     """
     tables = {}
     ids, rivals = summary.table["video_id"].to_numpy(), rivals_of(summary, baselines)
-    # As in evaluate, clips without an event are among those that are drawn, and count nowhere: the same clips give the same intervals.
-    eventless = (summary.table["status"] == "no_event").to_numpy()
+    # As in evaluate, clips without an event, or with a curve that says nothing, are among those that are drawn, and count nowhere: the same clips give the same intervals.
+    eventless = summary.table["status"].isin(["no_event", "flat"]).to_numpy()
     for subset, rows in subsets(summary).items():
         rows = rows | eventless if subset == "all" else rows
         frames = {"encoder": summary.table[list(summary.metrics)], **baselines}

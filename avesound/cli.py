@@ -308,9 +308,11 @@ def _evaluate_run(options) -> int:
     names = ("summary_csv", "curve_dir", "L_sec", "split", "calibrate_on", "conformal_level", "hit_deltas", "plot_n", "n_boot", "n_shuffles", "shuffled_dirs", "seed", "projector",
              "allow_untrained", "allow_tuned")  # fmt: skip
     settings = _align_settings(options, selection and selection.settings)
-    print(evaluate(options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, settings=settings, tuned_on=selection, **_given(options, *names)))
+    found = evaluate(options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, settings=settings, tuned_on=selection, **_given(options, *names))
+    print(found)
     print(f"\nwrote {options.summary_csv}" + (f" and {Path(options.curve_dir) / 'curves.csv'}" if options.curve_dir else ""))
-    return 0
+    status = found.overall["status"]
+    return 1 if status.get("flat") and not status.get("ok") else 0  # every curve is dead: that is no success
 
 
 def _crossmodal_add(parser) -> None:
@@ -330,11 +332,11 @@ def _crossmodal_add(parser) -> None:
 
 def _crossmodal_run(options) -> int:
     from avesound.crossmodal import evaluate_crossmodal, official_queries, queries_of_clips
-    from avesound.data.annotations import clips_from_annotations, read_annotations
+    from avesound.data.annotations import clips_from_annotations, read_annotations, split_name
 
     if options.annotations_csv:
         clips = clips_from_annotations(read_annotations(options.annotations_csv)).values()
-        queries = queries_of_clips([clip for clip in clips if options.split is None or clip.own_split == options.split])
+        queries = queries_of_clips([clip for clip in clips if options.split is None or clip.own_split == split_name(options.split)])
     elif options.txt and options.order_h5:
         queries = official_queries(options.txt, options.order_h5)
     else:
@@ -386,6 +388,8 @@ def _projector_run(options) -> int:
     names = ("out", "split", "L_sec", "method", "dim", "shrinkage", "seed")
     made = fit_projector(options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, **_given(options, *names)).provenance
     held_out = made["synchrony"]
+    for detail in made["left_out"].values():
+        print(f"left out: {detail}")
     print(f"fitted on {made['n_clips']} clips of {made['split']}, {made['n_windows']} moments: {made['method']}, shrinkage {made['shrinkage']:g}, {made['dim']} dimensions")
     if made["correlations"]:
         print(f"canonical correlations: {', '.join(f'{rho:.2f}' for rho in made['correlations'][:8])}{', …' if len(made['correlations']) > 8 else ''}")

@@ -18,6 +18,7 @@ import numpy as np
 
 from .baselines import ORACLES
 from .data.annotations import few
+from .files import read_table
 from .media import written_whole
 from .metrics import LOWER_IS_BETTER
 from .uncertainty import holm, method_table, paired_p_value
@@ -43,7 +44,7 @@ def format_overall(
     lines += [f"note: {note}" for note in overall["notes"]]
     for subset in SUBSETS:
         methods = overall["means"][subset]
-        if not methods:
+        if not methods or not any(cell["n"] for cell in methods["encoder"].values()):
             lines.append(f"\n{subset} clips: none")
             continue
         shown = [m for m in metrics if m in methods["encoder"] and methods["encoder"][m]["n"]]
@@ -277,11 +278,9 @@ def compare(
 # %% ../nbs/47_compare.ipynb #8088d40a
 def _read_summary(path: str | os.PathLike, metrics: Sequence[str]) -> "pd.DataFrame":
     "The scored clips of a summary, by id, with first start and last end of what is annotated."
-    import pandas as pd
-
     if not Path(path).is_file():
         raise FileNotFoundError(f"no such summary: {path}")
-    table = pd.read_csv(path, dtype={"video_id": str, "event_label": str}, keep_default_na=False, na_values={name: [""] for name in [*metrics, "gt_start_sec", "gt_end_sec", "duration_s"]})
+    table = read_table(path, numbers=[*metrics, "gt_start_sec", "gt_end_sec", "duration_s", "n_events"])
     missing = [name for name in ["video_id", "status", "event_label", "partial", "gt_start_sec", "gt_end_sec", "duration_s", *metrics] if name not in table]
     if missing:
         raise ValueError(f"{path}: is no summary of `evaluate`, or knows no such metric: no column {', '.join(missing)}")
@@ -289,8 +288,8 @@ def _read_summary(path: str | os.PathLike, metrics: Sequence[str]) -> "pd.DataFr
     if table.index.has_duplicates:
         raise ValueError(f"{path}: {few(sorted(set(table.index[table.index.duplicated()])))} has several rows")
     # A clip with several events has the one that is nearest to the prediction in its row: only a single one must be the same everywhere.
-    single = pd.to_numeric(table["n_events"], errors="coerce").to_numpy() == 1 if "n_events" in table else np.ones(len(table), bool)
-    return table.assign(gt_first_sec=table["gt_start_sec"].where(single), gt_last_sec=table["gt_end_sec"].where(single), partial=table["partial"].astype(str) == "True")
+    single = table["n_events"].to_numpy() == 1 if "n_events" in table else np.ones(len(table), bool)
+    return table.assign(gt_first_sec=table["gt_start_sec"].where(single), gt_last_sec=table["gt_end_sec"].where(single), partial=table["partial"] == "True")
 
 
 def _record(path: str | os.PathLike) -> dict[str, Any]:
@@ -308,14 +307,12 @@ def _names_of(summaries: Sequence[str | os.PathLike], tables: Sequence["pd.DataF
 
 
 def _baseline_values(path: str | os.PathLike, ids: Sequence[str], baselines: Sequence[str], metrics: Sequence[str]) -> dict[str, Mapping[str, np.ndarray]]:
-    import pandas as pd
-
     if not baselines:
         return {}
     beside = Path(path).with_name(Path(path).stem + "_baselines.csv")
     if not beside.is_file():
         raise FileNotFoundError(f"{beside} is not there; leave the baselines out")
-    table = pd.read_csv(beside, dtype={"video_id": str}, keep_default_na=False, na_values={name: [""] for name in metrics})
+    table = read_table(beside, numbers=metrics)
     unknown = [name for name in baselines if name not in set(table["method"])]
     if unknown:
         raise ValueError(f"no baseline {', '.join(unknown)} in {beside}; there are: {', '.join(table['method'].unique())}")

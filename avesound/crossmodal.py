@@ -24,7 +24,7 @@ from .embeddings.store import Embeddings
 from .encoders.base import check_comparable
 from .media import written_whole
 from .projector import Projector, load_projector
-from .similarity import PairReader
+from .similarity import FLAT, PairReader, misfits
 from .timeline import Seconds
 from .uncertainty import method_table, paired_p_value
 
@@ -223,10 +223,18 @@ def evaluate_crossmodal(
         for pair in reader.read(list(dict.fromkeys(q.video_id for q in queries))):
             n = next(q.n_segments for q in queries if q.video_id == pair.video_id)
             try:
-                vectors[pair.video_id] = segment_vectors(pair.video, n, segment_s), segment_vectors(pair.audio[0], n, segment_s)
+                made = segment_vectors(pair.video, n, segment_s), segment_vectors(pair.audio[0], n, segment_s)
             except ValueError as error:
                 reader.failures[pair.video_id] = "too_short", str(error)
-        reader.refuse_nothing(len(queries))
+                continue
+            if np.ptp(cosine_similarity(*made)) <= FLAT:  # the first of equal places is no answer
+                reader.failures[pair.video_id] = "flat", "its similarity is the same for all segments"
+            else:
+                vectors[pair.video_id] = made
+        odd = misfits({video_id: pair[0].shape[1] for video_id, pair in vectors.items()}, "vectors of {} dimensions")
+        vectors = {video_id: pair for video_id, pair in vectors.items() if video_id not in odd}
+        reader.failures |= odd
+        reader.refuse_nothing(len(queries), len(vectors))
         for column, name in [("status", 0), ("detail", 1)]:
             rows[column] = [reader.failures.get(q.video_id, ("ok", ""))[name] for q in queries]
         ids = list(vectors)

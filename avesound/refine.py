@@ -26,7 +26,7 @@ from .data.annotations import ClipAnnotation, clips_from_annotations, few, read_
 from .encoders.base import check_comparable, resolve_device
 from .compare import SUBSETS
 from .evaluate import evaluate
-from .similarity import CurveSet, similarity_set
+from .similarity import CurveSet, informative, similarity_set
 from .media import written_whole
 from .metrics import LOWER_IS_BETTER, clip_metrics, events_array
 from .projector import Projector, load_projector
@@ -98,6 +98,7 @@ def train_refiner(
             notes += [f"the projector was fitted on {len(fitted)} of the training clips: their PDFs are better than those of new clips"] if fitted else []
             used = replace(projector, provenance=projector.provenance | {"clips": []})
         found[split] = similarity_set(vid_emb_dir, aud_emb_dir, usable, projector=used, **options)
+        found[split] = informative(found[split])
         left_out |= {video_id: status for video_id, (status, _) in found[split].failures.items()}
         examples[split], strays = _examples(vid_emb_dir, aud_emb_dir, annotated, found[split], training, settings, lengths, used)
         left_out |= dict.fromkeys(strays, "event outside the clip")
@@ -337,6 +338,7 @@ def evaluate_refiner(
     scored, cells, pdf = _cells_of(base.curves, stride_s)
     events = events_array([annotated[video_id].events for video_id in scored])
     of_clip = base.summary.set_index("video_id").loc[scored]
+    events[(of_clip["status"] == "flat").to_numpy()] = np.nan  # what the curve says nothing about is nobody's success
     pdfs, of_seeds = _refined(refiner, vid_emb_dir, aud_emb_dir, scored, pdf, cells, of_clip["duration_s"].to_numpy(float), projector)
 
     def score(pdf: np.ndarray) -> tuple:

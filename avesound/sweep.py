@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 
 from . import __version__
 from .caches import Cache, CommonClips, clips_of_split, common_similarities, find_caches, kept_npz
+from .data.annotations import split_name
 from .embeddings.store import fingerprint
 from .compare import format_overall
 from .evaluate import evaluate
@@ -174,6 +175,7 @@ def sweep(
         raise ValueError(f'search must be "grid" or "optuna", got {search!r}')
     if top_k < 1 or n_trials < 1:
         raise ValueError(f"top_k and n_trials must be at least 1, got {top_k} and {n_trials}")
+    split, test_split = (name and split_name(name) for name in (split, test_split))
     if split == "test" or split == test_split:
         raise ValueError(f"settings are chosen on train or val clips and evaluated on others, got split={split!r} and test_split={test_split!r}")
     ranking = ranking or criterion in ("auroc", "average_precision")

@@ -104,7 +104,7 @@ def test_low_confidence_clips_are_counted_but_not_scored(tmp_path):
     windows = Windows(np.arange(4.0), np.arange(1.0, 5.0))
     for name in ("sure", "unsure"):
         write_embeddings(tmp_path / f"v/{name}.npz", np.eye(4), windows, {})
-        write_embeddings(tmp_path / f"a/{name}__L1000ms.npz", np.eye(4), windows, {})
+        write_embeddings(tmp_path / f"a/{name}__L1000ms.npz", np.eye(4)[[0, 1, 1, 3]], windows, {})
     (tmp_path / "a.csv").write_text("video_id,event_label,start_s,end_s,confidence\nsure,x,1,2,high\nunsure,x,1,2,low\n")
     found = evaluate(tmp_path / "v", tmp_path / "a", tmp_path / "a.csv")
     assert found.overall["status"] == {"ok": 1, "low_confidence": 1} and found.overall["means"]["all"]["encoder"]["dist"]["n"] == 1
