@@ -7,6 +7,7 @@ __all__ = ['SORTS', 'SOUND_RATE', 'Run', 'run_of', 'OpenRun', 'open_run', 'choos
            'describe', 'similarity_matrix', 'sound_picture', 'clip_length']
 
 # %% ../nbs/63_clip_view.ipynb #b809d6ac
+import contextlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ from .align import AlignSettings, align, cosine_similarity
 from .predict import predict
 from .data.annotations import ClipAnnotation, clips_from_annotations, read_annotations
 from .embeddings.extract import media_files
-from .embeddings.store import Embeddings, audio_file, cached_audios, cached_videos, read_embeddings, video_file
+from .embeddings.store import CacheError, Embeddings, audio_file, cached_audios, cached_videos, read_embeddings, video_file
 from .files import csv_header, read_table
 from .similarity import CurveSet, similarity_set
 from .media import NoAudio, TooShort, decode_audio, probe
@@ -413,8 +414,9 @@ def clip_length(
 ) -> Seconds:
     "How long a clip is: as its embeddings say, else its file, else its events; 10 s where nothing says."
     if video_id in opened.lengths:
-        seen = read_embeddings(video_file(opened.run.vid_emb_dir, video_id))
-        return float(seen.meta.get("duration_s", seen.windows.ends_sec[-1]))
+        with contextlib.suppress(CacheError, OSError):  # what is wrong with it is said where its curve is missing
+            seen = read_embeddings(video_file(opened.run.vid_emb_dir, video_id))
+            return float(seen.meta.get("duration_s", seen.windows.ends_sec[-1]))
     if video_id in opened.media and (declared := probe(opened.media[video_id]).duration_s):
         return declared
     return max([event.end_s for event in opened.clip(video_id).events], default=10.0)

@@ -295,7 +295,15 @@ def _read_summary(path: str | os.PathLike, metrics: Sequence[str]) -> "pd.DataFr
 def _record(path: str | os.PathLike) -> dict[str, Any]:
     "The .json beside a summary; empty where there is none."
     beside = Path(path).with_suffix(".json")
-    return json.loads(beside.read_text(encoding="utf-8")) if beside.is_file() else {}
+    if not beside.is_file():
+        return {}
+    try:
+        record = json.loads(beside.read_text(encoding="utf-8"))
+        if not isinstance(record, dict) or not isinstance(record.get("problems", []), list):
+            raise ValueError("no object with a list of problems")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{beside}: is not what evaluate writes beside a summary ({error})") from None
+    return record
 
 
 def _names_of(summaries: Sequence[str | os.PathLike], tables: Sequence["pd.DataFrame"]) -> list[str]:

@@ -338,10 +338,10 @@ def _read_overall(path: Path, notes: list[str]) -> dict:
         return {}
     try:
         overall = json.loads(beside.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         notes.append(f"{beside.name} beside the summary is not used, it cannot be read: {error}")
         return {}
-    if not isinstance(overall, dict) or not {"means", "settings", "status"} <= set(overall):
+    if not isinstance(overall, dict) or not all(isinstance(overall.get(name), dict) for name in ("means", "settings", "status")) or not all(isinstance(overall.get(name, []), list) for name in ("problems", "notes")):
         notes.append(f"{beside.name} beside the summary is not used, evaluate did not write it")
         return {}
     return overall
