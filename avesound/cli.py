@@ -7,12 +7,15 @@ __all__ = ['COMMANDS', 'main']
 
 # %% ../nbs/80_cli.ipynb #8b53262e
 import argparse
+import contextlib
+import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from . import __version__
+from .lettering import PLAIN_LETTERS
 
 # %% ../nbs/80_cli.ipynb #a74d95e1
 def _numbers(text: str) -> tuple[float, ...]:
@@ -709,10 +712,64 @@ COMMANDS: dict[str, tuple[str, Callable, Callable]] = {
 }
 
 
+class _Patient:
+    "A stream that loses what nobody reads any more: `avesound … | head` goes on with its work."
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def __getattr__(self, name: str):
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            self._stream.write(text)
+        except BrokenPipeError:
+            self._to_nobody()
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._to_nobody()
+
+    def _to_nobody(self) -> None:
+        with open(os.devnull, "wb") as nobody:
+            os.dup2(nobody.fileno(), self._stream.fileno())
+
+
+@contextlib.contextmanager
+def _steady_output() -> Iterator[None]:
+    "Standard output and errors that take every letter, whatever their encoding, and outlive their reader."
+    before = sys.stdout, sys.stderr
+    for name, stream in zip(("stdout", "stderr"), before):
+        if hasattr(stream, "reconfigure"):  # a notebook's has no encoding to fail in
+            stream.reconfigure(errors=PLAIN_LETTERS)
+        if stream is not None:
+            setattr(sys, name, _Patient(stream))
+    try:
+        yield
+    finally:  # also after --help, which ends by an exception
+        try:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except OSError as error:  # a full disk, say
+            sys.stdout._to_nobody()  # or the interpreter would complain again at its end
+            raise SystemExit(f"avesound: what was to be printed cannot be written ({error.strerror})") from None
+        finally:
+            sys.stdout, sys.stderr = before
+
+
 def main(
     argv: Sequence[str] | None = None,  # without the program's name; None: the process's own
 ) -> int:  # 0: done; 1: it failed, and stderr says why; 2: wrong options
-    "The console script `avesound`."
+    "The console script `avesound`. Its output dies of no encoding and of no closed pipe."
+    with _steady_output():
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     argv = _normalised(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(
         "avesound", description="When does an event sound in a video, and how well does a frozen audio-visual encoder know it?", allow_abbrev=False

@@ -26,7 +26,7 @@ from .media import written_whole
 from .projector import Projector, load_projector
 from .similarity import FLAT, PairReader, misfits
 from .timeline import Seconds
-from .uncertainty import method_table, paired_p_value
+from .uncertainty import FEW_LINE, interval_text, method_table, paired_p_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,18 +161,18 @@ class CrossModal:
         if found["means"]:
             lines.append(f"\n{'exact start, % [95 % interval]':<34}{'A2V':<22}{'V2A':<22}")
             for method, cells in found["means"].items():
-                lines.append(f"{found['encoder'] if method == 'encoder' else method:<34}" + "".join(f"{_percent(cells[d]):<22}" for d in DIRECTIONS))
+                lines.append(f"{(found['encoder'] or 'unknown') if method == 'encoder' else method:<34}" + "".join(f"{_percent(cells[d]):<22}" for d in DIRECTIONS))
             guesses = [name for name in protocol_baselines(()) if name in found["means"]]
             for rival in ("shuffled", max(guesses, key=lambda name: found["means"][name]["a2v"]["mean"])):  # they have the same mean in both directions
                 to = [found["differences"][d]["to"].get(rival) for d in DIRECTIONS if d in found["differences"]]
                 if len(to) == 2 and all(to):
                     lines.append(f"{'minus ' + rival:<34}" + "".join(f"{_percent(cell, sign=True):<22}" for cell in to))
+        lines += [FEW_LINE] if any("†" in line for line in lines) else []
         return "\n".join(line.rstrip() for line in lines)
 
 
 def _percent(cell: dict, sign: bool = False) -> str:
-    plus = "+" if sign else ""
-    return f"{100 * cell['mean']:{plus}.1f} [{100 * cell['low']:{plus}.1f}, {100 * cell['high']:{plus}.1f}]"
+    return interval_text(cell, sign=sign, digits=1, scale=100)
 
 
 def protocol_baselines(

@@ -32,6 +32,7 @@ def printable(
 
 
 def _shown(character: str) -> str:
+    "One character, or the escape that stands for it."
     if "\udc80" <= character <= "\udcff":  # how Python holds a byte that it could not decode (PEP 383)
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode() if unicodedata.category(character) in ("Cc", "Cs") else character

@@ -21,6 +21,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from .clip_view import Run, open_run
+from .lettering import markdown_text
 from .media import written_whole
 from .timeline import Seconds
 
@@ -41,7 +42,7 @@ def viewer_notebook(
     given = {name: os.path.abspath(value) if isinstance(value, Path) else value for name, value in arguments.items() if value is not None}
     lines = [f"    {name}={value!r}," for name, value in given.items()]
     code = "\n".join(["from avesound.inspector import Inspector", "", "inspector = Inspector(", *lines, ")", "inspector"])
-    words = f"**{run.name}**, clip by clip. If nothing is shown below, click on the cell and press shift + enter. (Made by `avesound view`, and made anew by the next: save it under another name to keep what you change.)"
+    words = f"**{markdown_text(run.name)}**, clip by clip. If nothing is shown below, click on the cell and press shift + enter. (Made by `avesound view`, and made anew by the next: save it under another name to keep what you change.)"
     cells = [nbformat.v4.new_markdown_cell(words, id="words"), nbformat.v4.new_code_cell(code, id="inspector", metadata={"jupyter": {"source_hidden": True}})]
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}})
     with written_whole(path) as temporary:

@@ -36,6 +36,7 @@ HOUSE = [
     "timeline",
     "media",
     "activity",
+    "lettering",
     "data.*",
     "encoders.*",
     "embeddings.*",
