@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .data.annotations import few
+from .layout import PLACES, missing_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,8 +122,10 @@ def read_columns(
 
 def _read_csv(path: Path) -> tuple[list[str], dict[int, list[str]]]:
     "Header, and fields by line number."
+    if path.is_dir():
+        raise FileNotFoundError(f"{path}: a folder, not a CSV file")
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: {'a folder, not a CSV file' if path.is_dir() else 'no such file'}")
+        raise missing_error("refined_csv" if path == Path(PLACES["refined_csv"].path) else "summary_csv", path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

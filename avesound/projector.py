@@ -19,8 +19,9 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh
 
 import avesound
-from .data.annotations import clips_from_annotations, read_annotations
-from .embeddings.store import CacheError, audio_file, read_embeddings, video_file
+from .data.splits import read_clips
+from .embeddings.store import CacheError, audio_file, embeddings_folder, read_embeddings, video_file
+from .layout import missing_error
 from .media import sha256_of, written_whole
 from .timeline import Seconds, nearest_index
 
@@ -271,7 +272,7 @@ def load_projector(
     from safetensors import SafetensorError, safe_open
 
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no such file: {path}")
+        raise missing_error("projector", path)
     try:
         with safe_open(path, framework="numpy") as file:
             provenance = json.loads((file.metadata() or {})["avesound_projector"])
@@ -311,10 +312,8 @@ def fit_projector(
     ValueError
         If a setting is out of range, or the split has fewer than 10 clips with embeddings.
     """
-    for folder in (vid_emb_dir, aud_emb_dir):
-        if not Path(folder).is_dir():
-            raise FileNotFoundError(f"no such folder of embeddings: {folder}")
-    ids = sorted(c.video_id for c in clips_from_annotations(read_annotations(annotations_csv)).values() if c.own_split == split)
+    vid_emb_dir, aud_emb_dir = embeddings_folder(vid_emb_dir, "video"), embeddings_folder(aud_emb_dir, "audio")
+    ids = sorted(clip.video_id for clip in read_clips(annotations_csv).of_split(split))
     specs: dict = {}
     sums: dict[int, Moments] = {}
     fold_of: dict[str, int] = {}
@@ -326,7 +325,7 @@ def fit_projector(
         sums[fold] = sums[fold] + moments if fold in sums else moments
         n_windows += len(video)
     if len(fold_of) < 10:
-        raise ValueError(f"{len(fold_of)} of {len(ids)} clips of split {split!r} have embeddings at L = {L_sec:g} s: a projector needs 10 at least, and hundreds to be good")
+        raise ValueError(f"{len(fold_of)} of {len(ids)} clips of split {split!r} have embeddings at L = {L_sec:g} s: a projector no clip of split, and hundreds to be good")
     total = sum(list(sums.values())[1:], next(iter(sums.values())))
     tried = [shrinkage] if shrinkage is not None else SHRINKAGES
     held_out: dict[float, list[float]] = {value: [] for value in tried}

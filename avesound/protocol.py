@@ -17,6 +17,7 @@ from . import __version__
 from .align import AlignSettings
 from .data.annotations import ClipAnnotation, few
 from .embeddings.store import append_record, fingerprint, read_records
+from .layout import missing_error
 from .media import written_whole
 from .timeline import Seconds
 
@@ -59,6 +60,8 @@ def read_selection(
     ValueError
         If it is no selection; the message names what is wrong.
     """
+    if not Path(path).exists():
+        raise missing_error("selection", path)
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
         if not isinstance(found, dict):

@@ -12,7 +12,7 @@ import importlib.metadata
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,9 @@ import numpy as np
 import avesound
 from .align import AlignSettings, align
 from .predict import predict
-from .data.annotations import ClipAnnotation, clips_from_annotations, few, read_annotations
+from .data.annotations import ClipAnnotation, few
+from .data.splits import read_clips
+from .embeddings.store import embeddings_folder
 from .encoders.base import check_comparable, resolve_device
 from .compare import SUBSETS
 from .evaluate import evaluate
@@ -31,7 +33,7 @@ from .media import written_whole
 from .metrics import LOWER_IS_BETTER, clip_metrics, events_array
 from .projector import Projector, load_projector
 from avesound.refiner import (
-    FED, Examples, Refiner, RefinerError, RefinerSettings, TrainingRun, event_target, load_refiner, own_pdf, read_tensors, relative_cells, relative_pdf, train_network,
+    FED, Examples, Refiner, RefinerError, RefinerSettings, TrainingRun, event_target, load_refiner, check_suffix, own_pdf, read_tensors, relative_cells, relative_pdf, train_network,
     window_vectors, write_tensors,
 )
 from .timeline import Seconds
@@ -49,12 +51,13 @@ def train_refiner(
     aud_emb_dir: str | os.PathLike,  # folder of audio embeddings
     annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split
     *,
-    refiner_ckpt: str | os.PathLike | None = None,  # the .safetensors to write; <stem>.json is written beside it
+    refiner_ckpt: str | os.PathLike | None = None,  # the .pt or .safetensors to write; <stem>.json is written beside it
     training: RefinerSettings = RefinerSettings(),
     settings: AlignSettings = AlignSettings(),  # how PDFs are made
     L_sec: Sequence[Seconds] = (1.0,),  # lengths of the audio windows; "fusion" takes one
     projector: str | os.PathLike | Projector | None = None,  # or its file: brings the vectors of two towers into one space
     allow_untrained: bool = False,  # compare vectors whose cosines mean nothing; the result is marked
+    overwrite: bool = False,  # replace a file that was trained otherwise, or is damaged
     device: str = "auto",  # "auto", "cpu", "cuda" …
     tensorboard_dir: str | os.PathLike | None = None,  # gets the losses of every epoch; needs the package tensorboard
     progress: bool = True,  # show a progress bar
@@ -74,24 +77,24 @@ def train_refiner(
     """
     from tqdm.auto import tqdm
 
-    if refiner_ckpt is not None and Path(refiner_ckpt).suffix != ".safetensors":
-        raise ValueError(f"refiner_ckpt must end in .safetensors, got {refiner_ckpt}")
+    if refiner_ckpt is not None:
+        check_suffix(refiner_ckpt)
     lengths = sorted({float(length) for length in L_sec})
     if training.architecture == "fusion" and len(lengths) != 1:
         raise ValueError(f"the architecture 'fusion' takes one audio length, got L_sec = {lengths}")
     writer = None if tensorboard_dir is None else _tensorboard(tensorboard_dir)
     projector = projector if projector is None or isinstance(projector, Projector) else load_projector(projector)
-    table = read_annotations(annotations_csv)
-    annotated = clips_from_annotations(table)
-    doubtful = set(table.loc[table["confidence"] == "low", "video_id"]) if "confidence" in table else set()
+    source = read_clips(annotations_csv)
+    annotated, doubtful = source.clips, source.doubtful
+    vid_emb_dir, aud_emb_dir = embeddings_folder(vid_emb_dir, "video"), embeddings_folder(aud_emb_dir, "audio")
     options = {"L_sec": lengths, "settings": settings, "allow_untrained": allow_untrained}
-    notes, examples, found, left_out = [], {}, {}, {}
+    notes, examples, found, left_out = [source.splits_from] if source.splits_from else [], {}, {}, {}
     for split in ("train", "val"):
-        clips = [clip for clip in annotated.values() if clip.own_split == split]
+        clips = source.of_split(split)
         left_out |= {clip.video_id: "low confidence" if clip.video_id in doubtful else "no event" for clip in clips if clip.video_id in doubtful or not clip.events}
         usable = [clip for clip in clips if clip.video_id not in left_out]
         if not usable:
-            raise ValueError(f"no clip of split {split!r} with an event in {annotations_csv}; there are: {sorted({c.own_split for c in annotated.values()})}. A refiner needs train and val")
+            raise ValueError(f"no clip of split {split!r} in {annotations_csv} has an event, or an annotator who was sure of it; a refiner needs train and val")
         used = projector
         if projector is not None and split == "train":  # in-sample PDFs flatter the projector, but nothing is judged by them
             fitted = set(projector.provenance.get("clips", ())) & {clip.video_id for clip in usable}
@@ -109,16 +112,12 @@ def train_refiner(
         "dim": examples["train"].dim, "data_sha256": _data_sha256(annotated, examples, found),
     }  # fmt: skip
     identity = json.loads(json.dumps(identity))
-    if refiner_ckpt is not None and Path(refiner_ckpt).exists():
-        made = load_refiner(refiner_ckpt)
-        _refuse_other(refiner_ckpt, made.record, identity)
-        return made
-
     partial = None if refiner_ckpt is None else Path(refiner_ckpt).with_name(f"{Path(refiner_ckpt).stem}.partial.safetensors")
+    if (trained := _trained_before(refiner_ckpt, load_refiner, identity, overwrite)) is not None:
+        return trained
     weights, runs, current, state = {}, [], None, None
-    if partial is not None and partial.exists():
-        tensors, saved = read_tensors(partial)
-        _refuse_other(partial, saved.get("identity", {}), identity)
+    if (begun := _trained_before(partial, read_tensors, identity, overwrite)) is not None:
+        tensors, saved = begun
         weights = {name: tensor for name, tensor in tensors.items() if not name.startswith("current.")}
         state = {name.removeprefix("current."): tensor for name, tensor in tensors.items() if name.startswith("current.")}
         runs, current = [TrainingRun(**run) for run in saved["runs"]], saved["current"] and TrainingRun(**saved["current"])
@@ -215,6 +214,20 @@ def _data_sha256(annotated: dict[str, ClipAnnotation], examples: dict[str, Examp
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
+def _trained_before(path: str | os.PathLike | None, read: Callable, identity: dict, overwrite: bool):
+    "What `read` finds in the file of an earlier training, if it was the same training; None where there is none, or one that may be overwritten."
+    if path is None or not Path(path).exists():
+        return None
+    try:
+        earlier = read(path)
+        _refuse_other(path, earlier.record if isinstance(earlier, Refiner) else earlier[1].get("identity", {}), identity)
+    except RefinerError:
+        if overwrite:
+            return None
+        raise
+    return earlier
+
+
 def _refuse_other(path: str | os.PathLike, there: dict, wanted: dict) -> None:
     "Complain where a file was made from other data or with other settings."
     if there.get("data_sha256") != wanted["data_sha256"]:
@@ -226,7 +239,7 @@ def _refuse_other(path: str | os.PathLike, there: dict, wanted: dict) -> None:
             for prefix, (old, new) in pairs.items() for name, value in new.items() if old.get(name) != value and not isinstance(value, dict)
         ]  # fmt: skip
     if differing:
-        raise RefinerError(f"{path}: was trained otherwise ({'; '.join(differing)}). Choose another file, or remove this one")
+        raise RefinerError(f"{path}: was trained otherwise ({'; '.join(differing)}). Choose another file, or --overwrite")
 
 
 def _tensorboard(folder: str | os.PathLike):
@@ -310,8 +323,9 @@ def evaluate_refiner(
     projector = projector if projector is None or isinstance(projector, Projector) else load_projector(projector)
     if record.get("projector") != (None if projector is None else projector.sha256):
         raise RefinerError(f"the refiner was trained with {_named(record.get('projector'))}, here is {_named(projector and projector.sha256)}: give that one as projector")
-    annotated = clips_from_annotations(read_annotations(annotations_csv))
-    ids = {clip.video_id for clip in annotated.values() if split is None or clip.own_split == split}
+    source = read_clips(annotations_csv)
+    annotated, ids = source.clips, {clip.video_id for clip in source.of_split(split)}
+    vid_emb_dir, aud_emb_dir = embeddings_folder(vid_emb_dir, "video"), embeddings_folder(aud_emb_dir, "audio")
     seen = sorted(ids & set(record["train"]))
     if seen:
         raise RefinerError(f"the refiner was trained on {len(seen)} of the clips that it is to be judged on ({few(seen)}): choose another split than {split!r}, or train on other clips")
@@ -326,7 +340,7 @@ def evaluate_refiner(
                 f"the refiner was trained on {kind} vectors of {(record['encoders'].get(kind) or {}).get('name', 'an unknown encoder')}, these are of "
                 f"{made_by.get('name', 'an unknown encoder')}; what differs: {', '.join(differing)}"
             )
-    problems, notes = list(base.overall["problems"]), [*base.overall["notes"], *record.get("notes", ())]
+    problems, notes = list(base.overall["problems"]), list(dict.fromkeys([*base.overall["notes"], *record.get("notes", ())]))
     stopped_by = len(ids & set(record["val"]))
     if stopped_by:
         problems.append(f"{stopped_by} of the clips said when to stop the training of the refiner")

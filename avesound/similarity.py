@@ -16,7 +16,7 @@ import numpy as np
 
 from .align import AlignSettings, audio_queries, pad_curves, similarity_curves, unit_vectors
 from .data.annotations import ClipAnnotation
-from .embeddings.store import CacheError, Embeddings, audio_file, read_embeddings, video_file
+from .embeddings.store import CacheError, Embeddings, audio_file, cached_audios, embeddings_folder, read_embeddings, video_file
 from .encoders.base import check_comparable
 from .projector import Projector
 from .timeline import Seconds, Windows, cells_of_centers, nearest_index
@@ -52,8 +52,8 @@ class PairReader:
         If a folder is not there.
     """
 
-    vid_emb_dir: str | os.PathLike  # folder of video embeddings
-    aud_emb_dir: str | os.PathLike  # folder of audio embeddings
+    vid_emb_dir: str | os.PathLike  # folder of video embeddings, or the cache that holds it
+    aud_emb_dir: str | os.PathLike  # folder of audio embeddings, or the cache that holds it
     lengths: Sequence[Seconds] = (1.0,)  # lengths of the audio windows
     projector: Projector | None = None  # brings the vectors of two towers into one space
     allow_untrained: bool = False  # compare vectors whose cosines mean nothing, too
@@ -62,9 +62,7 @@ class PairReader:
     audio_meta: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        for folder in (self.vid_emb_dir, self.aud_emb_dir):
-            if not Path(folder).is_dir():
-                raise FileNotFoundError(f"no such folder of embeddings: {folder}")
+        self.vid_emb_dir, self.aud_emb_dir = embeddings_folder(self.vid_emb_dir, "video"), embeddings_folder(self.aud_emb_dir, "audio")
         self.lengths = tuple(sorted({float(length) for length in self.lengths}))
         self._begun = False
 
@@ -117,7 +115,9 @@ class PairReader:
         "Raise `ValueError` where no clip at all could be read, with the reasons."
         if not self._begun:
             reasons = dict(Counter(status for status, _ in self.failures.values()))
-            raise ValueError(f"none of {n_asked} clips has embeddings in {self.vid_emb_dir} and {self.aud_emb_dir} at L = {list(self.lengths)} s ({reasons})")
+            others = sorted(cached_audios(self.aud_emb_dir).keys() - set(self.lengths))
+            known = f"; audio windows that are there: {', '.join(f'{length:g}' for length in others)} s" if others else ""
+            raise ValueError(f"none of {n_asked} clips has embeddings in {self.vid_emb_dir} and {self.aud_emb_dir} at L = {list(self.lengths)} s ({reasons}){known}")
 
 
 def _same_origin(kind: str, first: dict, meta: dict, video_id: str) -> None:

@@ -84,7 +84,7 @@ def test_a_zip_that_is_here_becomes_a_data_set(work, tmp_path):
         (["extract", "--vid_dir", "data/AVE", "--out_dir", "x", "--stride", "0"], "stride_s must be positive"),
         (["extract", "--vid_dir", "data/AVE", "--out_dir", "x", "--weights", "w.pth"], "no weights to load"),
         (["annotations", "--txt", "data/synth.json", "--out_csv", "x.csv"], "synth.json"),
-        (["evaluate", "--vid_emb_dir", "no", "--aud_emb_dir", "no", "--annotations_csv", "data/annotations.csv", "--summary_csv", "s.csv"], "no such folder of embeddings"),
+        (["evaluate", "--vid_emb_dir", "no", "--aud_emb_dir", "no", "--annotations_csv", "data/annotations.csv", "--summary_csv", "s.csv"], "no such folder of video embeddings: no; `avesound extract-video "),
         (["evaluate", "--vid_emb_dir", "no", "--aud_emb_dir", "no", "--annotations_csv", "data/synth.json", "--summary_csv", "s.csv"], "synth.json"),
         (["download", "--zip", "data/synth.json", "--out_dir", "y"], "synth.json"),
     ],
@@ -154,4 +154,4 @@ def test_it_runs_as_a_module_too():
     done = subprocess.run([sys.executable, "-m", "avesound.cli", "--version"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and done.stdout.startswith("avesound ")
     done = subprocess.run([sys.executable, "-m", "avesound.cli", "analyze", "--summary_csv", "nowhere.csv"], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 1 and done.stderr == "avesound analyze: nowhere.csv: no such file\n"
+    assert done.returncode == 1 and done.stderr == "avesound analyze: no such summary: nowhere.csv; `avesound evaluate --summary_csv nowhere.csv` makes it\n"

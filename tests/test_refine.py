@@ -369,7 +369,7 @@ def test_oracle_queries_are_marked_and_clips_without_an_event_keep_no_pdf(tmp_pa
 
 @pytest.mark.parametrize(
     ("lacking", "message"),
-    [("train", "no clip of split 'train' with an event .* needs train and val"), ("val", "no clip of split 'val'"), ("embeddings", "none of 8 clips has embeddings"), ("clips", "two training and two validation")],
+    [("train", "no clip of split 'train'"), ("val", "no clip of split 'val'"), ("embeddings", "none of 8 clips has embeddings"), ("clips", "two training and two validation")],
 )
 def test_too_little_to_learn_from(tmp_path, lacking, message):
     counts = {"train": (0, 4), "val": (8, 0), "clips": (1, 4)}.get(lacking, (8, 4))
@@ -495,8 +495,8 @@ def test_a_checkpoint_that_is_none_is_refused(tiny, tmp_path):
     refused("record is not that of a refiner")
     with pytest.raises(FileNotFoundError):
         evaluate_refiner(*data, refiner_ckpt=tmp_path / "none.safetensors")
-    for ckpt_name, csv in [("r.pt", None), (ckpt, "s.txt")]:
-        with pytest.raises(ValueError, match="must end in"):
+    for ckpt_name, csv in [("r.ckpt", None), (ckpt, "s.txt")]:
+        with pytest.raises(ValueError, match="ends? in"):
             train_refiner(*data, refiner_ckpt=ckpt_name) if csv is None else evaluate_refiner(*data, refiner_ckpt=ckpt_name, summary_csv=csv)
 
 

@@ -35,6 +35,7 @@ HOUSE = [
     "timeline",
     "media",
     "activity",
+    "layout",
     "data.*",
     "encoders.*",
     "embeddings.*",
@@ -492,10 +493,11 @@ def refused(words: list[str], whole: bool) -> str | None:
     from avesound import cli
 
     if not whole:
-        if words[0] not in cli.COMMANDS:
+        name = cli._command(words[0])
+        if name not in cli.COMMANDS:
             return None if words[0] == "COMMAND" or words[0].startswith("-") else f"there is no command {words[0]!r}"
         parser = argparse.ArgumentParser()
-        cli.COMMANDS[words[0]][1](parser)
+        cli.COMMANDS[name][1](parser)
         unknown = options_of(words) - {"--help"} - set(parser._option_string_actions)
         return f"there is no {', '.join(sorted(unknown))}" if unknown else None
     if words[:1] == ["COMMAND"]:

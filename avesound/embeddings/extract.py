@@ -26,9 +26,10 @@ from tqdm.auto import tqdm
 import avesound
 from ..activity import loudness_db, motion_energy
 from avesound.embeddings.store import (
-    append_record, audio_file, check_video_id, claim_folder, fingerprint, length_ms, read_records, video_file, write_embeddings,
+    append_record, audio_file, cache_root, check_video_id, claim_folder, fingerprint, length_ms, read_records, video_file, write_embeddings,
 )
 from ..encoders.base import Encoder, create_encoder, encode_clip
+from ..layout import missing_error
 from ..media import MEDIA_SUFFIXES, Clip, MediaError, TooShort, decode_clip, sha256_of, write_wav
 from ..timeline import EDGES, Seconds, Windows, sliding_windows
 
@@ -63,6 +64,7 @@ class WindowSettings:
 # %% ../../nbs/31_embeddings_extract.ipynb #1c4427f0
 def media_files(
     folder: str | os.PathLike,  # searched with its sub-folders
+    place: str = "vid_dir",  # what it is, for the error: "vid_dir" or "wav_dir" of `layout.PLACES`
 ) -> dict[str, Path]:  # id -> file, sorted by id
     """The media files of a folder by clip id. Other files are left aside, judged by their suffix.
 
@@ -75,7 +77,7 @@ def media_files(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"no such folder: {folder}")
+        raise missing_error(place, folder)
     files: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         unfinished = path.name.startswith("._") or (path.name.startswith(".") and ".tmp" in path.suffixes)
@@ -169,7 +171,7 @@ class RunReport:
 # %% ../../nbs/31_embeddings_extract.ipynb #63d24c0f
 def extract(
     vid_dir: str | os.PathLike,  # folder of clips, searched with its sub-folders
-    out_dir: str | os.PathLike,  # the cache; gets vid_emb/, aud_emb/ and extract.jsonl
+    out_dir: str | os.PathLike,  # the cache, or its vid_emb/ or aud_emb/; gets these two and extract.jsonl
     *,
     encoder: str | Encoder = "signal",  # a name for `create_encoder`, or an encoder
     audio_encoder: str | Encoder | None = None,  # for the sound, where another tower than `encoder` hears; None: the same
@@ -208,8 +210,8 @@ def extract(
     windows = replace(windows, win_s=windows.win_s or seeing.spec.video_win_s or 1.0)
     if audio:
         _warn_of_filling(hearing, windows)
-    out_dir = Path(out_dir)
-    files = {video_id: path for video_id, path in media_files(vid_dir).items()}
+    out_dir = cache_root(out_dir, [kind for kind, wanted in (("video", video), ("audio", audio)) if wanted])
+    files = {video_id: path for video_id, path in media_files(vid_dir, "vid_dir" if video else "wav_dir").items()}
     ids = sorted(files) if annotations_csv is None else _annotated_ids(annotations_csv)
     there = [video_id for video_id in ids if video_id in files]
     if wrong_sound and (wrong_sound < 0 or len(there) < 2 or wrong_sound % len(there) == 0):
