@@ -322,7 +322,6 @@ def _evaluate_add(parser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap and the shuffles (default: %(default)s)")
     parser.add_argument("--projector", help="file of fit-projector: brings the vectors of two towers into one space")
     _flag(parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)")
-    _flag(parser, "--allow_tuned", default=False, help="score clips that settings were tuned on; the result is marked (default: false)")
 
 
 def _evaluate_run(options) -> int:
@@ -331,7 +330,7 @@ def _evaluate_run(options) -> int:
 
     selection = read_selection(options.tuned_on) if options.tuned_on else None
     names = ("summary_csv", "curve_dir", "L_sec", "split", "calibrate_on", "conformal_level", "hit_deltas", "plot_n", "n_boot", "n_shuffles", "shuffled_dirs", "seed", "projector",
-             "allow_untrained", "allow_tuned")  # fmt: skip
+             "allow_untrained")  # fmt: skip
     settings = _align_settings(options, selection and selection.settings)
     print(evaluate(options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, settings=settings, tuned_on=selection, **_given(options, *names)))
     print(f"\nwrote {options.summary_csv}" + (f" and {Path(options.curve_dir) / 'curves.csv'}" if options.curve_dir else ""))
@@ -390,15 +389,12 @@ def _compare_run(options) -> int:
 
 
 def _projector_add(parser) -> None:
-    from avesound.projector import METHODS
-
     _caches_places(parser)
     _place(parser, "annotations_csv", "says which clips are in which split; events are not looked at")
     _place(parser, "out", "the .safetensors to write", "projector")
     parser.add_argument("--split", default="train", help="clips to fit on; evaluate refuses them (default: %(default)s)")
     parser.add_argument("--L_sec", type=float, default=1.0, help="length of the audio windows, s (default: %(default)s)")
-    parser.add_argument("--method", choices=METHODS, default="cca", help="(default: %(default)s)")
-    parser.add_argument("--dim", type=int, default=64, help="dimensions of the common space, for cca (default: %(default)s)")
+    parser.add_argument("--dim", type=int, default=64, help="dimensions of the common space (default: %(default)s)")
     parser.add_argument("--shrinkage", type=float, help="of the covariances, above 0, at most 1 (default: chosen on held-out clips)")
     parser.add_argument("--seed", type=int, default=0, help="of the folds (default: %(default)s)")
 
@@ -406,7 +402,7 @@ def _projector_add(parser) -> None:
 def _projector_run(options) -> int:
     from avesound.projector import fit_projector
 
-    names = ("out", "split", "L_sec", "method", "dim", "shrinkage", "seed")
+    names = ("out", "split", "L_sec", "dim", "shrinkage", "seed")
     made = fit_projector(options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, **_given(options, *names)).provenance
     held_out = made["synchrony"]
     print(f"fitted on {made['n_clips']} clips of {made['split']}, {made['n_windows']} moments: {made['method']}, shrinkage {made['shrinkage']:g}, {made['dim']} dimensions")
@@ -446,7 +442,7 @@ def _demo_run(options) -> int:
 
 # %% ../nbs/80_cli.ipynb #e20aac10
 def _train_refiner_add(parser) -> None:
-    from avesound.refiner import ARCHITECTURES, TARGETS, RefinerSettings
+    from avesound.refiner import ARCHITECTURES, RefinerSettings
 
     defaults = RefinerSettings()
     _caches_places(parser)
@@ -454,8 +450,6 @@ def _train_refiner_add(parser) -> None:
     _place(parser, "refiner_ckpt", "the .pt or .safetensors to write; a readable record is written beside it as .json")
     _flag(parser, "--overwrite", default=False, help="replace a refiner that was trained otherwise (default: false)")
     parser.add_argument("--architecture", choices=ARCHITECTURES, default=defaults.architecture, help="pdf: from PDF to PDF; fusion: from the vectors of each window (default: %(default)s)")
-    parser.add_argument("--target", choices=TARGETS, default=defaults.target, help="uniform over the events, or gaussian at their middles (default: %(default)s)")
-    parser.add_argument("--target_sigma_s", type=float, default=defaults.target_sigma_s, help="for gaussian: standard deviation, s (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=defaults.epochs, help="at most (default: %(default)s)")
     parser.add_argument("--patience", type=int, default=defaults.patience, help="epochs without a better validation loss before it ends (default: %(default)s)")
     parser.add_argument("--batch_size", type=int, default=defaults.batch_size, help="clips (default: %(default)s)")
@@ -464,7 +458,6 @@ def _train_refiner_add(parser) -> None:
     parser.add_argument("--seeds", type=_whole_numbers, default=defaults.seeds, help='one network for each (default: "0,1,2")')
     _flag(parser, "--augment", default=defaults.augment, help="roll and flip clips in every epoch, so that where events are is not learnt (default: true)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 … (default: %(default)s)")
-    parser.add_argument("--tensorboard_dir", help="gets the losses of every epoch; needs the package tensorboard")
     _align_add(parser)
     parser.add_argument("--projector", help="file of fit-projector: brings the vectors of two towers into one space")
     _flag(parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)")
@@ -476,7 +469,7 @@ def _whole_numbers(text: str) -> tuple[int, ...]:
 
 
 _whole_numbers.__name__ = "whole numbers"
-_TRAINING_OPTIONS = ("architecture", "target", "target_sigma_s", "augment", "epochs", "patience", "batch_size", "lr", "weight_decay", "seeds")
+_TRAINING_OPTIONS = ("architecture", "augment", "epochs", "patience", "batch_size", "lr", "weight_decay", "seeds")
 
 
 def _train_refiner_run(options) -> int:
@@ -484,7 +477,7 @@ def _train_refiner_run(options) -> int:
     from avesound.refiner import RefinerSettings
 
     training = RefinerSettings(**{name: getattr(options, name) for name in _TRAINING_OPTIONS})
-    names = ("refiner_ckpt", "overwrite", "L_sec", "projector", "allow_untrained", "device", "tensorboard_dir")
+    names = ("refiner_ckpt", "overwrite", "L_sec", "projector", "allow_untrained", "device")
     made = train_refiner(options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, training=training, settings=_align_settings(options), **_given(options, *names)).record
     print(f"trained on {made['n_train']} clips, stopped by {made['n_val']}; {len(made['left_out'])} left out")
     for run in made["runs"]:
@@ -567,12 +560,10 @@ def _sweep_add(parser) -> None:
     parser.add_argument("--test_split", default="test", help="clips on which the winner is evaluated, once; none: not at all (default: %(default)s)")
     parser.add_argument("--criterion", default="log_score", help="metric that decides, on partial clips (default: %(default)s)")
     parser.add_argument("--top_k", type=int, default=1, help="so many of the best rows get a folder under runs/ (default: %(default)s)")
-    parser.add_argument("--search", choices=["grid", "optuna"], default="grid", help="all rows, or some of them, guided by those before (default: %(default)s)")
-    parser.add_argument("--n_trials", type=int, default=200, help="rows that optuna tries (default: %(default)s)")
     parser.add_argument("--hit_deltas", type=_numbers, default=(0.25, 0.5, 1.0), help='tolerances of hits, s (default: "0.25,0.5,1.0")')
     _flag(parser, "--ranking", default=False, help="AUROC and average precision, too (default: false)")
     parser.add_argument("--n_boot", type=int, default=1000, help="resamples of the bootstrap (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of bootstrap, sign flips and search (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of bootstrap and sign flips (default: %(default)s)")
     parser.add_argument("--projector", help="file of fit-projector: brings the vectors of two towers into one space")
     parser.add_argument("--workers", type=int, help="threads (default: one for each core, at most 8)")
     _flag(parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)")
@@ -587,7 +578,7 @@ def _sweep_run(options) -> int:
     base = AlignSettings(multi_offsets=options.multi_offsets, pred_softargmax=options.pred_softargmax)
     grid = Grid(**{name: getattr(options, name) for name in axes}, base=base)
     test_split = None if options.test_split.lower() == "none" else options.test_split
-    names = ("out_dir", "strides", "windows", "split", "criterion", "top_k", "search", "n_trials", "hit_deltas", "ranking", "n_boot", "seed", "projector", "workers", "allow_untrained")
+    names = ("out_dir", "strides", "windows", "split", "criterion", "top_k", "hit_deltas", "ranking", "n_boot", "seed", "projector", "workers", "allow_untrained")
     print(sweep(_caches_of(options), options.annotations_csv, grid=grid, test_split=test_split, **_given(options, *names)))
     print(f"\nwrote {Path(options.out_dir) / 'aggregate.csv'}, selection.json, figures and runs/ beside it")
     return 0

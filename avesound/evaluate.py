@@ -72,7 +72,6 @@ def evaluate(
     seed: int = 0,  # of the bootstrap and of the shuffles
     projector: str | os.PathLike | Projector | None = None,  # or its file: brings the vectors of two towers into one space
     allow_untrained: bool = False,  # compare vectors whose cosines mean nothing; the result is marked
-    allow_tuned: bool = False,  # score clips that settings were tuned on; the result is marked
 ) -> Evaluation:
     """Score an encoder's temporal PDFs against annotations, beside the baselines.
 
@@ -102,7 +101,7 @@ def evaluate(
     by_id = {clip.video_id: clip for clip in clips}
     problems = []
     if selection is not None:
-        problems += [tuned] if (tuned := check_selection(selection, by_id, allow_tuned=allow_tuned)) else []
+        check_selection(selection, by_id)
     projector = projector if projector is None or isinstance(projector, Projector) else load_projector(projector)
     where = {"vid_emb_dir": vid_emb_dir, "aud_emb_dir": aud_emb_dir}
     common = {"L_sec": lengths, "projector": projector, "allow_untrained": allow_untrained}

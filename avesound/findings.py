@@ -127,7 +127,7 @@ def facts(overall: Mapping[str, Any]) -> list[tuple[str, str]]:  # name and valu
         ]
     if run["refiner"]:
         made = run["refiner"]
-        rows.append(("Refiner", f"{made['settings']['architecture']}, target {made['settings']['target']}, trained on {_clips(made['n_train'])}, stopped by {made['n_val']}"))
+        rows.append(("Refiner", f"{made['settings']['architecture']}, trained on {_clips(made['n_train'])}, stopped by {made['n_val']}"))
     if run["projector"]:
         rows.append(("Projector", f"{run['projector'].get('method')}, fitted on {run['projector'].get('n_clips')} clips of {run['projector'].get('split')}"))
     if run["tuned_on"]:

@@ -59,7 +59,6 @@ def train_refiner(
     allow_untrained: bool = False,  # compare vectors whose cosines mean nothing; the result is marked
     overwrite: bool = False,  # replace a file that was trained otherwise, or is damaged
     device: str = "auto",  # "auto", "cpu", "cuda" …
-    tensorboard_dir: str | os.PathLike | None = None,  # gets the losses of every epoch; needs the package tensorboard
     progress: bool = True,  # show a progress bar
 ) -> Refiner:
     """Train a refiner and its twins on the train split, stopped by the val split.
@@ -72,8 +71,6 @@ def train_refiner(
         As `read_annotations` and `similarity_set`; or if a split has no usable clips, or a clip has no PDF.
     RefinerError
         If `refiner_ckpt` is there and was trained otherwise, or the training does not converge.
-    ImportError
-        If `tensorboard_dir` is given and the package is not there.
     """
     from tqdm.auto import tqdm
 
@@ -82,7 +79,6 @@ def train_refiner(
     lengths = sorted({float(length) for length in L_sec})
     if training.architecture == "fusion" and len(lengths) != 1:
         raise ValueError(f"the architecture 'fusion' takes one audio length, got L_sec = {lengths}")
-    writer = None if tensorboard_dir is None else _tensorboard(tensorboard_dir)
     projector = projector if projector is None or isinstance(projector, Projector) else load_projector(projector)
     source = read_clips(annotations_csv)
     annotated, doubtful = source.clips, source.doubtful
@@ -136,9 +132,6 @@ def train_refiner(
         def after_epoch(run: TrainingRun, current_state) -> None:
             bar.set_postfix_str(f"fed {run.fed}, seed {run.seed}, epoch {run.epoch}, val {run.val_kl[-1]:.3f}", refresh=False)
             bar.update(0)
-            if writer is not None:
-                for name, values in [("train_kl", run.train_kl), ("val_kl", run.val_kl)]:
-                    writer.add_scalar(f"{run.fed}/seed {run.seed}/{name}", values[-1], run.epoch)
             if time.monotonic() - last_saved >= SAVE_S:
                 save(run, current_state())
 
@@ -149,14 +142,12 @@ def train_refiner(
             runs, current, state = [*runs, run], None, None
             save(None, {})
             bar.update()
-    if writer is not None:
-        writer.close()
 
     ids = {split: list(part.video_ids) for split, part in examples.items()}
     events = events_array([annotated[video_id].events for video_id in ids["train"]])
     durations = dict(zip(found["train"].video_ids, found["train"].duration_s))
     weights["mean_target"] = event_target(
-        events, relative_cells([durations[i] for i in ids["train"]]), training.target, training.target_sigma_s
+        events, relative_cells([durations[i] for i in ids["train"]])
     ).mean(axis=0).astype(np.float32)  # fmt: skip
     problems = check_comparable(spec, heard_by, allow_untrained=True)
     if settings.audio_query == "oracle":
@@ -182,7 +173,7 @@ def _examples(
         raise ValueError(f"{len(lacking)} clips have no PDF (their curves are NaN throughout): {few(lacking)}")
     events = events_array([annotated[video_id].events for video_id in found.video_ids])
     own = found.cells if training.architecture == "fusion" else relative_cells(found.duration_s)
-    target = event_target(events, own, training.target, training.target_sigma_s)
+    target = event_target(events, own)
     good = ~np.isnan(target).any(axis=1)
     ids = tuple(video_id for video_id, kept in zip(found.video_ids, good) if kept)
     if training.architecture == "fusion":
@@ -240,14 +231,6 @@ def _refuse_other(path: str | os.PathLike, there: dict, wanted: dict) -> None:
         ]  # fmt: skip
     if differing:
         raise RefinerError(f"{path}: was trained otherwise ({'; '.join(differing)}). Choose another file, or --overwrite")
-
-
-def _tensorboard(folder: str | os.PathLike):
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ImportError("tensorboard_dir needs the package tensorboard, which is not here: pip install tensorboard, or leave tensorboard_dir out (the losses are in the record of the refiner, too)") from error
-    return SummaryWriter(os.fspath(folder))
 
 
 def _versions() -> dict[str, str]:
@@ -372,7 +355,7 @@ def evaluate_refiner(
         "interval_start_sec": said.interval[:, 0], "interval_end_sec": said.interval[:, 1], "confidence": said.confidence, "entropy": said.entropy, **refined,
     }  # fmt: skip
     summary = base.summary[[name for name in base.summary if name in _OF_THE_CLIP]].merge(pd.DataFrame({"video_id": scored} | new), on="video_id", how="left")
-    summary = summary[[name for name in base.summary if name in summary] + ["information"]].assign(refiner=f"{refiner.settings.architecture}, {refiner.settings.target}", flawed=bool(problems))
+    summary = summary[[name for name in base.summary if name in summary] + ["information"]].assign(refiner=refiner.settings.architecture, flawed=bool(problems))
     methods = pd.concat([pd.DataFrame({"video_id": scored, "method": name, "partial": partial} | columns) for name, columns in values.items()], ignore_index=True)
     curves = base.curves.assign(pdf_refined=np.concatenate([row[: n] for row, n in zip(pdfs["refined"], (~np.isnan(cells[..., 0])).sum(axis=1))]))
 
@@ -448,7 +431,7 @@ def format_refinement(
     made = overall["refiner"]
     status = ", ".join(f"{n} {name}" for name, n in overall["status"].items())
     lines = [f"{overall['n_clips']} annotated clips (split: {overall['split']}): {status}; {overall['n_partial']} of them partial"]
-    how = f"{made['settings']['architecture']}, target {made['settings']['target']}, {'' if made['settings']['augment'] else 'not '}augmented, seeds {' '.join(map(str, made['settings']['seeds']))}"
+    how = f"{made['settings']['architecture']}, {'' if made['settings']['augment'] else 'not '}augmented, seeds {' '.join(map(str, made['settings']['seeds']))}"
     lines.append(f"{overall['encoder']}, refined ({how}); trained on {made['n_train']} clips, stopped by {made['n_val']}")
     lines += [f"NOT A RESULT: {problem}" for problem in overall["problems"]] + [f"note: {note}" for note in overall["notes"]]
     for subset in SUBSETS:
