@@ -27,11 +27,12 @@ from .encoders.base import create_encoder, encoder_names
 from .encoders.logmel import FILLS
 from .compare import SUBSETS
 from .grid import SweepSetting, grid_metrics, metric_names
+from .lettering import markdown_text, new_figure, shortened
 from .media import written_whole
 from .metrics import LOWER_IS_BETTER
 from .projector import Projector
 from .timeline import Seconds
-from .uncertainty import holm, paired_difference, paired_p_value
+from .uncertainty import FEW, FEW_LINE, holm, interval_text, paired_difference, paired_p_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -266,8 +267,8 @@ def as_markdown(
 ) -> str:
     "The differences to the base as a table, partial clips first; bold where Holm's correction leaves p below 0.05."
     about, table = ablation.about, ablation.table
-    lines = [f"# Ablation\n\nBase: {about['base']}. Clips: {about['subset']}: {len(about['video_ids'])}, {about['n_partial']} of them partial, {len(about['left_out'])} left out."]
-    lines += [f"\nNOT A RESULT: {problem}" for problem in about["problems"]] + [f"\nNot made: {note}" for note in about["notes"]]
+    lines = [f"# Ablation\n\nBase: {markdown_text(about['base'])}. Clips: {markdown_text(about['subset'])}: {len(about['video_ids'])}, {about['n_partial']} of them partial, {len(about['left_out'])} left out."]
+    lines += [f"\nNOT A RESULT: {markdown_text(problem)}" for problem in about["problems"]] + [f"\nNot made: {markdown_text(note)}" for note in about["notes"]]
     for subset in reversed(SUBSETS):
         part = table[table["subset"] == subset]
         if part.empty:
@@ -280,9 +281,10 @@ def as_markdown(
         first = {metric: part[part["metric"] == metric].iloc[0] for metric in metrics}
         lines.append("| base | | " + " | ".join(f"{first[metric]['base']:.3f}" for metric in metrics) + " |")
         for (family, change), rows in part.groupby(["family", "change"], sort=False):
-            cells = {row["metric"]: "{:+.3f} [{:+.3f}, {:+.3f}]".format(*(round(row[name], 3) + 0.0 for name in ("difference", "low", "high"))) for row in rows.to_dict("records")}  # + 0.0: no "-0.000"
+            cells = {row["metric"]: interval_text({"mean": row["difference"], "low": row["low"], "high": row["high"], "n": row["n"]}, sign=True, digits=3) for row in rows.to_dict("records")}
             sure = set(rows.loc[rows["p_holm"] < 0.05, "metric"])
-            lines.append(f"| {family} | {change} | " + " | ".join(f"**{cells[metric]}**" if metric in sure else cells[metric] for metric in metrics) + " |")
+            lines.append(f"| {markdown_text(family)} | {markdown_text(change)} | " + " | ".join(f"**{cells[metric]}**" if metric in sure else cells[metric] for metric in metrics) + " |")
+    lines += ["", FEW_LINE] if any("†" in line for line in lines) else []
     return "\n".join(lines) + "\n"
 
 
@@ -290,13 +292,11 @@ def plot_ablation(
     ablation: Ablation,
 ):  # matplotlib Figure
     "A forest plot: the difference of each change to the base with its interval, a panel for each metric; partial clips filled, all clips hollow."
-    from matplotlib.figure import Figure
-
     table = ablation.table
     metrics, rows = list(dict.fromkeys(table["metric"])), list(dict.fromkeys(zip(table["family"], table["change"])))
     families = list(dict.fromkeys(family for family, _ in rows))
     place = {row: i + 0.6 * families.index(row[0]) for i, row in enumerate(rows)}  # a gap between families
-    figure = Figure(figsize=(2.4 * len(metrics) + 2.2, 0.26 * (max(place.values()) + 1) + 1.3), layout="constrained")
+    figure = new_figure(2.4 * len(metrics) + 2.2, 0.26 * (max(place.values()) + 1) + 1.3)
     axes = np.atleast_1d(figure.subplots(1, len(metrics), sharey=True))
     for ax, metric in zip(axes, metrics):
         for subset, shift, style in [("partial", -0.14, {"color": "#0072B2", "markerfacecolor": "#0072B2"}), ("all", 0.14, {"color": "0.5", "markerfacecolor": "white"})]:
@@ -310,10 +310,10 @@ def plot_ablation(
         unit = {"dist": " (s)", "mae": " (s)", "log_score": " (nats)"}.get(metric, "")
         ax.set_title(f"{metric}{unit}\n{'← better' if metric in LOWER_IS_BETTER else 'better →'}", fontsize=10)
         ax.grid(axis="x", color="0.92")
-    axes[0].set_yticks(list(place.values()), [f"{family}: {change}" for family, change in rows], fontsize=9)
+    axes[0].set_yticks(list(place.values()), [shortened(f"{family}: {change}", 56) for family, change in rows], fontsize=9)
     axes[0].set_ylim(max(place.values()) + 0.7, -0.7)
     handles = [axes[0].plot([], [], "o", color=color, markerfacecolor=face, label=f"{subset} clips")[0] for subset, color, face in [("partial", "#0072B2", "#0072B2"), ("all", "0.5", "white")]]
     handles.append(axes[0].plot([], [], "D", color="0.3", label="p < 0.05 after Holm's correction")[0])
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
-    figure.suptitle("difference to the base, 95 % interval", fontsize=10)
+    figure.suptitle("difference to the base, 95 % interval" + ("\nfewer than 10 clips: the intervals are too narrow to be trusted" if table["n"].min() < FEW else ""), fontsize=10)
     return figure

@@ -23,11 +23,12 @@ from .align import AlignSettings
 from avesound.breakdown import (
     baselines_of_events, best_baseline, calibration_tables, check_curves, coverage_tables, error_histogram, group_tables, overall_means, reach_of_confidence, subsets,
 )  # fmt: skip
-from .charts import figure_style, fonts_for
+from .charts import figure_style
 from .columns import read_curves
 from .data.annotations import few
 from .embeddings.extract import media_files
 from .findings import Gallery, examples, facts, figures, in_short, sections, tiles
+from .lettering import fonts_for
 from .media import sha256_of
 from .report import render_html
 from .summary import Summary, read_summary

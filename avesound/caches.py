@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -112,7 +113,7 @@ def _is_cache(folder: Path) -> bool:
 # %% ../nbs/52_caches.ipynb #4827c40c
 @dataclass(frozen=True, eq=False)
 class Similarities:
-    "Similarity curves of N clips for one cache and one audio query; NaN where a clip has no cell."
+    "Similarity curves of N clips for one cache and one audio query; NaN where a clip has no cell. Clips whose curves say nothing are among the failures."
 
     video_ids: tuple[str, ...]
     curves: dict[Seconds, np.ndarray]  # length of audio windows -> float64 [shape=(N, K, T)]
@@ -177,7 +178,9 @@ def cached_similarities(
         raise ValueError(f'{cache.name} has no audio windows of {wanted} s, it has {sorted(there)} s: make them with `avesound extract-audio-multiscale --lengths "{wanted}"`')
     found = similarity_set(cache.vid_emb_dir, cache.aud_emb_dir, clips, L_sec=lengths, settings=settings, projector=cache.projector, allow_untrained=allow_untrained)
     problems = check_comparable(found.video_meta.get("encoder"), found.audio_meta.get("encoder"), allow_untrained=True)
-    made = Similarities(tuple(found.video_ids), dict(zip(lengths, found.curves)), found.cells, found.duration_s, found.stride_s, dict(found.failures), tuple(problems))
+    failures = found.failures | {video_id: ("flat", why) for video_id, why in found.flat.items()}
+    made = Similarities(tuple(found.video_ids), dict(zip(lengths, found.curves)), found.cells, found.duration_s, found.stride_s, failures, tuple(problems))
+    made = made.of([video_id for video_id in made.video_ids if video_id not in failures])
     with written_whole(path) as temporary:
         np.savez(
             temporary,
@@ -280,7 +283,8 @@ def common_similarities(
     kept = [clip for clip in clips if clip.video_id in shared]
     if not kept:
         counts = ", ".join(f"{len(similarities.video_ids)} in {source[0]} ({source[1]})" for source, similarities in made.items())
-        raise ValueError(f"no clip has embeddings in all caches for all queries ({counts}): there is nothing to compare")
+        reasons = dict(Counter(status for one in made.values() for status, _ in one.failures.values()))
+        raise ValueError(f"no clip has curves in all caches for all queries ({counts}; what is wrong with the others: {reasons}): there is nothing to compare")
     video_ids = tuple(clip.video_id for clip in kept)
     similarities = {source: one.of(video_ids) for source, one in made.items()}
     events = events_array([clip.events for clip in kept])

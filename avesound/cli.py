@@ -7,14 +7,17 @@ __all__ = ['SCRIPTS', 'COMMANDS', 'main']
 
 # %% ../nbs/80_cli.ipynb #8b53262e
 import argparse
+import contextlib
+import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from . import __version__
 from .layout import PLACES
+from .lettering import PLAIN_LETTERS
 
 # %% ../nbs/80_cli.ipynb #a74d95e1
 def _numbers(text: str) -> tuple[float, ...]:
@@ -332,9 +335,11 @@ def _evaluate_run(options) -> int:
     names = ("summary_csv", "curve_dir", "L_sec", "split", "calibrate_on", "conformal_level", "hit_deltas", "plot_n", "n_boot", "n_shuffles", "shuffled_dirs", "seed", "projector",
              "allow_untrained")  # fmt: skip
     settings = _align_settings(options, selection and selection.settings)
-    print(evaluate(options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, settings=settings, tuned_on=selection, **_given(options, *names)))
+    found = evaluate(options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, settings=settings, tuned_on=selection, **_given(options, *names))
+    print(found)
     print(f"\nwrote {options.summary_csv}" + (f" and {Path(options.curve_dir) / 'curves.csv'}" if options.curve_dir else ""))
-    return 0
+    status = found.overall["status"]
+    return 1 if status.get("flat") and not status.get("ok") else 0  # every curve is dead: that is no success
 
 
 def _crossmodal_add(parser) -> None:
@@ -405,6 +410,8 @@ def _projector_run(options) -> int:
     names = ("out", "split", "L_sec", "dim", "shrinkage", "seed")
     made = fit_projector(options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, **_given(options, *names)).provenance
     held_out = made["synchrony"]
+    for detail in made["left_out"].values():
+        print(f"left out: {detail}")
     print(f"fitted on {made['n_clips']} clips of {made['split']}, {made['n_windows']} moments: {made['method']}, shrinkage {made['shrinkage']:g}, {made['dim']} dimensions")
     if made["correlations"]:
         print(f"canonical correlations: {', '.join(f'{rho:.2f}' for rho in made['correlations'][:8])}{', …' if len(made['correlations']) > 8 else ''}")
@@ -742,6 +749,59 @@ COMMANDS: dict[str, tuple[str, Callable, Callable]] = {
 }
 
 
+
+# %% ../nbs/80_cli.ipynb #5d0c1f2a
+class _Patient:
+    "A stream that loses what nobody reads any more: `avesound … | head` goes on with its work."
+
+    def __init__(self, stream):
+        self._stream = stream
+
+    def __getattr__(self, name: str):
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            self._stream.write(text)
+        except BrokenPipeError:
+            self._to_nobody()
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._to_nobody()
+
+    def _to_nobody(self) -> None:
+        with open(os.devnull, "wb") as nobody:
+            os.dup2(nobody.fileno(), self._stream.fileno())
+
+
+@contextlib.contextmanager
+def _steady_output() -> Iterator[None]:
+    "Standard output and errors that take every letter, whatever their encoding, and outlive their reader."
+    before = sys.stdout, sys.stderr
+    for name, stream in zip(("stdout", "stderr"), before):
+        if hasattr(stream, "reconfigure"):  # a notebook's has no encoding to fail in
+            stream.reconfigure(errors=PLAIN_LETTERS)
+        if stream is not None:
+            setattr(sys, name, _Patient(stream))
+    try:
+        yield
+    finally:  # also after --help, which ends by an exception
+        try:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except OSError as error:  # a full disk, say
+            sys.stdout._to_nobody()  # or the interpreter would complain again at its end
+            raise SystemExit(f"avesound: what was to be printed cannot be written ({error.strerror})") from None
+        finally:
+            sys.stdout, sys.stderr = before
+
+
+
+# %% ../nbs/80_cli.ipynb #5d0c1f2b
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
     "The parser; of the options only those of the command that is wanted, because declaring them imports rooms."
     scripts = "\n".join(f"  {script:<26} {name}" for script, name in SCRIPTS.items())
@@ -761,7 +821,12 @@ def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
 def main(
     argv: Sequence[str] | None = None,  # without the program's name; None: the process's own
 ) -> int:  # 0: done; 1: it failed, and stderr says why; 2: wrong options
-    "The console script `avesound`."
+    "The console script `avesound`. Its output dies of no encoding and of no closed pipe."
+    with _steady_output():
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     argv = _normalised(sys.argv[1:] if argv is None else argv)
     name = argv[0] if argv else ""  # as it was typed, for messages
     argv[:1] = [_command(name) if _command(name) in COMMANDS else name] if argv else []

@@ -7,6 +7,7 @@ __all__ = ['SORTS', 'SOUND_RATE', 'Run', 'run_of', 'OpenRun', 'open_run', 'choos
            'describe', 'similarity_matrix', 'sound_picture', 'clip_length']
 
 # %% ../nbs/63_clip_view.ipynb #b809d6ac
+import contextlib
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -20,7 +21,8 @@ from .predict import predict
 from .data.annotations import ClipAnnotation
 from .data.splits import read_clips
 from .embeddings.extract import media_files
-from .embeddings.store import Embeddings, audio_file, cached_audios, cached_videos, embeddings_folder, read_embeddings, video_file
+from .embeddings.store import CacheError, Embeddings, audio_file, cached_audios, cached_videos, embeddings_folder, read_embeddings, video_file
+from .files import csv_header, read_table
 from .similarity import CurveSet, similarity_set
 from .media import NoAudio, TooShort, decode_audio, probe
 from .metrics import clip_metrics, events_array, is_partial
@@ -113,8 +115,6 @@ def open_run(
     ValueError
         If a file is not what it should be, or there is no clip at all.
     """
-    import pandas as pd
-
     clips = {} if run.annotations_csv is None else read_clips(run.annotations_csv).clips
     try:
         media = {} if run.vid_dir is None else media_files(run.vid_dir)
@@ -130,7 +130,7 @@ def open_run(
                 lengths[video_id] = (*lengths.get(video_id, ()), length)
     summary: dict[str, dict] = {}
     if run.summary_csv is not None:
-        table = pd.read_csv(run.summary_csv, dtype={"video_id": str, "event_label": str, "split": str, "status": str}, keep_default_na=True)
+        table = read_table(run.summary_csv, numbers=_NUMBERS)
         if "video_id" not in table:
             raise ValueError(f"{run.summary_csv}: has no column video_id; it has {', '.join(table.columns)}")
         summary = {row["video_id"]: row for row in table.to_dict("records")}
@@ -145,15 +145,18 @@ def open_run(
     return OpenRun(run, rows, clips, media, lengths, settings, L_sec, _refined_of(run))
 
 
+_NUMBERS = ("dist", "confidence", "entropy")  # of a summary, by which clips can be sorted
+
+
 def _row(video_id: str, scored: dict | None, clip: ClipAnnotation | None, embedded: bool) -> dict:
     "What the list of clips shows of one."
-    known = {name: value for name, value in (scored or {}).items() if value == value}  # NaN is unequal to itself
+    known = {name: value for name, value in (scored or {}).items() if value == value and value != ""}  # NaN is unequal to itself
     status = known.get("status", "ok") if scored else "not evaluated" if embedded else "no embeddings"
-    numbers = {name: float(known[name]) if name in known else None for name in ("dist", "confidence", "entropy")}
+    numbers = {name: float(known[name]) if name in known else None for name in _NUMBERS}
     partial = known.get("partial")
     return {
         "video_id": video_id, "label": str(known.get("event_label", clip.event_label if clip else "")), "split": str(known.get("split", clip.own_split if clip else "")),
-        "status": str(status), "partial": None if partial is None or status != "ok" else str(partial) == "True", **numbers,
+        "status": str(status), "partial": None if partial is None or status != "ok" else partial.lower() in ("true", "1", "1.0"), **numbers,
     }  # fmt: skip
 
 
@@ -174,11 +177,9 @@ def _settings_of(run: Run) -> tuple[AlignSettings, tuple[Seconds, ...]]:
 def _refined_of(run: Run) -> dict[str, np.ndarray]:
     if run.curves_csv is None:
         return {}
-    import pandas as pd
-
-    if "pdf_refined" not in pd.read_csv(run.curves_csv, nrows=0).columns:
+    if "pdf_refined" not in csv_header(run.curves_csv):
         return {}
-    table = pd.read_csv(run.curves_csv, usecols=["video_id", "pdf_refined"], dtype={"video_id": str})
+    table = read_table(run.curves_csv, numbers=("pdf_refined",))
     return {video_id: column.to_numpy(np.float64) for video_id, column in table.groupby("video_id", sort=False)["pdf_refined"]}
 
 # %% ../nbs/63_clip_view.ipynb #d672abbe
@@ -263,6 +264,7 @@ class Look:
     partial: bool
     settings: AlignSettings
     L_sec: tuple[Seconds, ...]
+    flat: str = ""  # why the curve says nothing, where it does
 
 
 def look(
@@ -283,10 +285,11 @@ def look(
     curves, cells = [curve[0] for curve in found.curves], found.cells[0]
     aligned = align(curves, found.stride_s, settings)
     events = events_array([clip.events])[0]
+    judged = np.full_like(events, np.nan) if found.flat else events  # where every moment is alike, a moment inside the event is luck
 
     def guess(pdf: np.ndarray, curve: np.ndarray) -> Guess:
         said = predict(pdf, cells, settings)
-        metrics = clip_metrics(events, said.t_sec, pdf, cells, curve=curve, interval=said.interval)
+        metrics = clip_metrics(judged, said.t_sec, pdf, cells, curve=curve, interval=said.interval)
         numbers = {name: float(value) for name, value in metrics.items()}
         return Guess(pdf, float(said.t_sec), tuple(said.interval.tolist()), float(said.confidence), float(said.entropy), numbers)
 
@@ -300,7 +303,7 @@ def look(
         video_id=clip.video_id, duration_s=float(found.duration_s[0]), cells=cells,
         scores={length: align([curve], found.stride_s, settings).curve for length, curve in zip(sorted(L_sec), curves)},
         curve=aligned.curve, guess=guess(aligned.pdf, aligned.curve), refined=None if refined is None else guess(refined, refined),
-        events=clip.events, partial=bool(is_partial(events, found.duration_s[0])), settings=settings, L_sec=tuple(sorted(L_sec)),
+        events=clip.events, partial=bool(is_partial(events, found.duration_s[0])), settings=settings, L_sec=tuple(sorted(L_sec)), flat=next(iter(found.flat.values()), ""),
     )  # fmt: skip
 
 # %% ../nbs/63_clip_view.ipynb #589e5c09
@@ -312,6 +315,8 @@ def describe(
     guess, n = seen.refined or seen.guess, len(seen.events)
     t, (low, high), share = guess.t_sec, guess.interval, f"{100 * seen.settings.interval_mass:.0f} % of the probability"
     name = f"“{label}”" if label and n else "The event"
+    if seen.flat:
+        return f"The curve says nothing about when: {seen.flat}. For want of a peak the line stands at {t:.2f} s; that is no prediction, and it is not scored."
     if len(guess.pdf) > 1 and np.ptp(guess.pdf) <= 1e-9:
         said = f"Every moment is as likely as any other: the curve is flat. For want of a peak, {t:.2f} s is taken."
     elif low <= t <= high:
@@ -413,8 +418,9 @@ def clip_length(
 ) -> Seconds:
     "How long a clip is: as its embeddings say, else its file, else its events; 10 s where nothing says."
     if video_id in opened.lengths:
-        seen = read_embeddings(video_file(opened.run.vid_emb_dir, video_id))
-        return float(seen.meta.get("duration_s", seen.windows.ends_sec[-1]))
+        with contextlib.suppress(CacheError, OSError):  # what is wrong with it is said where its curve is missing
+            seen = read_embeddings(video_file(opened.run.vid_emb_dir, video_id))
+            return float(seen.meta.get("duration_s", seen.windows.ends_sec[-1]))
     if video_id in opened.media and (declared := probe(opened.media[video_id]).duration_s):
         return declared
     return max([event.end_s for event in opened.clip(video_id).events], default=10.0)

@@ -24,9 +24,9 @@ from .embeddings.store import Embeddings
 from .encoders.base import check_comparable
 from .media import written_whole
 from .projector import Projector, load_projector
-from .similarity import PairReader
+from .similarity import FLAT, PairReader, misfits
 from .timeline import Seconds
-from .uncertainty import method_table, paired_p_value
+from .uncertainty import FEW_LINE, interval_text, method_table, paired_p_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,18 +161,18 @@ class CrossModal:
         if found["means"]:
             lines.append(f"\n{'exact start, % [95 % interval]':<34}{'A2V':<22}{'V2A':<22}")
             for method, cells in found["means"].items():
-                lines.append(f"{found['encoder'] if method == 'encoder' else method:<34}" + "".join(f"{_percent(cells[d]):<22}" for d in DIRECTIONS))
+                lines.append(f"{(found['encoder'] or 'unknown') if method == 'encoder' else method:<34}" + "".join(f"{_percent(cells[d]):<22}" for d in DIRECTIONS))
             guesses = [name for name in protocol_baselines(()) if name in found["means"]]
             for rival in ("shuffled", max(guesses, key=lambda name: found["means"][name]["a2v"]["mean"])):  # they have the same mean in both directions
                 to = [found["differences"][d]["to"].get(rival) for d in DIRECTIONS if d in found["differences"]]
                 if len(to) == 2 and all(to):
                     lines.append(f"{'minus ' + rival:<34}" + "".join(f"{_percent(cell, sign=True):<22}" for cell in to))
+        lines += [FEW_LINE] if any("†" in line for line in lines) else []
         return "\n".join(line.rstrip() for line in lines)
 
 
 def _percent(cell: dict, sign: bool = False) -> str:
-    plus = "+" if sign else ""
-    return f"{100 * cell['mean']:{plus}.1f} [{100 * cell['low']:{plus}.1f}, {100 * cell['high']:{plus}.1f}]"
+    return interval_text(cell, sign=sign, digits=1, scale=100)
 
 
 def protocol_baselines(
@@ -223,10 +223,18 @@ def evaluate_crossmodal(
         for pair in reader.read(list(dict.fromkeys(q.video_id for q in queries))):
             n = next(q.n_segments for q in queries if q.video_id == pair.video_id)
             try:
-                vectors[pair.video_id] = segment_vectors(pair.video, n, segment_s), segment_vectors(pair.audio[0], n, segment_s)
+                made = segment_vectors(pair.video, n, segment_s), segment_vectors(pair.audio[0], n, segment_s)
             except ValueError as error:
                 reader.failures[pair.video_id] = "too_short", str(error)
-        reader.refuse_nothing(len(queries))
+                continue
+            if np.ptp(cosine_similarity(*made)) <= FLAT:  # the first of equal places is no answer
+                reader.failures[pair.video_id] = "flat", "its similarity is the same for all segments"
+            else:
+                vectors[pair.video_id] = made
+        odd = misfits({video_id: pair[0].shape[1] for video_id, pair in vectors.items()}, "vectors of {} dimensions")
+        vectors = {video_id: pair for video_id, pair in vectors.items() if video_id not in odd}
+        reader.failures |= odd
+        reader.refuse_nothing(len(queries), len(vectors))
         for column, name in [("status", 0), ("detail", 1)]:
             rows[column] = [reader.failures.get(q.video_id, ("ok", ""))[name] for q in queries]
         ids = list(vectors)

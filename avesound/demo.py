@@ -16,6 +16,7 @@ from .analyze import analyze
 from .compare import plot_overall
 from .evaluate import Evaluation, evaluate
 from .media import written_whole
+from .uncertainty import too_few
 
 # %% ../nbs/70_demo.ipynb #b53142bd
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,7 @@ class DemoReport:
             return "There are no partial events, hence nothing to find."
         lines = [f"Is {overall['encoder']} nearer to the partial events? Its distance minus that of"]
         for baseline, difference in found["to"].items():
-            words = "nearer" if difference["high"] < 0 else "farther" if difference["low"] > 0 else "cannot be told apart"
+            words = "too few clips to tell" if too_few(difference) else "nearer" if difference["high"] < 0 else "farther" if difference["low"] > 0 else "cannot be told apart"
             lines.append(f"  {baseline:<12} {difference['mean']:+.2f} s, 95 % interval [{difference['low']:+.2f}, {difference['high']:+.2f}]: {words}")
         return "\n".join(lines)
 

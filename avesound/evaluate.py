@@ -22,16 +22,16 @@ from .predict import Prediction, predict
 from .baselines import BASELINES, ORACLES, ClipSignals, event_rate
 from .calibration import TARGETS, conformal_interval, conformal_margin, drawn_moments, fit_temperature, hdr_coverage, interval_miss, reliability
 from .compare import SUBSETS, format_overall, plot_clip
-from .data.annotations import ClipAnnotation, few
+from .data.annotations import ClipAnnotation, few, split_name, without_suffix
 from .data.splits import read_clips
-from .embeddings.store import FOLDERS, embeddings_folder, read_records
+from .embeddings.store import FOLDERS, embeddings_folder, journals, read_records
 from .encoders.base import check_comparable
 from .media import written_whole
 from .metrics import LOWER_IS_BETTER, clip_metrics, events_array, is_partial, mean_average_precision
 from .projector import Projector, load_projector
 from .protocol import ProtocolError, Selection, check_selection, note_test_run, read_selection
 from .similarity import CurveSet, ShuffledCurves, shuffled_curves, similarity_set
-from .timeline import Seconds
+from .timeline import Interval, Seconds
 from .uncertainty import bootstrap_interval, method_table, paired_p_value, rank_p_value, resample_counts
 
 if TYPE_CHECKING:
@@ -75,7 +75,8 @@ def evaluate(
 ) -> Evaluation:
     """Score an encoder's temporal PDFs against annotations, beside the baselines.
 
-    A clip that stands in several splits belongs to the first of train, val and test alone. A clip without an event has a curve but no metrics. Where the
+    A clip that stands in several splits belongs to the first of train, val and test alone. A clip without an event has a curve but no metrics; so has one whose
+    curve is the same at every moment (status flat), and nothing is predicted for it. Where the
     annotations have a column `confidence`, clips with a row marked "low" are counted but not scored. What training clips suggest (`train_prior`,
     `class_prior`) is taken from clips of the split train that are not scored.
 
@@ -97,6 +98,7 @@ def evaluate(
     lengths = sorted({float(length) for length in L_sec or (selection.L_sec if selection else (1.0,))})
     source = read_clips(annotations_csv)
     annotated, doubtful, clips = source.clips, source.doubtful, source.of_split(split)
+    split, calibrate_on = (name and split_name(name) for name in (split, calibrate_on))
     vid_emb_dir, aud_emb_dir = embeddings_folder(vid_emb_dir, "video"), embeddings_folder(aud_emb_dir, "audio")
     by_id = {clip.video_id: clip for clip in clips}
     problems = []
@@ -116,10 +118,10 @@ def evaluate(
         settings, calibrated = _calibrate(similarity_set(**where, clips=others, settings=settings, **common), others, settings, conformal_level)
 
     scored = [by_id[video_id] for video_id in found.video_ids]
-    events = events_array([clip.events for clip in scored])
+    events = _judged([clip.events for clip in scored], found)
     partial = is_partial(events, found.duration_s)
     aligned = align(list(found.curves), found.stride_s, settings)
-    prediction = predict(aligned.pdf, found.cells, settings)
+    prediction = _unless_flat(predict(aligned.pdf, found.cells, settings), found)
     measured = {"cells": found.cells, "duration_s": found.duration_s, "hit_deltas": hit_deltas}
     values = {"encoder": clip_metrics(events, prediction.t_sec, aligned.pdf, curve=aligned.curve, interval=prediction.interval, **measured)}
     intervals = {"encoder": (prediction.interval, prediction.confidence)}
@@ -146,8 +148,12 @@ def evaluate(
     problems += check_comparable(spec, heard_by, allow_untrained=True)
     if settings.audio_query == "oracle":
         problems.append("the audio query is taken from the annotations (oracle): this is no prediction")
+    flat = [clip.video_id for clip in scored if clip.events and clip.video_id in found.flat]
+    if flat and len(flat) == sum(bool(clip.events) for clip in scored):
+        problems.append(f"no curve says anything, in none of {len(flat)} clips does the similarity change over time ({found.flat[flat[0]]})")
     chosen = asdict(settings) | {"L_sec": lengths}
-    notes = [*([source.splits_from] if source.splits_from else []), *_notes(found, lengths, projector, scored)]
+    notes = [*([source.splits_from] if source.splits_from else []), *_notes(found, lengths, projector, scored, failures=found.failures)]
+    notes += [f"clips whose similarity is the same at every moment, so that it says nothing about when: {len(flat)} of {len(scored)} ({few(flat)}); they are counted as flat and not scored"] if flat else []
     if n_shuffles and not shuffles and spec.get("video_hears"):
         notes.append(f"the picture vectors of {spec['name']!r} were made with the clip's sound at hand; for the row `shuffled` extract again with wrong sound (--wrong_sound 1) and name that cache (--shuffled_dirs)")
     test_ids = [clip.video_id for clip in scored if clip.own_split == "test"]
@@ -221,11 +227,11 @@ def _summary_rows(scored, found: CurveSet, aligned: AlignResult, prediction: Pre
     tau = np.where(n_queries, np.nansum(aligned.tau, axis=-1) / np.maximum(n_queries, 1), np.nan)
     for i, clip in enumerate(scored):
         t = prediction.t_sec[i]
-        nearest = min(clip.events, key=lambda e: abs(t - e.mid_s), default=None)
+        nearest = min(clip.events, key=lambda e: abs(t - e.mid_s) if t == t else e.start_s, default=None)
         rows.append(
             {
                 "video_id": clip.video_id, "event_label": clip.event_label, "split": clip.own_split,
-                "status": "ok" if clip.events else "no_event", "detail": "", "t_pred_sec": t,
+                "status": "no_event" if not clip.events else "flat" if clip.video_id in found.flat else "ok", "detail": found.flat.get(clip.video_id, ""), "t_pred_sec": t,
                 "gt_start_sec": nearest.start_s if nearest else np.nan, "gt_end_sec": nearest.end_s if nearest else np.nan,
                 "gt_mid_sec": nearest.mid_s if nearest else np.nan, "n_events": len(clip.events),
                 "events_sec": ";".join(f"{e.start_s:g}-{e.end_s:g}" for e in clip.events), "interval_start_sec": prediction.interval[i, 0], "interval_end_sec": prediction.interval[i, 1],
@@ -237,7 +243,20 @@ def _summary_rows(scored, found: CurveSet, aligned: AlignResult, prediction: Pre
     return rows
 
 
-def _notes(found: CurveSet, lengths: Sequence[Seconds], projector: Projector | None, scored: Sequence[ClipAnnotation]) -> list[str]:
+def _judged(events: Sequence[Sequence[Interval]], found: CurveSet) -> np.ndarray:
+    "Events as one array; none for a clip whose curve says nothing, so that the tie rule's luck is counted nowhere, for no method."
+    array = events_array(events)
+    array[found.is_flat] = np.nan
+    return array
+
+
+def _unless_flat(prediction: Prediction, found: CurveSet) -> Prediction:
+    "The same; nothing is predicted where the curve says nothing."
+    t, interval, confidence, entropy = (np.where(found.is_flat.reshape(-1, *[1] * (np.ndim(part) - 1)), np.nan, part) for part in vars(prediction).values())
+    return Prediction(t, interval, confidence, entropy)
+
+
+def _notes(found: CurveSet, lengths: Sequence[Seconds], projector: Projector | None, scored: Sequence[ClipAnnotation], failures: Mapping) -> list[str]:
     "What a reader should know of the vectors and of what they are judged by."
     notes = [] if found.video_meta.get("encoder") and found.audio_meta.get("encoder") else ["the cache does not say which encoder made it"]
     strides = [meta.get("stride_s") for meta in (found.video_meta, found.audio_meta)]
@@ -245,6 +264,9 @@ def _notes(found: CurveSet, lengths: Sequence[Seconds], projector: Projector | N
         notes.append(f"video windows come every {strides[0]:g} s, audio windows every {strides[1]:g} s: the nearest is taken")
     if projector is not None and list(lengths) != [projector.provenance.get("L_sec")]:
         notes.append(f"the projector was fitted to audio windows of {projector.provenance.get('L_sec')} s, here they are {', '.join(f'{length:g}' for length in lengths)} s")
+    suffixed = [video_id for video_id, (_, detail) in failures.items() if "an id is the stem" in detail]
+    if suffixed:
+        notes.append(f"annotated ids that are names of files: {len(suffixed)} ({few(suffixed)}); an id is the stem of the file's name, {without_suffix(suffixed[0])} for {suffixed[0]}")
     late = [clip.video_id for clip, end in zip(scored, found.duration_s) if clip.events and clip.events[-1].end_s > end + 1]  # less is the rounding of labels
     if late:
         notes.append(f"clips with an event that ends more than 1 s after the clip does: {len(late)} ({few(late)}); are the annotations in seconds, and of these files?")
@@ -351,7 +373,7 @@ def _add_map(made: dict, intervals: dict, events: np.ndarray, n_boot: int, seed:
 def _calibrate(found: CurveSet, clips: list[ClipAnnotation], settings: AlignSettings, level: float) -> tuple[AlignSettings, dict[str, Any]]:
     "Settings with the temperature that these clips choose, and by how much their intervals must be widened."
     by_id = {clip.video_id: clip for clip in clips}
-    events = events_array([by_id[i].events for i in found.video_ids])
+    events = _judged([by_id[i].events for i in found.video_ids], found)
     record: dict[str, Any] = {"split": clips[0].own_split, "n_clips": len(found.video_ids), "temperature": None}
     if settings.tau_adapt is None:
         fitted = fit_temperature(list(found.curves), found.stride_s, settings, events, found.cells)
@@ -396,11 +418,11 @@ def _curve_table(found: CurveSet, aligned: AlignResult) -> "pd.DataFrame":
 
 def _extraction_status(vid_emb_dir: str | os.PathLike) -> dict[str, tuple[str, str]]:
     "Why clips have no embeddings (status, detail), where the extraction's journal lies beside the folder."
-    records = read_records(sorted(Path(vid_emb_dir).parent.glob("extract*.jsonl")))
+    records = read_records(journals(Path(vid_emb_dir).parent))
     last: dict[tuple[str, str], tuple[str, str]] = {}  # picture and sound may have been embedded by runs of their own
     for record in records:
         if "id" in record and record.get("status") != "stale":
-            last |= {(str(record["id"]), kind): (str(record.get("status")), str(record.get("detail", ""))) for kind in FOLDERS if kind in record}
+            last |= {(record["id"], kind): (record.get("status", "error"), record.get("detail", "")) for kind in FOLDERS if kind in record}
     return {video_id: status for (video_id, _), status in last.items() if status[0] != "ok"}
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from .align import FUSIONS, AlignSettings, adapt_tau, align, fuse, temporal_pdf, temporal_scores
 from .predict import peak, soft_argmax
 from .compare import SUBSETS
+from .lettering import new_figure, shortened
 from .metrics import LOG_SCORE_FLOOR, LOWER_IS_BETTER, auroc, average_precision, event_fraction, mass_in, point_metrics
 from .timeline import Seconds
 from .uncertainty import bootstrap_interval
@@ -353,12 +354,10 @@ def plot_marginals(
     subset: str = "partial",  # or "all"
 ):  # matplotlib Figure
     "A panel for each setting that varies: median (dot), 10th to 90th percentile (bar) and best (triangle) over all other settings."
-    from matplotlib.figure import Figure
-
     column, names = f"{subset}_{metric}", varied(table)
     n_lines = max(1, -(-len(names) // 4))
     n_columns = max(1, -(-len(names) // n_lines))
-    figure = Figure(figsize=(2.6 * n_columns + 0.6, 2.5 * n_lines + 0.5), layout="constrained")
+    figure = new_figure(2.6 * n_columns + 0.6, 2.5 * n_lines + 0.5)
     axes = figure.subplots(n_lines, n_columns, sharey=True, squeeze=False).ravel()
     best = "min" if metric in LOWER_IS_BETTER else "max"
     for ax, name in zip(axes, names):
@@ -391,14 +390,13 @@ def plot_heat(
     subset: str = "partial",  # or "all"
 ):  # matplotlib Figure
     "Each pair of values of two settings: the best mean that any combination of the others reaches; the best of all is framed."
-    from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
     best = "min" if metric in LOWER_IS_BETTER else "max"
     cells = table.pivot_table(index=y, columns=x, values=f"{subset}_{metric}", aggfunc=best)
     cells = cells.loc[sorted(cells.index, key=_value_order), sorted(cells.columns, key=_value_order)]
     grid = cells.to_numpy(dtype=float)
-    figure = Figure(figsize=(0.75 * grid.shape[1] + 2.6, 0.5 * grid.shape[0] + 1.5), layout="constrained")
+    figure = new_figure(min(0.75 * grid.shape[1] + 2.6, 30), 0.5 * grid.shape[0] + 1.5)
     ax = figure.subplots()
     image = ax.imshow(grid, cmap="cividis_r" if best == "min" else "cividis", aspect="auto")
     low, high = np.nanmin(grid), np.nanmax(grid)
@@ -415,7 +413,7 @@ def plot_heat(
 
 
 def _value_label(value) -> str:
-    return f"{value:.3g}" if isinstance(value, (float, np.floating)) else "+".join(str(value).split(";"))
+    return f"{value:.3g}" if isinstance(value, (float, np.floating)) else shortened("+".join(str(value).split(";")), 24)
 
 
 def _value_order(value) -> tuple:

@@ -10,6 +10,7 @@ __all__ = ['REACH', 'APART_S', 'SHRINKAGES', 'N_FOLDS', 'Moments', 'Maps', 'solv
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -299,29 +300,37 @@ def fit_projector(
     Raises
     ------
     FileNotFoundError, CacheError
-        If a folder is not there, or its files were made with different settings.
+        If a folder is not there, or its files were made with different settings. A damaged file costs its clip alone, and is named in the record.
     ValueError
         If a setting is out of range, or the split has fewer than 10 clips with embeddings.
     """
     vid_emb_dir, aud_emb_dir = embeddings_folder(vid_emb_dir, "video"), embeddings_folder(aud_emb_dir, "audio")
     ids = sorted(clip.video_id for clip in read_clips(annotations_csv).of_split(split))
     specs: dict = {}
-    sums: dict[int, Moments] = {}
     fold_of: dict[str, int] = {}
-    n_windows = 0
+    left_out: dict[str, str] = {}
+    shapes: dict[str, tuple[int, int]] = {}
+    of_shape: dict[tuple[int, int], dict[int, Moments]] = {}
+    windows_of: dict[str, int] = {}
     order = iter(np.random.default_rng(seed).permutation(len(ids)))
-    for video_id, video, audio, _ in _synchronous(vid_emb_dir, aud_emb_dir, ids, L_sec, specs):
+    for video_id, video, audio, _ in _synchronous(vid_emb_dir, aud_emb_dir, ids, L_sec, specs, left_out):
         fold = fold_of[video_id] = int(next(order)) % N_FOLDS
-        moments = Moments.of_clip(video, audio)
+        shape = shapes[video_id] = video.shape[1], audio.shape[1]
+        moments, sums = Moments.of_clip(video, audio), of_shape.setdefault(shape, {})
         sums[fold] = sums[fold] + moments if fold in sums else moments
-        n_windows += len(video)
+        windows_of[video_id] = len(video)
+    usual = Counter(shapes.values()).most_common(1)[0][0] if shapes else None
+    for video_id in [video_id for video_id, shape in shapes.items() if shape != usual]:
+        left_out[video_id] = f"{video_id} has vectors of {shapes[video_id]} dimensions, the other clips of {usual}"
+        del fold_of[video_id], windows_of[video_id]
     if len(fold_of) < 10:
-        raise ValueError(f"{len(fold_of)} of {len(ids)} clips of split {split!r} have embeddings at L = {L_sec:g} s: a projector no clip of split, and hundreds to be good")
+        raise ValueError(f"{len(fold_of)} of {len(ids)} clips of split {split!r} have embeddings at L = {L_sec:g} s: a projector needs 10 at least, and hundreds to be good")
+    sums = of_shape[usual]
     total = sum(list(sums.values())[1:], next(iter(sums.values())))
     tried = [shrinkage] if shrinkage is not None else SHRINKAGES
     held_out: dict[float, list[float]] = {value: [] for value in tried}
     maps = {(value, fold): solve(total - sums[fold], shrinkage=value, dim=dim) for value in tried for fold in sums} if len(sums) > 1 else {}
-    for video_id, video, audio, centers in _synchronous(vid_emb_dir, aud_emb_dir, sorted(fold_of), L_sec, specs) if maps else ():
+    for video_id, video, audio, centers in _synchronous(vid_emb_dir, aud_emb_dir, sorted(fold_of), L_sec, specs, left_out) if maps else ():
         for value in tried:
             m = maps[value, fold_of[video_id]]
             held_out[value].append(synchrony((video - m.video_mean) @ m.video_matrix, (audio - m.audio_mean) @ m.audio_matrix, centers))
@@ -333,7 +342,7 @@ def fit_projector(
     provenance = {
         "avesound": avesound.__version__, "method": "cca", "shrinkage": best, "dim": found.video_matrix.shape[1] + 2, "seed": seed,
         "video": specs["video"], "audio": specs["audio"], "L_sec": float(L_sec), "split": split, "annotations_sha256": sha256_of(annotations_csv),
-        "n_clips": len(fold_of), "n_windows": n_windows, "clips": sorted(fold_of), "correlations": found.correlations.round(4).tolist(),
+        "n_clips": len(fold_of), "n_windows": sum(windows_of.values()), "clips": sorted(fold_of), "left_out": left_out, "correlations": found.correlations.round(4).tolist(),
         "synchrony": {
             "mean": None if n_known == 0 else round(means[best], 4),
             "standard_error": None if n_known < 2 else round(float(np.nanstd(scores, ddof=1) / np.sqrt(n_known)), 4),
@@ -346,12 +355,15 @@ def fit_projector(
     return projector
 
 
-def _synchronous(vid_emb_dir, aud_emb_dir, ids: Sequence[str], length_s: Seconds, specs: dict) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
-    "(id, video vectors, audio vectors of the same moments, moments) of each clip that has both; `specs` gets who made them."
+def _synchronous(vid_emb_dir, aud_emb_dir, ids: Sequence[str], length_s: Seconds, specs: dict, left_out: dict) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    "(id, video vectors, audio vectors of the same moments, moments) of each clip that has both; `specs` gets who made them, `left_out` what cannot be read."
     for video_id in ids:
         try:
             seen, heard = read_embeddings(video_file(vid_emb_dir, video_id)), read_embeddings(audio_file(aud_emb_dir, video_id, length_s))
         except FileNotFoundError:
+            continue
+        except CacheError as error:
+            left_out[video_id] = str(error)
             continue
         for kind, part in (("video", seen), ("audio", heard)):
             made = specs.setdefault(f"{kind} fingerprint", part.meta.get("fingerprint"))

@@ -28,7 +28,7 @@ from .embeddings.store import embeddings_folder
 from .encoders.base import check_comparable, resolve_device
 from .compare import SUBSETS
 from .evaluate import evaluate
-from .similarity import CurveSet, similarity_set
+from .similarity import CurveSet, informative, similarity_set
 from .media import written_whole
 from .metrics import LOWER_IS_BETTER, clip_metrics, events_array
 from .projector import Projector, load_projector
@@ -37,7 +37,7 @@ from avesound.refiner import (
     window_vectors, write_tensors,
 )
 from .timeline import Seconds
-from .uncertainty import method_table
+from .uncertainty import FEW_LINE, interval_text, method_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,6 +97,7 @@ def train_refiner(
             notes += [f"the projector was fitted on {len(fitted)} of the training clips: their PDFs are better than those of new clips"] if fitted else []
             used = replace(projector, provenance=projector.provenance | {"clips": []})
         found[split] = similarity_set(vid_emb_dir, aud_emb_dir, usable, projector=used, **options)
+        found[split] = informative(found[split])
         left_out |= {video_id: status for video_id, (status, _) in found[split].failures.items()}
         examples[split], strays = _examples(vid_emb_dir, aud_emb_dir, annotated, found[split], training, settings, lengths, used)
         left_out |= dict.fromkeys(strays, "event outside the clip")
@@ -334,6 +335,7 @@ def evaluate_refiner(
     scored, cells, pdf = _cells_of(base.curves, stride_s)
     events = events_array([annotated[video_id].events for video_id in scored])
     of_clip = base.summary.set_index("video_id").loc[scored]
+    events[(of_clip["status"] == "flat").to_numpy()] = np.nan  # what the curve says nothing about is nobody's success
     pdfs, of_seeds = _refined(refiner, vid_emb_dir, aud_emb_dir, scored, pdf, cells, of_clip["duration_s"].to_numpy(float), projector)
 
     def score(pdf: np.ndarray) -> tuple:
@@ -442,20 +444,14 @@ def format_refinement(
         shown = [m for m in metrics if means["refined"].get(m, {}).get("n")]
         lines.append(f"\n{subset} clips ({means['refined']['dist']['n']}): mean [95 % interval]")
         lines.append(f"{'':<14}" + "".join(f"{m + (' ↓' if m in LOWER_IS_BETTER else ' ↑'):<22}" for m in shown))
-        lines += [f"{method:<14}" + "".join(f"{_cell(columns.get(m)):<22}" for m in shown) for method, columns in means.items()]
+        lines += [f"{method:<14}" + "".join(f"{interval_text(columns.get(m)):<22}" for m in shown) for method, columns in means.items()]
         lines.append("refined minus")
-        lines += [f"  {rival:<12}" + "".join(f"{_cell(differences.get(m, {'to': {}})['to'].get(rival), '+'):<22}" for m in shown) for rival in RIVALS]
+        lines += [f"  {rival:<12}" + "".join(f"{interval_text(differences.get(m, {'to': {}})['to'].get(rival), sign=True):<22}" for m in shown) for rival in RIVALS]
         best = overall["headline"][subset]
-        lines.append(f"{'gain over the':<14}" + "".join(f"{_cell(best.get(m), '+'):<22}" for m in shown))
+        lines.append(f"{'gain over the':<14}" + "".join(f"{interval_text(best.get(m), sign=True):<22}" for m in shown))
         lines.append(f"{'  best blind:':<14}" + "".join(f"{best.get(m, {}).get('over', ''):<22}" for m in shown))
         if len(overall["seeds"][subset]) > 1:
             each = {m: [row[m] for row in overall["seeds"][subset].values() if row[m] is not None] for m in shown}
             lines.append(f"{'single seeds':<14}" + "".join(f"{f'{min(v):.2f} to {max(v):.2f}' if v else '–':<22}" for v in each.values()))
+    lines += [FEW_LINE] if any("†" in line for line in lines) else []
     return "\n".join(line.rstrip() for line in lines)
-
-
-def _cell(value: dict | None, sign: str = "") -> str:
-    if value is None or value["mean"] is None:
-        return "–"
-    mean, low, high = (f"{round(value[k], 2) + 0.0:{sign}.2f}" if value[k] is not None else "–" for k in ("mean", "low", "high"))  # + 0.0: no "-0.00"
-    return f"{mean} [{low}, {high}]"

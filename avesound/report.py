@@ -15,6 +15,7 @@ from typing import Any
 
 from .compare import HEADLINE
 from .metrics import LOWER_IS_BETTER
+from .uncertainty import too_few
 
 # %% ../nbs/60_report.ipynb #f7f9710d
 @dataclass(frozen=True)
@@ -279,14 +280,14 @@ def p_value(
 
 
 def with_interval(
-    cell: Mapping[str, float] | None,  # mean, low, high
+    cell: Mapping[str, float] | None,  # mean, low, high and, where it is known, n
     sign: bool = False,
-) -> tuple[str, str]:  # the value, and its interval in brackets
+) -> tuple[str, str]:  # the value, and its interval in brackets, with a dagger where it stands on few clips
     if cell is None or cell["mean"] is None or cell["mean"] != cell["mean"]:
         return "–", ""
     if cell["low"] is None or cell["low"] != cell["low"]:
         return number(cell["mean"], sign=sign), ""
-    return number(cell["mean"], sign=sign), f"[{number(cell['low'], sign=sign)}, {number(cell['high'], sign=sign)}]"
+    return number(cell["mean"], sign=sign), f"[{number(cell['low'], sign=sign)}, {number(cell['high'], sign=sign)}]{'†' if too_few(cell) else ''}"
 
 
 def compared(
@@ -298,6 +299,8 @@ def compared(
         return "not compared"
     if difference["low"] <= 0 <= difference["high"]:
         return "these clips cannot tell them apart"
+    if too_few(difference):
+        return "too few clips to tell"
     better = (difference["high"] < 0) == (metric in LOWER_IS_BETTER)
     words = ("nearer", "farther") if metric in ("dist", "mae") else ("better", "worse")
     return words[0] if better else words[1]
@@ -381,7 +384,7 @@ READING = (
     ("Difference", "Encoder minus baseline on the same clips. The best baseline is read off these same clips, which makes it look a little better than it is. An interval that holds 0 means that these clips cannot tell the two apart, not that they are equal."),
     ("p, wrong sound", "The encoder is also given the sound of other clips. p is how often that does as well as the clip's own sound: small where the encoder makes use of what it hears. A large p does not show that it is deaf, only that these clips do not show the opposite. One p-value in twenty is below 0.05 by chance."),
     ("mAP", "The predicted intervals of all clips, the most confident first, against the events, averaged over thresholds of the overlap (tIoU). It belongs to the clips together and has no column in the summary."),
-    ("†", "Groups of fewer than 10 clips: their interval is too narrow to be trusted, and a group of one has none. Among many groups, one in twenty intervals misses its true mean by chance; no group is singled out by a test here."),
+    ("†", "Fewer than 10 clips, or fewer than 30 that are all alike: the interval is too narrow to be trusted, and a single clip has none. A mean of three clips that agree is no certainty. Among many groups, one in twenty intervals misses its true mean by chance; no group is singled out by a test here."),
     ("Confidence", "The probability that the PDF gives to moments near the predicted one. The PDF is over moments of the event; hence a confidence has come true if a moment drawn at random from the event lies near the prediction, judged by the same whole cells that the confidence sums. To be near any part of the event is another question: in a long event the answer is yes for a PDF that is right and knows that it is unsure."),
     ("ECE", "The expected calibration error is never 0 on finitely many clips, not even for a perfectly calibrated predictor: what such a predictor of the same confidences would get stands beside it. Only an ECE above that range says anything."),
     ("Labels", "Where the clips are AVE's, the labels are coarse: whole seconds, and of five real AVE videos inspected second by second, four disagreed with their official interval somewhere: seconds with a visible, audible source were left out, near-silent seconds counted in. Differences of a few tenths of a second lie below what such labels can show."),

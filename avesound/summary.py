@@ -20,7 +20,7 @@ import numpy as np
 from .columns import ALIASES, TEXTS, Columns, read_columns
 from .data.annotations import few
 from .metrics import dist, hit, hit_event, inside, is_partial, mae
-from .timeline import Interval, Seconds, merge_intervals
+from .timeline import LONGEST_S, Interval, Seconds, merge_intervals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -254,8 +254,10 @@ def _events_of_rows(columns: Columns, table: "pd.DataFrame", notes: list[str]) -
             else:
                 bounds = [] if np.isnan(start) or np.isnan(end) else [(start, end)]
             named.append([Interval(*pair) for pair in bounds])
+            if any(event.end_s > LONGEST_S for event in named[-1]):
+                raise ValueError
         except (ValueError, TypeError):
-            raise ValueError(f"{columns.path}, line {line}: {text or f'{start:g} to {end:g} s'!r} is no event; it needs 0 <= start <= end, in seconds") from None
+            raise ValueError(f"{columns.path}, line {line}: {text or f'{start:g} to {end:g} s'!r} is no event; it needs 0 <= start <= end, in seconds, and no more than {LONGEST_S:g}") from None
     own = [merge_intervals(events) for events in named]
     together: dict[tuple, list[int]] = {}
     keys = list(zip(table["video_id"], table["t_pred_sec"].round(6).fillna(-1.0), table["status"]))
@@ -336,10 +338,10 @@ def _read_overall(path: Path, notes: list[str]) -> dict:
         return {}
     try:
         overall = json.loads(beside.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         notes.append(f"{beside.name} beside the summary is not used, it cannot be read: {error}")
         return {}
-    if not isinstance(overall, dict) or not {"means", "settings", "status"} <= set(overall):
+    if not isinstance(overall, dict) or not all(isinstance(overall.get(name), dict) for name in ("means", "settings", "status")) or not all(isinstance(overall.get(name, []), list) for name in ("problems", "notes")):
         notes.append(f"{beside.name} beside the summary is not used, evaluate did not write it")
         return {}
     return overall

@@ -20,15 +20,15 @@ from tqdm.auto import tqdm
 
 from . import __version__
 from .caches import Cache, CommonClips, clips_of_split, common_similarities, find_caches, kept_npz
+from .data.annotations import split_name
 from .embeddings.store import fingerprint
 from .compare import format_overall
 from .evaluate import evaluate
 from .grid import Grid, SweepSetting, grid_metrics, grid_table, metric_names, plot_heat, plot_marginals, ranked, varied
 from .media import written_whole
-from .metrics import LOWER_IS_BETTER
 from .projector import Projector
 from .timeline import Seconds
-from .uncertainty import holm, paired_difference, paired_p_value
+from .uncertainty import FEW_LINE, holm, interval_text, paired_difference, paired_p_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,9 +124,11 @@ class SweepReport:
         lines.append(f"{'rank':>5}  {s['metric']:<25}{'difference to reference':<26}{'p (Holm)':<10}setting")
         shown = self.table.head(5)
         for row in [*shown.to_dict("records"), *self.table[self.table["is_reference"] & ~self.table.index.isin(shown.index)].to_dict("records")]:
-            mean = f"{row[column]:.3f} [{row[column + '_low']:.3f}, {row[column + '_high']:.3f}]"
-            change = "(the reference)" if row["is_reference"] else f"{row['difference']:+.3f} [{row['difference_low']:+.3f}, {row['difference_high']:+.3f}]"
+            n = row[f"n_{s['subset']}"]
+            mean = interval_text({"mean": row[column], "low": row[column + "_low"], "high": row[column + "_high"], "n": n}, digits=3)
+            change = "(the reference)" if row["is_reference"] else interval_text({"mean": row["difference"], "low": row["difference_low"], "high": row["difference_high"], "n": n}, sign=True, digits=3)
             lines.append(f"{row['rank']:>5}  {mean:<25}{change:<26}{'' if row['is_reference'] else format(row['p_holm'], '.3g'):<10}{row['setting']}")
+        lines += [FEW_LINE] if any("†" in line for line in lines) else []
         if self.test is not None:
             lines += ["", "the winner on clips that had no part in choosing it:", format_overall(self.test)]
         return "\n".join(lines)
@@ -164,10 +166,9 @@ def sweep(
     FileNotFoundError, ValueError
         As `find_caches`, `cached_similarities` and `read_annotations`; if a split has no clips, settings would be chosen on test clips, or a name is unknown.
     """
-    import pandas as pd
-
     if top_k < 1:
         raise ValueError(f"top_k must be at least 1, got {top_k}")
+    split, test_split = (name and split_name(name) for name in (split, test_split))
     if split == "test" or split == test_split:
         raise ValueError(f"settings are chosen on train or val clips and evaluated on others, got split={split!r} and test_split={test_split!r}")
     ranking = ranking or criterion in ("auroc", "average_precision")

@@ -6,12 +6,16 @@
 __all__ = ['viewer_notebook', 'view']
 
 # %% ../nbs/68_viewer.ipynb #cf0d8ae1
+import contextlib
 import json
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 import urllib.request
 import webbrowser
@@ -21,6 +25,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from .clip_view import Run, open_run
+from .lettering import markdown_text
 from .media import written_whole
 from .timeline import Seconds
 
@@ -41,7 +46,7 @@ def viewer_notebook(
     given = {name: os.path.abspath(value) if isinstance(value, Path) else value for name, value in arguments.items() if value is not None}
     lines = [f"    {name}={value!r}," for name, value in given.items()]
     code = "\n".join(["from avesound.inspector import Inspector", "", "inspector = Inspector(", *lines, ")", "inspector"])
-    words = f"**{run.name}**, clip by clip. If nothing is shown below, click on the cell and press shift + enter. (Made by `avesound view`, and made anew by the next: save it under another name to keep what you change.)"
+    words = f"**{markdown_text(run.name)}**, clip by clip. If nothing is shown below, click on the cell and press shift + enter. (Made by `avesound view`, and made anew by the next: save it under another name to keep what you change.)"
     cells = [nbformat.v4.new_markdown_cell(words, id="words"), nbformat.v4.new_code_cell(code, id="inspector", metadata={"jupyter": {"source_hidden": True}})]
     notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}})
     with written_whole(path) as temporary:
@@ -58,8 +63,8 @@ def view(
     ready: Callable[[str, subprocess.Popen], None] | None = None,  # called with the address and the server's process when the page can be opened
     timeout_s: Seconds = 120.0,  # for JupyterLab to start
     **more,  # of `viewer_notebook`
-) -> int:  # JupyterLab's exit code, once it has been stopped
-    """Show a run in JupyterLab until it is stopped (control + c).
+) -> int:  # JupyterLab's exit code, once it has been stopped; 128 and the signal's number where a signal has ended it
+    """Show a run in JupyterLab until it is stopped (control + c, or a signal that ends a process); JupyterLab and its kernels end with it.
 
     Raises
     ------
@@ -73,7 +78,7 @@ def view(
     if find_spec("jupyterlab") is None:
         raise ImportError("the viewer needs JupyterLab: pip install jupyterlab")
     open_run(run)  # what is wrong with it is said here, and not in a notebook
-    path = viewer_notebook(run, notebook, **more)
+    path = _written_somewhere(run, notebook, more)
     folders = [os.path.abspath(folder) for folder in (path.parent, run.vid_dir) if folder is not None]
     root = os.path.commonpath(folders)
     if len(Path(root).parts) < 3:  # "/" or "/home": too much to serve
@@ -84,8 +89,8 @@ def view(
         "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--log-level=ERROR",
         *(["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []),  # in a container everybody is root; only this machine is listened to
     ]  # fmt: skip
-    server = subprocess.Popen(command, env={**os.environ, "JUPYTER_TOKEN": token}, stdin=subprocess.DEVNULL)  # in the environment: others can see a command line
-    try:
+
+    def show(server: subprocess.Popen) -> None:
         place = Path(os.path.relpath(path, root)).as_posix()
         _wait_for(server, port, token, timeout_s)
         try:
@@ -98,16 +103,81 @@ def view(
             webbrowser.open(address)
         if ready is not None:
             ready(address, server)
+
+    return _served(command, {**os.environ, "JUPYTER_TOKEN": token}, show)  # in the environment: others can see a command line
+
+
+class _Stopped(BaseException):
+    "A signal that ends a process has come."
+
+
+def _served(command: list[str], env: dict[str, str], show: Callable[[subprocess.Popen], None]) -> int:
+    "Run a server, show it, and wait for its end, or for a signal; it does not outlive this call. Its exit code; 128 and the signal's number where that was the end."
+    signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    # Only the main thread may have them; and what nohup tells us to pass over is passed over.
+    before = {number: signal.getsignal(number) for number in signals if threading.current_thread() is threading.main_thread() and signal.getsignal(number) is not signal.SIG_IGN}
+    server = None
+
+    def stop(number, _) -> None:
+        raise _Stopped(number)
+
+    try:
+        for number in before:
+            signal.signal(number, stop)
+        server = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL)
+        show(server)
         return server.wait()
     except KeyboardInterrupt:
         return 0
+    except _Stopped as end:
+        return 128 + end.args[0]
     finally:
-        if server.poll() is None:
-            server.terminate()
-            try:
-                server.wait(10)
-            except subprocess.TimeoutExpired:
-                server.kill()
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)  # a second one must not stop the tidying up
+        if server is not None:
+            _end(server)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_TIDY_S: Seconds = 10.0  # for JupyterLab to end its kernels and itself
+
+
+def _end(server: subprocess.Popen) -> None:
+    "End a server and, should it not have done so itself, all that it has started."
+    started = _descendants(server.pid)
+    if server.poll() is None:
+        server.terminate()
+        try:
+            server.wait(_TIDY_S)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+    for process in started:
+        with contextlib.suppress(Exception):  # gone by now, as it should be
+            process.kill()
+
+
+def _descendants(pid: int) -> list:
+    "All that a process has started, as objects with `kill`; none where nobody can say."
+    try:
+        import psutil  # comes with the kernel
+    except ImportError:
+        return []
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _written_somewhere(run: Run, notebook: str | os.PathLike, more: dict) -> Path:
+    "The notebook where it was asked for; of a run that must not be written to, elsewhere."
+    try:
+        return viewer_notebook(run, notebook, **more)
+    except OSError as error:
+        path = viewer_notebook(run, Path(tempfile.mkdtemp(prefix="avesound-view-")) / Path(notebook).name, **more)
+        print(f"{notebook} cannot be written ({error.strerror}): the notebook, and the events that you mark, are in {path.parent}", file=sys.stderr)
+        return path
 
 
 def _free_port() -> int:

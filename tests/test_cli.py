@@ -1,5 +1,7 @@
 "The console script, as a user runs it: every command, in order, in a folder of its own."
+import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -155,3 +157,101 @@ def test_it_runs_as_a_module_too():
     assert done.returncode == 0 and done.stdout.startswith("avesound ")
     done = subprocess.run([sys.executable, "-m", "avesound.cli", "analyze", "--summary_csv", "nowhere.csv"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 1 and done.stderr == "avesound analyze: no such summary: nowhere.csv; `avesound evaluate --summary_csv nowhere.csv` makes it\n"
+
+
+# ---- what is printed, wherever it goes
+
+
+@pytest.fixture(scope="module")
+def dead_and_odd(tmp_path_factory):
+    "A run whose output has arrows, daggers, a note and letters of other scripts."
+    import numpy as np
+    from avesound.embeddings.store import write_embeddings
+    from avesound.timeline import sliding_windows
+
+    folder, rng, windows = tmp_path_factory.mktemp("odd"), np.random.default_rng(0), sliding_windows(10, 1.0, 0.25)
+    meta = {"encoder": {"name": "τ→狗", "dim": 6, "joint": True, "weights": "none"}, "stride_s": 0.25, "duration_s": 10.0}
+    for k, name in enumerate(["α", "β", "γ", "δ", "ε", "ζ"]):
+        write_embeddings(folder / f"vid_emb/{name}.npz", rng.normal(size=(40, 6)), windows, meta)
+        write_embeddings(folder / f"aud_emb/{name}__L1000ms.npz", (k != 5) * rng.normal(size=(40, 6)), windows, meta, loudness_db=np.arange(40))
+    rows = [f"{name},“犬” $$ a|b,{k},{k + 2},{('train', 'val', 'test')[k % 3]}" for k, name in enumerate(["α", "β", "γ", "δ", "ε", "ζ"])]
+    (folder / "a.csv").write_text("\n".join(["video_id,event_label,start_s,end_s,split", *rows]) + "\n", encoding="utf-8")
+    return folder
+
+
+CACHES = ["--vid_emb_dir", "vid_emb", "--aud_emb_dir", "aud_emb", "--annotations_csv", "a.csv"]
+PRINTING = {
+    "evaluate": ["evaluate", *CACHES, "--summary_csv", "s.csv", "--curve_dir", "curves", "--plot_n", "2"],
+    "compare": ["compare", "s.csv", "s.csv", "--out_dir", "side", "--names", "τ,狗|b"],
+    "analyze": ["analyze", "--summary_csv", "s.csv", "--out_dir", "reports", "--run_tag", "one", "--overwrite"],
+    "crossmodal": ["evaluate-crossmodal", *CACHES],
+    "sweep": ["sweep", *CACHES, "--out_dir", "grid", "--taus", "0.5"],
+    "ablate": ["ablate", *CACHES, "--out_dir", "ablation", "--split", "train"],
+    "a mistake": ["evaluate", *CACHES[:4], "--annotations_csv", "狗.csv", "--summary_csv", "x.csv"],
+    "a wrong option": ["evaluate", "--狗"],
+}
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_no_encoding_ends_a_command(encoding, dead_and_odd):
+    env = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    for name, words in PRINTING.items():
+        done = subprocess.run([SCRIPT, *words], capture_output=True, cwd=dead_and_odd, env=env, timeout=120)
+        out, error = done.stdout.decode(encoding), done.stderr.decode(encoding)
+        assert done.returncode == {"a mistake": 1, "a wrong option": 2}.get(name, 0) and "Traceback" not in error and "UnicodeEncodeError" not in error, (name, out, error)
+        if name == "evaluate":
+            shown = {"cp1252": "dist v", "ascii": "dist v", "utf-8": "dist ↓"}[encoding]
+            assert shown in out and "flat" in out and ("tau->\\u72d7" in out if encoding == "ascii" else "\\u72d7" in out if encoding == "cp1252" else "τ→狗" in out), out
+        if name == "a mistake":
+            assert error.startswith("avesound evaluate: ") and ("\\u72d7.csv" in error or "狗.csv" in error) and len(error.splitlines()) == 1
+    page = (dead_and_odd / "reports/one/report.html").read_text(encoding="utf-8")
+    assert "“犬” $$ a|b" in page  # what is written to files is UTF-8 all the same
+
+
+def test_every_help_text_is_printed_in_any_encoding(monkeypatch):
+    from avesound import cli
+
+    for encoding in ("ascii", "cp1252"):
+        for words in [["--help"], ["--version"], *([name, "--help"] for name in cli.COMMANDS)]:
+            out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)  # errors="strict", as where it is not said
+            monkeypatch.setattr(sys, "stdout", out)
+            with pytest.raises(SystemExit) as end:
+                cli.main(words)
+            assert end.value.code == 0 and sys.stdout is out and len(out.buffer.getvalue().decode(encoding)) > 10, words
+
+
+def closed_pipe() -> int:
+    "A pipe that nobody reads any more."
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("name", ["evaluate", "sweep", "analyze", "help"])
+def test_a_closed_pipe_loses_what_is_printed_and_nothing_else(name, unbuffered, dead_and_odd):
+    words = ["extract", "--help"] if name == "help" else PRINTING[name]
+    wanted = {"evaluate": "s.csv", "sweep": "grid/selection.json", "analyze": "reports/one/report.html"}.get(name)
+    if wanted:
+        (dead_and_odd / wanted).unlink(missing_ok=True) if name != "analyze" else None
+    writer = closed_pipe()
+    done = subprocess.run([SCRIPT, *words], stdout=writer, stderr=subprocess.PIPE, cwd=dead_and_odd, env=os.environ | {"PYTHONUNBUFFERED": unbuffered}, text=True, timeout=120)
+    os.close(writer)
+    assert done.returncode == 0 and "BrokenPipe" not in done.stderr and "Traceback" not in done.stderr, done.stderr
+    assert wanted is None or (dead_and_odd / wanted).exists()
+
+
+def test_what_comes_after_a_closed_pipe_is_done(work):
+    "The clean list is written after the report has been printed."
+    writer = closed_pipe()
+    words = ["annotations", "--txt", "data/Annotations.txt", "--out_csv", "piped.csv", "--clean_test_txt", "clean.txt"]
+    done = subprocess.run([SCRIPT, *words], stdout=writer, stderr=subprocess.PIPE, cwd=work, env=os.environ | {"PYTHONUNBUFFERED": "1"}, text=True, timeout=120)
+    os.close(writer)
+    assert done.returncode == 0 and (work / "clean.txt").exists(), done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+def test_a_full_disk_is_a_line(dead_and_odd):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([SCRIPT, *PRINTING["evaluate"]], stdout=full, stderr=subprocess.PIPE, cwd=dead_and_odd, text=True, timeout=120)
+    assert done.returncode == 1 and "No space left on device" in done.stderr and "Traceback" not in done.stderr and "Exception ignored" not in done.stderr

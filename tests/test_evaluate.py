@@ -104,7 +104,7 @@ def test_low_confidence_clips_are_counted_but_not_scored(tmp_path):
     windows = Windows(np.arange(4.0), np.arange(1.0, 5.0))
     for name in ("sure", "unsure"):
         write_embeddings(tmp_path / f"v/{name}.npz", np.eye(4), windows, {})
-        write_embeddings(tmp_path / f"a/{name}__L1000ms.npz", np.eye(4), windows, {})
+        write_embeddings(tmp_path / f"a/{name}__L1000ms.npz", np.eye(4)[[0, 1, 1, 3]], windows, {})
     (tmp_path / "a.csv").write_text("video_id,event_label,start_s,end_s,confidence\nsure,x,1,2,high\nunsure,x,1,2,low\n")
     found = evaluate(tmp_path / "v", tmp_path / "a", tmp_path / "a.csv")
     assert found.overall["status"] == {"ok": 1, "low_confidence": 1} and found.overall["means"]["all"]["encoder"]["dist"]["n"] == 1
@@ -251,3 +251,130 @@ def test_an_encoder_that_hears_with_its_eyes_needs_wrong_sound_extracted(tmp_pat
     assert "shuffled" not in evaluate(*common).overall["means"]["all"]
     with pytest.raises(ValueError, match="another encoder or other windows|not made with wrong sound"):
         evaluate(*common, shuffled_dirs=[tmp_path / "own"])
+
+
+# ---- what strangers' caches hold
+
+
+def odd_clips():
+    "name -> arrays of the video file and of the audio file of a clip that cannot be used, each for its own reason."
+    rng = np.random.default_rng(1)
+    centers = (np.arange(20) + 0.5) * 0.5
+    good = {"emb": rng.normal(size=(20, 4)), "centers_sec": centers}
+    meta = lambda **values: {"meta": np.array(json.dumps(values))}  # noqa: E731
+    deep = {"meta": np.array('{"a":' * 5000 + "1" + "}" * 5000)}
+    odd = {
+        "word": (good | meta(duration_s="ten"), good), "null": (good | meta(duration_s=None), good), "list": (good | meta(stride_s=[0.5]), good), "endless": (good | meta(duration_s=1e308), good),
+        "encoder": (good | meta(encoder="signal"), good), "half-encoder": (good | meta(encoder={"name": "x"}), good), "number": (good | {"meta": np.array("3")}, good), "deep": (good | deep, good),
+        "complex": (good | {"emb": good["emb"] + 1j}, good), "text": (good, good | {"emb": good["emb"].astype("U8")}), "flags": (good | {"emb": good["emb"] > 0}, good),
+        "wider": (good | {"emb": rng.normal(size=(20, 6))}, good | {"emb": rng.normal(size=(20, 6))}), "apart": (good, good | {"emb": rng.normal(size=(20, 6))}),
+        "empty": ({"emb": np.zeros((0, 4)), "centers_sec": np.zeros(0)}, good), "thin": (good, {"emb": np.zeros((20, 0)), "centers_sec": centers}),
+        "negative": (good | {"centers_sec": centers - 5}, good), "nan": (good | {"centers_sec": np.where(centers < 3, centers, np.nan)}, good), "unsorted": (good, good | {"centers_sec": centers[::-1]}),
+        "far": (good | {"centers_sec": centers * 1e307}, good), "huge-values": (good | {"emb": good["emb"] * 1e300}, good), "sparse": ({name: column[::2] for name, column in good.items()}, good),
+    }  # fmt: skip
+    return good, odd
+
+
+@pytest.fixture
+def strangers_cache(tmp_path):
+    good, odd = odd_clips()
+    clips = {f"odd-{name}": pair for name, pair in list(odd.items())[:11]} | {f"clip{k}": (good | {"emb": np.random.default_rng(100 + k).normal(size=(20, 4))}, good) for k in range(24)}
+    clips |= {f"odd-{name}": pair for name, pair in list(odd.items())[11:]}  # some stand before the good ones, some after
+    for folder in ("v", "a"):
+        (tmp_path / folder).mkdir()
+    for name, (video, audio) in clips.items():
+        np.savez(tmp_path / f"v/{name}.npz", **video)
+        np.savez(tmp_path / f"a/{name}__L1000ms.npz", **audio)
+    splits = ["train", "val", "test"]
+    rows = [f"{name},x,{k % 5},{k % 5 + 2},good,{splits[k % 3] if name.startswith('clip') else 'test'}" for k, name in enumerate(clips)]
+    (tmp_path / "a.csv").write_text("\n".join(["video_id,event_label,start_s,end_s,quality,split", *rows]) + "\n")
+    return tmp_path, {name for name in clips if name.startswith("odd-")}
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_clip_that_cannot_be_used_costs_itself_and_stops_nothing(strangers_cache):
+    folder, odd = strangers_cache
+    found = evaluate(folder / "v", folder / "a", folder / "a.csv", n_boot=50, n_shuffles=5, summary_csv=folder / "s.csv", curve_dir=folder / "curves", plot_n=2)
+    lost = found.summary[found.summary["status"] == "corrupt_cache"].set_index("video_id")["detail"]
+    assert set(lost.index) == odd and found.overall["status"] == {"ok": 24, "corrupt_cache": len(odd)}
+    assert all(name in detail for name, detail in lost.items()), "each names its file"
+    from avesound.analyze import analyze
+    from avesound.crossmodal import evaluate_crossmodal, queries_of_clips
+    from avesound.data.annotations import clips_from_annotations, read_annotations
+    from avesound.grid import Grid
+    from avesound.projector import fit_projector
+    from avesound.sweep import sweep
+
+    assert analyze(folder / "s.csv", folder / "reports", "one", n_boot=50).overall["counts"]["status"]["corrupt_cache"] == len(odd)
+    clips = clips_from_annotations(read_annotations(folder / "a.csv")).values()
+    crossmodal = evaluate_crossmodal(queries_of_clips(list(clips)), folder / "v", folder / "a", n_boot=50).overall["status"]
+    assert crossmodal == {"ok": 25, "corrupt_cache": len(odd) - 1}  # where seconds are compared, windows may be spaced otherwise
+    (folder / "v").rename(folder / "vid_emb"), (folder / "a").rename(folder / "aud_emb")
+    everything = (folder / "a.csv").read_text().replace(",train\n", ",val\n").replace(",test\n", ",val\n")
+    (folder / "val.csv").write_text(everything)
+    swept = sweep([folder], folder / "val.csv", out_dir=folder / "grid", grid=Grid(taus=(0.5,), smooth_sigmas=(0.0,), zscores=(True,)), test_split=None, n_boot=50, progress=False)
+    assert len(swept.selection["video_ids"]) == 24 and swept.selection["n_left_out"] == len(odd)
+    made = fit_projector(folder / "vid_emb", folder / "aud_emb", folder / "val.csv", split="val", dim=2).provenance
+    assert made["n_clips"] == 25 and odd - set(made["left_out"]) == {"odd-sparse"}
+
+
+def test_the_viewer_shows_what_is_wrong_with_a_clip(strangers_cache):
+    from avesound.clip_view import Run
+    from avesound.inspector import Inspector
+    from avesound.still import still
+
+    folder, odd = strangers_cache
+    inspector = Inspector(run=Run(vid_emb_dir=folder / "v", aud_emb_dir=folder / "a", annotations_csv=folder / "a.csv"))
+    for name in sorted(odd - {"odd-wider", "odd-sparse"}):  # these two are odd beside others alone
+        inspector.video_id = name
+        assert name in inspector.reading["problem"] and inspector.seen is None
+        assert "none of 1 clips" in still(inspector._opened, name)
+
+
+def test_a_journal_that_somebody_has_edited_stops_nothing(made):
+    folder, ids, events = made
+    lines = [{"id": 7, "status": "ok"}, {"id": ids[0], "status": None}, {"id": ids[1], "status": "corrupt", "detail": ["x"]}, ["id"], {"id": ids[2], "status": "corrupt", "detail": "is truncated"}]
+    (folder / "extract.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n" + "[" * 20000 + "\n")
+    for name in ids[:3]:
+        video_file(folder / "v", name).unlink()
+    status = evaluate(folder / "v", folder / "a", folder / "a.csv", split="train", n_boot=20, n_shuffles=0).summary.set_index("video_id")["status"]
+    assert status[ids[:3]].tolist() == ["missing_video", "missing_video", "corrupt"]
+
+
+@pytest.mark.parametrize("beside", ["{", "[]", '"words"', '{"means": [], "settings": 3, "status": null}', '{"problems": "no", "means": {}, "settings": {}, "status": {}}', "[" * 20000])
+def test_a_record_beside_a_summary_that_is_none_is_a_line(beside, made):
+    from avesound.analyze import analyze
+    from avesound.compare import compare
+
+    folder, _, _ = made
+    evaluate(folder / "v", folder / "a", folder / "a.csv", split="train", n_boot=20, n_shuffles=0, summary_csv=folder / "s.csv")
+    (folder / "s.json").write_text(beside)
+    assert any("s.json beside the summary is not used" in note for note in analyze(folder / "s.csv", folder / "reports", "one", n_boot=20, overwrite=True).overall["notes"])
+    try:
+        compare([folder / "s.csv", folder / "s.csv"], names=["a", "b"], metrics=("dist",), n_boot=20, n_perm=9)
+    except ValueError as error:
+        assert "s.json: is not what evaluate writes" in str(error)
+
+
+def test_every_curve_dead_is_no_success(tmp_path):
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    windows = sliding_windows(10, 1.0, 0.25)
+    for k in range(12):
+        write_embeddings(tmp_path / f"v/c{k}.npz", np.zeros((40, 8)), windows, {})
+        write_embeddings(tmp_path / f"a/c{k}__L1000ms.npz", np.zeros((40, 8)), windows, {})
+    (tmp_path / "a.csv").write_text("video_id,event_label,start_s,end_s,split\n" + "".join(f"c{k},x,3,7,{'val' if k % 2 else 'test'}\n" for k in range(12)))
+    script = Path(sys.executable).with_name("avesound")
+    common = ["--vid_emb_dir", tmp_path / "v", "--aud_emb_dir", tmp_path / "a", "--annotations_csv", tmp_path / "a.csv"]
+    done = subprocess.run([script, "evaluate", *common, "--summary_csv", tmp_path / "s.csv"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "12 flat" in done.stdout and "NOT A RESULT: no curve says anything" in done.stdout and "all its video and audio vectors are zero" in done.stdout, done.stderr
+    summary = pd.read_csv(tmp_path / "s.csv")
+    assert (summary["status"] == "flat").all() and summary[["t_pred_sec", "dist", "inside", "mae"]].isna().all(axis=None)
+    assert json.loads((tmp_path / "s.json").read_text())["status"] == {"flat": 12}
+    done = subprocess.run([script, "sweep", *common, "--out_dir", tmp_path / "grid"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "flat" in done.stderr and "Traceback" not in done.stderr
+    (tmp_path / "cross.csv").write_text("video_id,event_label,start_s,end_s\n" + "".join(f"c{k},x,0,3\n" for k in range(12)))
+    done = subprocess.run([script, "evaluate-crossmodal", *common[:4], "--annotations_csv", tmp_path / "cross.csv"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and "flat" in done.stderr and "Traceback" not in done.stderr  # all at the start: the first of equal places was always right

@@ -1,8 +1,11 @@
 "The inspector without a browser: its numbers are those of evaluate, page and kernel agree on names, long clips stay cheap, marks are never lost."
+import contextlib
 import itertools
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -24,7 +27,7 @@ from avesound.data.marks import mark_event, read_marks, unmark
 from avesound.embeddings.extract import WindowSettings, extract
 from avesound.embeddings.store import write_embeddings
 from avesound.evaluate import evaluate
-from avesound.inspector import Inspector
+from avesound.inspector import ALIKE, Inspector
 from avesound.still import still
 from avesound.timeline import Windows
 
@@ -325,3 +328,142 @@ def test_the_command_writes_the_same_still(run, tmp_path):
     assert code == 1 and "there is no clip 'nobody'" in said
     code, said = avesound("view", "--run", tmp_path / "nowhere")
     assert code == 1 and "no such folder" in said
+
+
+# ---- the server that shows it
+
+
+def alive(processes, patience_s=5.0) -> list:
+    "Those that are still there; what has been ended may take a moment to go."
+    import psutil
+
+    _, processes = psutil.wait_procs(processes, timeout=patience_s)
+    return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture
+def viewing(run, tmp_path):
+    "`avesound view` on a run, shown by now, and all the processes that it has started."
+    pytest.importorskip("jupyterlab", reason="JupyterLab is not installed")
+    psutil = pytest.importorskip("psutil")
+    running = []
+
+    def start(**how):
+        words = [Path(sys.executable).with_name("avesound"), "view", "--run", run, "--notebook", tmp_path / "view.ipynb", "--no_browser"]
+        viewer = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how)
+        running.append(viewer)
+        assert any("http://127.0.0.1:" in line for line in iter(viewer.stdout.readline, "")), viewer.stderr.read()
+        started = psutil.Process(viewer.pid).children(recursive=True)
+        assert len(started) >= 2, "JupyterLab and a kernel"
+        running.extend(started)
+        return viewer, started
+
+    yield start
+    for process in running:
+        with contextlib.suppress(Exception):
+            process.kill()
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_that_ends_the_viewer_ends_all_that_it_has_started(name, viewing):
+    viewer, started = viewing()
+    viewer.send_signal(getattr(signal, name))
+    assert viewer.wait(40) == 128 + getattr(signal, name)
+    assert alive(started) == []
+
+
+def test_a_viewer_that_was_told_to_outlive_its_terminal_does(viewing):
+    viewer, started = viewing(preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))  # as nohup does
+    viewer.send_signal(signal.SIGHUP)
+    with pytest.raises(subprocess.TimeoutExpired):
+        viewer.wait(2)
+    assert alive(started, 0.1) == started
+    viewer.terminate()
+    viewer.wait(40)
+    assert alive(started) == []
+
+
+STUBBORN = """
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"], start_new_session=True)
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_server_that_does_not_listen_is_ended_with_its_children(monkeypatch, tmp_path):
+    import psutil
+
+    import avesound.viewer as room
+
+    monkeypatch.setattr(room, "_TIDY_S", 0.5)
+    started = []
+
+    def show(server):
+        while len(psutil.Process(server.pid).children()) < 1:
+            time.sleep(0.05)
+        started.extend([psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)])
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+
+    before = signal.getsignal(signal.SIGTERM)
+    assert room._served([sys.executable, "-c", STUBBORN], dict(os.environ), show) == 128 + signal.SIGTERM
+    assert len(started) == 2 and alive(started) == [] and signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_run_that_must_not_be_written_to_is_shown_from_elsewhere(run, monkeypatch, capsys):
+    import avesound.viewer as room
+
+    whole = room.viewer_notebook
+
+    def refused(run, path, **more):
+        if Path(path).parent == Path("/read-only"):
+            raise OSError(30, "Read-only file system", str(path))
+        return whole(run, path, **more)
+
+    monkeypatch.setattr(room, "viewer_notebook", refused)
+    path = room._written_somewhere(Run(vid_emb_dir=run / "cache/vid_emb"), Path("/read-only/view.ipynb"), {})
+    assert path.exists() and path.name == "view.ipynb" and f"are in {path.parent}" in capsys.readouterr().err
+    shutil.rmtree(path.parent)
+
+
+# ---- another run beside
+
+
+def test_another_run_is_shown_as_its_summary_has_it(run, tmp_path):
+    "The other run was scored with other settings, and other lengths, than those that the controls of this one stand at."
+    shutil.copytree(run, tmp_path / "other")
+    other = tmp_path / "other"
+    settings = AlignSettings(tau=0.15, score_smooth_sigma=0.5, audio_query="middle", score_zscore=False, conf_radius_s=1.5, pred_softargmax=True, interval_mass=0.9)
+    evaluate(other / "cache/vid_emb", other / "cache/aud_emb", run / "data/annotations.csv", L_sec=(0.5, 2.0), settings=settings, summary_csv=other / "results/summary.csv", n_boot=10)
+    theirs = pd.read_csv(other / "results/summary.csv", dtype={"video_id": str}).set_index("video_id")
+    inspector = Inspector.of_run(run, compare_with=other)
+    inspector.compare = "other"
+    for video_id, row in theirs.iterrows():
+        inspector.video_id = video_id
+        for inspector.tau in (0.5, 4.0):
+            guess = inspector._beside.guess
+            assert np.isclose([guess.t_sec, *guess.interval, guess.confidence, guess.entropy], row[["t_pred_sec", "interval_start_sec", "interval_end_sec", "confidence", "entropy"]].astype(float), rtol=1e-4).all()
+            shown = {line["name"]: line["values"][-1] for line in inspector.reading["metrics"]}
+            assert shown["distance to the event"] == f"{row['dist']:.2f} s" and inspector.reading["columns"][-1] == "other"
+    inspector.tau = 0.5
+    inspector.compare = f"other{ALIKE}"
+    assert inspector.reading["columns"][-1] == "other, settings here" and "other, at the settings here" in inspector.legend
+    guess = inspector._beside.guess
+    assert guess.t_sec == inspector.seen.guess.t_sec, "the same vectors at the same settings"
+
+
+def test_a_copy_for_the_browser_is_no_new_clip(run, tmp_path):
+    "Where the cache lies among the clips, so would the copies."
+    from avesound.embeddings.extract import media_files
+
+    shutil.copytree(run / "data/AVE", tmp_path / "clips")
+    shutil.copytree(run / "cache", tmp_path / "clips/cache")
+    before = media_files(tmp_path / "clips")
+    inspector = Inspector(tmp_path / "clips", tmp_path / "clips/cache/vid_emb", tmp_path / "clips/cache/aud_emb")
+    inspector.act({"do": "copy"})
+    assert "A copy that browsers play is in" in inspector.said["text"] and media_files(tmp_path / "clips") == before
+    (copy,) = inspector._copied.values()
+    shutil.rmtree(copy.parent)

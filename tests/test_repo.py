@@ -32,9 +32,11 @@ CHAPTERS = [path for path in NOTEBOOKS if path.name != "index.ipynb" and path no
 
 # The house: a room may import what stands before it. A family's rooms stand in the order of their notebooks.
 HOUSE = [
+    "files",
     "timeline",
     "media",
     "activity",
+    "lettering",
     "layout",
     "data.*",
     "encoders.*",

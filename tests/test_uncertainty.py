@@ -133,3 +133,67 @@ def test_rank_p_value_of_exchangeable_arrangements_is_uniform():
     drawn = rng.normal(size=(20, 4000))
     p = rank_p_value(drawn[0], drawn[1:])
     assert set(np.round(p * 20).astype(int)) == set(range(1, 21)) and abs((p <= 0.25).mean() - 0.25) < 0.03
+
+
+# ---- a handful of clips is no certainty, wherever it is written
+
+
+@pytest.fixture(scope="module")
+def handful(tmp_path_factory):
+    "A run over three clips, in each of which the prediction lies in the event: every share is 1, every interval has no width."
+    from avesound.embeddings.store import write_embeddings
+    from avesound.evaluate import evaluate
+    from avesound.timeline import sliding_windows
+
+    folder, windows = tmp_path_factory.mktemp("handful"), sliding_windows(10, 1.0, 0.25)
+    seen = np.random.default_rng(0).normal(size=(40, 6))
+    for k in range(9):
+        heard = np.random.default_rng(100 + k).normal(size=(40, 6))
+        heard[8:16] = seen[8:16]
+        write_embeddings(folder / f"vid_emb/c{k}.npz", seen, windows, {})
+        write_embeddings(folder / f"aud_emb/c{k}__L1000ms.npz", heard, windows, {})
+    (folder / "a.csv").write_text("video_id,event_label,start_s,end_s,split\n" + "".join(f"c{k},x,2,4,{('test', 'val', 'train')[k // 3]}\n" for k in range(9)))
+    common = folder / "vid_emb", folder / "aud_emb", folder / "a.csv"
+    found = evaluate(*common, split="test", summary_csv=folder / "s.csv", n_boot=100)
+    return folder, common, found
+
+
+def test_what_three_clips_agree_on_is_marked_in_every_table(handful):
+    from avesound.ablate import ablate
+    from avesound.analyze import analyze
+    from avesound.compare import compare
+    from avesound.crossmodal import evaluate_crossmodal, queries_of_clips
+    from avesound.data.annotations import clips_from_annotations, read_annotations
+    from avesound.grid import Grid
+    from avesound.sweep import sweep
+
+    folder, common, found = handful
+    assert found.overall["means"]["partial"]["encoder"]["inside"] == {"mean": 1.0, "low": 1.0, "high": 1.0, "n": 3}
+    report = analyze(folder / "s.csv", folder / "reports", "one", n_boot=100)
+    queries = queries_of_clips(list(clips_from_annotations(read_annotations(folder / "a.csv")).values()))
+    texts = {
+        "evaluate": str(found),
+        "compare": str(compare([folder / "s.csv", folder / "s.csv"], folder / "side", names=["a", "b"], n_boot=100, n_perm=9, metrics=("dist", "inside"))),
+        "compare.md": lambda: (folder / "side/comparison.md").read_text(),
+        "compare.tex": lambda: (folder / "side/comparison.tex").read_text().replace(r"$\dagger$", "†"),
+        "crossmodal": str(evaluate_crossmodal(queries[:3], *common[:2], n_boot=100)),
+        "sweep": str(sweep([folder], folder / "a.csv", out_dir=folder / "grid", grid=Grid(taus=(0.5,), smooth_sigmas=(0.0,), zscores=(True,)), n_boot=100, progress=False)),
+        "ablate.md": lambda: ablate([folder], folder / "a.csv", out_dir=folder / "ablation", n_boot=100, progress=False) and (folder / "ablation/ablation.md").read_text(),
+        "analyze": str(report),
+        "report": report.html.read_text(),
+    }
+    for name, text in texts.items():
+        text = text() if callable(text) else text
+        assert "]†" in text and "ewer than 10 clips" in text, f"{name}:\n{text[:3000]}"
+        assert "is nearer" not in text and ": nearer" not in text, name
+
+
+def test_what_three_clips_agree_on_is_drawn_hollow(handful):
+    from avesound.compare import compare, plot_forest, plot_overall
+
+    folder, _, found = handful
+    hollow = lambda figure: [line for ax in figure.axes for line in ax.lines if line.get_marker() in ("o", "s") and line.get_markerfacecolor() == "white"]  # noqa: E731
+    figure = plot_overall(found.overall)
+    assert hollow(figure) and "hollow: too few clips" in figure.get_suptitle()
+    forest = plot_forest(compare([folder / "s.csv", folder / "s.csv"], names=["a", "b"], metrics=("dist",), baselines=(), n_boot=100, n_perm=9))
+    assert hollow(forest) and "hollow" in forest.legends[0].get_texts()[-1].get_text()

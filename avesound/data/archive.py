@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from ..files import LockError, locked
 from ..media import sha256_of, written_whole
 
 # %% ../../nbs/11_data_archive.ipynb #671d995d
@@ -54,13 +55,11 @@ def _need_space(folder: Path, n_bytes: int, what: str) -> None:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    from filelock import FileLock, Timeout
-
     try:
-        with FileLock(folder / ".avesound.lock", timeout=0):
+        with locked(folder / ".avesound.lock", wait_s=0):
             yield
-    except Timeout:
-        raise DownloadError(f"another process is downloading or unpacking in {folder}; wait for it, then run again") from None
+    except LockError as error:
+        raise DownloadError(f"another process is downloading or unpacking in {folder}; wait for it, then run again ({error})") from None
 
 # %% ../../nbs/11_data_archive.ipynb #521863f9
 _TRY_AGAIN = (408, 425, 429, 500, 502, 503, 504)  # answers that may be different next time

@@ -6,15 +6,14 @@
 __all__ = ['read_marks', 'mark_event', 'mark_no_event', 'unmark']
 
 # %% ../../nbs/14_data_marks.ipynb #3978612f
-import csv
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from filelock import FileLock
 
 from .annotations import COLUMNS, read_annotations, write_annotations
+from ..files import csv_rows, locked
 from ..timeline import Seconds
 
 if TYPE_CHECKING:
@@ -34,15 +33,15 @@ def read_marks(
     import pandas as pd
 
     path = Path(path)
-    lines = path.read_text(encoding="utf-8-sig").strip().splitlines() if path.exists() else []
-    if len(lines) > 1:
+    rows = csv_rows(path) if path.exists() else []
+    if len(rows) > 1:
         return read_annotations(path)
-    names = [name.strip() for name in next(csv.reader(lines))] if lines else list(COLUMNS)
+    names = [name.strip() for name in rows[0][1]] if rows else list(COLUMNS)
     if "event_label" not in names:
         names = ["event_label" if name == "category" else name for name in names]
     missing = [name for name in COLUMNS[:4] if name not in names]
     if missing:
-        raise ValueError(f"{path}: is no annotation CSV: its only line {lines[0][:80]!r} names no column {', '.join(missing)}; choose another file")
+        raise ValueError(f"{path}: is no annotation CSV: its only line {','.join(rows[0][1])[:80]!r} names no column {', '.join(missing)}; choose another file")
     names = dict.fromkeys([*COLUMNS, *names])
     return pd.DataFrame({name: pd.Series(dtype=float if name in ("start_s", "end_s") else object) for name in names})
 
@@ -124,7 +123,7 @@ def _changed(path: str | os.PathLike, change) -> "pd.DataFrame":
     "Read, change, write, while nobody else does."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_name(f".{path.name}.lock")):
+    with locked(path.with_name(f".{path.name}.lock"), wait_s=20):  # somebody sits in front of it
         table = change(read_marks(path)).reset_index(drop=True)
         write_annotations(table, path)
     return table

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .annotations import ClipAnnotation, clips_from_annotations, read_annotations, read_ave_txt
+from .annotations import ClipAnnotation, clips_from_annotations, read_annotations, read_ave_txt, split_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +120,8 @@ class AnnotatedClips:
         self,
         split: str | None,  # None: all clips
     ) -> list[ClipAnnotation]:
-        "The clips of a split, doubtful ones included. Raises `ValueError` where there are none."
+        "The clips of a split, doubtful ones included; its name may be spelt as `split_name` knows it. Raises `ValueError` where there are none."
+        split = split and split_name(split)
         chosen = [clip for clip in self.clips.values() if split is None or clip.own_split == split]
         if not chosen:
             known = sorted({clip.own_split for clip in self.clips.values()})

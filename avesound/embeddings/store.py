@@ -4,30 +4,33 @@
 
 # %% auto #0
 __all__ = ['SETTINGS_FILE', 'FOLDERS', 'CacheError', 'check_video_id', 'video_file', 'audio_file', 'length_ms', 'cached_videos',
-           'cached_audios', 'Embeddings', 'write_embeddings', 'read_embeddings', 'fingerprint', 'folder_settings',
-           'claim_folder', 'cache_root', 'embeddings_folder', 'append_record', 'read_records']
+           'cached_audios', 'Embeddings', 'write_embeddings', 'checked_meta', 'read_embeddings', 'fingerprint',
+           'folder_settings', 'claim_folder', 'cache_root', 'embeddings_folder', 'append_record', 'journals',
+           'read_records']
 
 # %% ../../nbs/30_embeddings_store.ipynb #da881c80
+import errno
 import hashlib
 import io
 import json
 import math
 import os
 import re
+import stat
 import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
+from ..files import locked, printable
 from ..layout import missing_error
 from ..media import written_whole
-from ..timeline import Seconds, Windows, cells_of_centers
+from ..timeline import LONGEST_S, Seconds, Windows, cells_of_centers
 
 # %% ../../nbs/30_embeddings_store.ipynb #f855ed31
 class CacheError(ValueError):
@@ -37,9 +40,9 @@ class CacheError(ValueError):
 def check_video_id(
     video_id: str,
 ) -> str:  # the same id
-    "The id, if it can be a file name: not empty, no path separator, no control character. Else `CacheError`."
-    if not video_id or video_id in (".", "..") or re.search(r"[/\\\x00-\x1f]", video_id) or len(video_id.encode()) > 200:
-        raise CacheError(f"{video_id!r} cannot be the id of a clip: ids are the stems of file names")
+    "The id, if it can be a file name: not empty, no path separator, no control character, encodes to at most 200 bytes of UTF-8. Else `CacheError`."
+    if not video_id or video_id in (".", "..") or re.search(r"[/\\]", video_id) or printable(video_id) != video_id or len(video_id.encode()) > 200:
+        raise CacheError(f"{video_id[:80]!r} cannot be the id of a clip: ids are the stems of file names")
     return video_id
 
 
@@ -145,8 +148,65 @@ def write_embeddings(
             **{name: np.asarray(column, dtype=np.float32) for name, column in extras.items()},
         )
 
+# %% ../../nbs/30_embeddings_store.ipynb #09f68a9c
+def checked_meta(
+    meta: object,  # what stands in a cache file, or in a folder's settings
+) -> dict:  # the same
+    """What a file says about how it was made, if the values that are used have the types that they should.
 
+    Raises
+    ------
+    ValueError
+        If it is no JSON object, a value is of another type or out of its range, or an encoder is not described whole; the message names it.
+    """
+    _check_types(meta, _META, "meta")
+    encoder = meta.get("encoder") or {}
+    _check_types(encoder, _ENCODER, "meta, encoder")
+    lacking = [name for name in ("name", "weights", "dim", "joint") if encoder and name not in encoder]
+    if lacking:
+        raise ValueError(f"meta: encoder lacks {', '.join(lacking)}")
+    return meta
+
+
+def _check_types(values: object, types: dict[str, tuple[Callable, str]], what: str) -> None:
+    if not isinstance(values, dict):
+        raise ValueError(f"{what} is not a JSON object")
+    for name, (good, wanted) in types.items():
+        if name in values and not good(values[name]):
+            raise ValueError(f"{what}: {name} must be {wanted}, it is {json.dumps(values[name])[:80]}")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_length(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= LONGEST_S
+
+
+def _or_null(good: Callable) -> Callable:
+    return lambda value: value is None or good(value)
+
+
+_SECONDS = (_is_length, "a positive number of seconds")
+_META = {
+    "duration_s": _SECONDS, "stride_s": _SECONDS, "length_s": _SECONDS, "win_s": (_or_null(_is_length), "a positive number of seconds or null"), "fingerprint": (_or_null(_is_text), "text or null"),
+    "encoder": (lambda value: value is None or isinstance(value, dict), "an object or null"), "wrong_sound": (_is_whole, "a whole number"),
+}  # fmt: skip
+_ENCODER = {
+    "name": (_is_text, "text"), "weights": (_is_text, "text"), "dim": (lambda value: _is_whole(value) and value > 0, "a whole number above 0"),
+    "joint": (lambda value: isinstance(value, bool), "true or false"), "video_hears": (lambda value: isinstance(value, bool), "true or false"),
+}  # fmt: skip
+
+# %% ../../nbs/30_embeddings_store.ipynb #63ab40af
 _MAX_BYTES = 2 * 10**9  # no clip's vectors need so much; a zip that claims more is hostile
+_AT_ONCE = 64 * 10**6  # bytes of a file that is read as a whole; of a larger one only the arrays that are wanted
+_ARRAYS = ("emb", "centers_sec", "starts_sec", "ends_sec", "meta")
+_EXTRA_BYTES = 8 * 10**6  # of a further column; a larger one is nobody's a value for each window
 
 
 def read_embeddings(
@@ -158,53 +218,78 @@ def read_embeddings(
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    FileNotFoundError, OSError
+        If there is no such file, or it cannot be opened now.
     CacheError
-        If it is no `.npz`, is damaged, lacks `emb` or `centers_sec`, or holds arrays that do not fit each other.
+        If it is no `.npz`, is damaged, lacks `emb` or `centers_sec`, holds arrays that are no real numbers or do not fit each other, or a `meta` that is not what `checked_meta` lets pass.
     """
     path = Path(path)
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise CacheError(f"{path}: has {path.stat().st_size / 1e9:.1f} GB")
-        packed = path.read_bytes()
-        if packed[:4] != b"PK\x03\x04":
-            raise CacheError(f"{path}: is no .npz")
-        arrays = _stored_arrays(packed)
-        if arrays is None:
-            with np.load(io.BytesIO(packed), allow_pickle=False) as file:
-                unpacked = sum(member.file_size for member in file.zip.infolist())
-                if unpacked > _MAX_BYTES:
-                    raise CacheError(f"{path}: would unpack to {unpacked / 1e9:.1f} GB")
-                arrays = {name: column for name in file.files if isinstance(column := file[name], np.ndarray)}
-    except (FileNotFoundError, CacheError):
+        arrays = _arrays_of(path)
+    except CacheError:
         raise
     except Exception as error:  # zip, zlib and npy headers fail in a dozen ways; each of them is a damaged file
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL, errno.EISDIR):
+            raise  # no such file, no permission, too many open files: it says nothing about what stands in the file
         raise CacheError(f"{path}: cannot be read as a cache file ({error})") from error
     missing = {"emb", "centers_sec"} - arrays.keys()
     if missing:
         raise CacheError(f"{path}: lacks {', '.join(sorted(missing))}; it holds {', '.join(sorted(arrays)) or 'nothing'}")
     try:
-        emb = arrays["emb"].astype(np.float32)
-        centers = arrays["centers_sec"].astype(np.float64)
-        if emb.ndim != 2 or centers.shape != (len(emb),):
-            raise ValueError(f"emb is {emb.shape}, centers_sec is {centers.shape}")
-        if not np.isfinite(emb).all():
-            raise ValueError("emb is not finite")
-        cells = cells_of_centers(centers)
-        windows = cells
-        if "starts_sec" in arrays and "ends_sec" in arrays:
-            windows = Windows(arrays["starts_sec"].astype(np.float64), arrays["ends_sec"].astype(np.float64))
-            if len(windows) != len(emb) or not (np.abs(windows.centers_sec - centers) <= 1e-6 + 1e-5 * np.abs(centers)).all():
-                raise ValueError("starts_sec and ends_sec do not fit centers_sec")
-        meta = json.loads(str(arrays["meta"][()])) if "meta" in arrays else {}
-        if not isinstance(meta, dict):
-            raise ValueError("meta is not a JSON object")
-    except ValueError as error:
+        emb, windows = _vectors_of(arrays)
+        meta = checked_meta(json.loads(str(arrays["meta"][()])) if "meta" in arrays else {})
+        declared = (meta.get("encoder") or {}).get("dim", emb.shape[1])
+        if declared != emb.shape[1]:
+            raise ValueError(f"its vectors have {emb.shape[1]} dimensions, its encoder {meta['encoder'].get('name')!r} makes {declared}")
+        extras = {name: column.copy() for name, column in arrays.items() if name not in _ARRAYS and column.shape == (len(emb),) and column.dtype.kind in _REAL}
+    except (ValueError, RecursionError) as error:
         raise CacheError(f"{path}: {error}") from error
-    known = {"emb", "centers_sec", "starts_sec", "ends_sec", "meta"}
-    extras = {name: column.copy() for name, column in arrays.items() if name not in known and column.shape == (len(emb),)}
     return Embeddings(emb, windows, meta, extras)
+
+
+_REAL = "fiu"  # kinds of dtypes: floating point, integers
+
+
+def _vectors_of(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, Windows]:
+    "Vectors and windows; `ValueError` says what is wrong with them."
+    for name in _ARRAYS[:4]:
+        if name in arrays and arrays[name].dtype.kind not in _REAL:
+            raise ValueError(f"{name} must hold real numbers, it holds {arrays[name].dtype}")
+    with np.errstate(over="ignore"):
+        emb = arrays["emb"].astype(np.float32)
+    centers = arrays["centers_sec"].astype(np.float64)
+    if emb.ndim != 2 or 0 in emb.shape or centers.shape != (len(emb),):
+        raise ValueError(f"emb must be (T, D) with a row for each of T centers_sec, both at least 1, got {emb.shape} and {centers.shape}")
+    if not np.isfinite(emb).all():
+        raise ValueError("emb is not finite")
+    if not ((centers >= -1e-6) & (centers <= LONGEST_S)).all():
+        raise ValueError(f"centers_sec must lie between 0 and {LONGEST_S:g} s, they run from {centers.min():g} to {centers.max():g} s")
+    windows = cells_of_centers(centers)
+    if "starts_sec" in arrays and "ends_sec" in arrays:
+        windows = Windows(arrays["starts_sec"].astype(np.float64), arrays["ends_sec"].astype(np.float64))
+        if len(windows) != len(emb) or not (np.abs(windows.centers_sec - centers) <= 1e-6 + 1e-5 * np.abs(centers)).all():
+            raise ValueError("starts_sec and ends_sec do not fit centers_sec")
+    return emb, windows
+
+
+def _arrays_of(path: Path) -> dict[str, np.ndarray]:
+    "The arrays that are wanted of a file."
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):  # reading a named pipe would wait for ever
+        raise CacheError(f"{path}: is no plain file")
+    packed = path.read_bytes() if about.st_size <= _AT_ONCE else None
+    if packed is not None and packed[:4] != b"PK\x03\x04":
+        raise CacheError(f"{path}: is no .npz")
+    arrays = None if packed is None else _stored_arrays(packed)
+    if arrays is None:
+        with np.load(path if packed is None else io.BytesIO(packed), allow_pickle=False) as file:
+            sizes = {member.filename.removesuffix(".npy"): member.file_size for member in file.zip.infolist()}
+            wanted = [name for name in file.files if name in _ARRAYS or sizes[name] <= _EXTRA_BYTES]
+            unpacked = sum(sizes[name] for name in wanted)
+            if unpacked > _MAX_BYTES:
+                raise CacheError(f"{path}: would unpack to {unpacked / 1e9:.1f} GB")
+            arrays = {name: column for name in wanted if isinstance(column := file[name], np.ndarray)}
+    return arrays
 
 
 def _stored_arrays(packed: bytes) -> dict[str, np.ndarray] | None:
@@ -267,12 +352,9 @@ def folder_settings(
     if not path.exists():
         return None
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(settings, dict):
-            raise ValueError("not a JSON object")
-    except ValueError as error:
+        return checked_meta(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, RecursionError) as error:
         raise CacheError(f"{path}: cannot be read ({error})") from error
-    return settings
 
 
 def claim_folder(
@@ -280,32 +362,45 @@ def claim_folder(
     settings: dict,  # how its files are going to be made; JSON values
     *,
     overwrite: bool = False,  # where the settings differ, remove the cache files and claim the folder
+    pattern: str = "*.npz",  # of the names of cache files
 ) -> None:
-    """Make sure that a folder holds, and will hold, only files made with these settings.
+    """Make sure that a folder holds, and will hold, only files made with these settings. A folder that is claimed with them already is not written to.
 
     Raises
     ------
     CacheError
         If it was claimed with other settings, or holds files of unknown origin; the message says what differs.
+    LockError, OSError
+        If somebody else is claiming it and does not come to an end, or it must not be written to.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     settings = json.loads(json.dumps(settings))  # as they will be read back
-    with FileLock(folder / ".claim.lock"):  # shards start at the same moment
-        _claim(folder, settings, overwrite)
+    if _settings_or_none(folder) == settings:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / ".claim.lock"):  # shards start at the same moment
+        _claim(folder, settings, overwrite, pattern)
 
 
-def _claim(folder: Path, settings: dict, overwrite: bool) -> None:
+def _settings_or_none(folder: Path) -> dict | None:
+    "The settings of a folder; None where there are none, or none that can be read."
+    try:
+        return folder_settings(folder)
+    except CacheError:
+        return None
+
+
+def _claim(folder: Path, settings: dict, overwrite: bool, pattern: str) -> None:
     for unfinished in folder.glob(f".{Path(SETTINGS_FILE).stem}.*.tmp.json"):  # of a killed run: whoever writes holds the lock
         unfinished.unlink()
-    present = folder_settings(folder)
+    present = _settings_or_none(folder) if overwrite else folder_settings(folder)
     if present == settings:
         return
-    files = [path for path in folder.glob("*.npz") if path.is_file()]
+    files = [path for path in folder.glob(pattern) if path.is_file()]
     if present is not None and not overwrite:  # an empty folder, too: whoever has claimed it may be about to write
         raise CacheError(f"{folder}: was made with other settings ({_difference(present, settings)}); choose another folder, or --overwrite to make it anew")
     if files and not overwrite:
-        raise CacheError(f"{folder}: holds {len(files)} .npz files of unknown origin; choose another folder (or --overwrite to remove them)")
+        raise CacheError(f"{folder}: holds {len(files)} {pattern} files of unknown origin; choose another folder (or --overwrite to remove them)")
     (folder / SETTINGS_FILE).unlink(missing_ok=True)
     for path in files:
         path.unlink()
@@ -377,8 +472,8 @@ def append_record(
     path: str | os.PathLike,  # the journal
     record: dict,  # JSON values
 ) -> None:
-    "Append one line to a journal."
-    line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+    "Append one line to a journal, as UTF-8 whatever the names in it."
+    line = json.dumps(_as_text(record), ensure_ascii=False).encode() + b"\n"
     with open(path, "ab+") as file:
         if file.tell() and _last_byte(file) != b"\n":  # the line before was torn
             line = b"\n" + line
@@ -387,15 +482,32 @@ def append_record(
         os.fsync(file.fileno())
 
 
+def _as_text(value):
+    "The same with every text printable, line breaks aside."
+    if isinstance(value, str):
+        return "\n".join(map(printable, value.split("\n")))
+    if isinstance(value, dict):
+        return {_as_text(name): _as_text(part) for name, part in value.items()}
+    return [_as_text(part) for part in value] if isinstance(value, (list, tuple)) else value
+
+
 def _last_byte(file) -> bytes:
     file.seek(-1, os.SEEK_END)
     return file.read(1)
 
 
+def journals(
+    folder: str | os.PathLike,
+    name: str = "extract",  # of the command that wrote them
+) -> list[Path]:  # sorted
+    "The journals of a folder: that of a run over all clips, and those of shards."
+    return sorted(path for path in Path(folder).glob(f"{name}*.jsonl") if re.fullmatch(rf"{re.escape(name)}(\.\d+of\d+)?\.jsonl", path.name))
+
+
 def read_records(
     paths: Iterable[str | os.PathLike],  # journals; those that are not there are empty
 ) -> list[dict]:  # in the order of the lines
-    "All whole lines of some journals; torn ones are passed over."
+    "All whole lines of some journals; torn ones, and those in which a value is not of the type that it should be, are passed over."
     records = []
     for path in paths:
         if not Path(path).exists():
@@ -403,8 +515,15 @@ def read_records(
         for line in Path(path).read_bytes().split(b"\n"):
             try:
                 record = json.loads(line)
-            except ValueError:
+                _check_types(record, _RECORD, "record")
+            except (ValueError, RecursionError):
                 continue
-            if isinstance(record, dict):
-                records.append(record)
+            records.append(record)
     return records
+
+
+_RECORD = {
+    "id": (_is_text, "text"), "status": (_is_text, "text"), "detail": (_is_text, "text"), "sha256": (_or_null(_is_text), "text or null"),
+    "size": (_or_null(_is_whole), "a whole number or null"), "mtime_ns": (_or_null(_is_whole), "a whole number or null"),
+    "skipped": (lambda value: isinstance(value, list) and all(map(_is_length, value)), "lengths in seconds"),
+}  # fmt: skip
