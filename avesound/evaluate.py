@@ -422,7 +422,8 @@ def _extraction_status(vid_emb_dir: str | os.PathLike) -> dict[str, tuple[str, s
     last: dict[tuple[str, str], tuple[str, str]] = {}  # picture and sound may have been embedded by runs of their own
     for record in records:
         if "id" in record and record.get("status") != "stale":
-            last |= {(record["id"], kind): (record.get("status", "error"), record.get("detail", "")) for kind in FOLDERS if kind in record}
+            kinds = [kind for kind in FOLDERS if kind in record] or FOLDERS
+            last |= {(record["id"], kind): (record.get("status", "error"), record.get("detail", "")) for kind in kinds}
     return {video_id: status for (video_id, _), status in last.items() if status[0] != "ok"}
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import nbformat
@@ -328,6 +329,59 @@ def test_no_python_is_a_clear_error(tmp_path):
         check=False,
     )
     assert done.returncode == 1 and "tried: false /nonexistent/python" in done.stderr and not (tmp_path / "venv").exists()
+
+
+# ---- the environment, whatever pip and uv are told
+
+installers = ci_tool("installers")
+HOSTILE = {
+    "PIP_USER": "1", "PIP_REQUIRE_VIRTUALENV": "1", "PIP_TARGET": "elsewhere", "PIP_PREFIX": "elsewhere", "PIP_ROOT": "elsewhere", "PIP_PYTHON": "/nowhere", "PIP_DRY_RUN": "1", "PIP_NO_DEPS": "1",
+    "PIP_CONSTRAINT": "/nowhere.txt", "PIP_REQUIRE_HASHES": "1", "PIP_ONLY_BINARY": ":none:", "UV_SYSTEM_PYTHON": "1", "UV_PYTHON": "3.8", "UV_TARGET": "elsewhere", "UV_EXCLUDE_NEWER": "2020-01-01",
+    "UV_REQUIRE_HASHES": "1", "UV_NO_BUILD": "1", "UV_RESOLUTION": "lowest", "UV_PROJECT_ENVIRONMENT": "elsewhere",
+}  # fmt: skip
+FOLLOWED = {"PIP_INDEX_URL": "https://mirror.example.org/simple", "PIP_CERT": "/etc/cert.pem", "UV_CACHE_DIR": "/scratch/uv", "UV_DEFAULT_INDEX": "https://mirror.example.org/simple", "UV_HTTP_TIMEOUT": "300", "HTTPS_PROXY": "http://proxy"}
+
+
+def test_of_what_pip_and_uv_are_told_where_packages_come_from_is_followed_and_nothing_else():
+    listed = "\n".join([
+        "global.index-url='https://other.example.org/simple'", "global.extra-index-url='file:///a/simple file:///b/simple\\nfile:///c'", "global.user='true'", "install.user='yes'", "install.target='/elsewhere'",
+        "install.find-links=\"/it's/here\"", "global.find-links='/there'", "global.constraint='/c.txt'", ":env:.user='1'", "install.no-index='false'",
+    ])  # fmt: skip
+    made = installers.environment({"PATH": "/bin", **HOSTILE, **FOLLOWED}, listed)
+    assert made == {
+        "PATH": "/bin", **FOLLOWED, "PIP_EXTRA_INDEX_URL": "file:///a/simple file:///b/simple file:///c", "PIP_FIND_LINKS": "/it's/here", "PIP_NO_INDEX": "false", "PIP_CONFIG_FILE": os.devnull,
+    }  # fmt: skip
+
+
+def test_pip_installs_into_the_environment_whatever_it_is_told(tmp_path):
+    with zipfile.ZipFile(tmp_path / "avesound_probe-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("avesound_probe.py", "here = __file__")
+        wheel.writestr("avesound_probe-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: avesound-probe\nVersion: 1.0\n")
+        wheel.writestr("avesound_probe-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("avesound_probe-1.0.dist-info/RECORD", "avesound_probe.py,,\navesound_probe-1.0.dist-info/METADATA,,\navesound_probe-1.0.dist-info/WHEEL,,\navesound_probe-1.0.dist-info/RECORD,,\n")
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv/bin/python"
+    (tmp_path / "pip.conf").write_text(f"[global]\nfind-links = {tmp_path}\nno-index = true\n[install]\nuser = true\ntarget = {tmp_path / 'elsewhere'}\nrequire-hashes = true\nconstraint = /nowhere.txt\n")
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")} | HOSTILE | {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "HOME": str(tmp_path)}
+    words = [python, "-m", "pip", "install", "--quiet", "avesound-probe"]
+    plain = subprocess.run(words, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run([python, ROOT / ".ci/installers.py", *words], env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert plain.returncode != 0 and done.returncode == 0, (plain.stderr, done.stderr)
+    where = subprocess.run([python, "-c", "import avesound_probe; print(avesound_probe.here)"], capture_output=True, text=True, check=True).stdout
+    assert Path(where.strip()).is_relative_to(tmp_path / "venv") and not (tmp_path / "elsewhere").exists()
+
+
+def test_every_installer_of_the_environment_is_run_that_way():
+    lines = [line for line in (ROOT / ".ci/env").read_text().splitlines() if re.search(r"(-m pip|bin/uv\") (pip )?install", line)]
+    assert len(lines) == 2 and all(re.search(r"\bwith \"", line) for line in lines), lines
+
+
+def test_the_front_page_names_the_platforms_that_have_wheels():
+    "Which ones have, `.ci/platforms` asks the index; the first four it names are those that had when the page was written."
+    names = [line.split("|")[2] for line in re.search(r"platforms='(.*?)'", (ROOT / ".ci/platforms").read_text(), re.DOTALL)[1].splitlines()]
+    page = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    begin = page.index("make demo")
+    assert len(names) == 8 and [name for name in names if name not in page[begin : begin + 3000]] == []
 
 
 def test_no_gpu_is_a_clear_word():
