@@ -33,6 +33,9 @@ CHAPTERS = [path for path in NOTEBOOKS if path.name != "index.ipynb" and path no
 # The house: a room may import what stands before it. A family's rooms stand in the order of their notebooks.
 HOUSE = [
     "timeline",
+    "writing",
+    "container",
+    "clock",
     "media",
     "activity",
     "data.*",
