@@ -300,7 +300,7 @@ def _frames(clips: Mapping[str, Path], video_id: str, moments: dict[str, Seconds
         start_s = max(0.0, t - 0.02)
         try:
             image = Image.fromarray(decode_clip(clips[video_id], start_s=start_s, end_s=start_s + 0.04, audio=False, timeout_s=60).frames[0])
-        except MediaError as error:
+        except (MediaError, OSError) as error:
             missing.append(f"no frame at {number(t)} s ({error})")
             continue
         image.thumbnail((480, 480))

@@ -34,6 +34,9 @@ CHAPTERS = [path for path in NOTEBOOKS if path.name != "index.ipynb" and path no
 HOUSE = [
     "files",
     "timeline",
+    "writing",
+    "container",
+    "clock",
     "media",
     "activity",
     "lettering",

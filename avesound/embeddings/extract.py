@@ -361,7 +361,7 @@ def extract(
             meta = settings | {"duration_s": clip.duration_s, "source": source, "versions": versions, "fingerprint": marks[kind]}
             write_embeddings(path, vectors, cells, meta | ({"length_s": length_s} if kind == "audio" else {}), **extras)
         return {
-            "id": video_id, "status": missing or "ok", "detail": f"has {missing.replace('_', ' ')} stream" if missing else "",
+            "id": video_id, "status": missing or "ok", "detail": clip.undecodable or (f"has {missing.replace('_', ' ')} stream" if missing else ""),
             **_stamp(files[video_id]), "sha256": source["sha256"], "skipped": skipped,
             "duration_s": round(clip.duration_s, 3), "decode_s": round(decode_s, 4), "encode_s": round(encode_s, 4),
             "write_s": round(time.perf_counter() - start - encode_s, 4),
