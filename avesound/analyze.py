@@ -27,6 +27,7 @@ from .charts import figure_style
 from .columns import read_curves
 from .data.annotations import few
 from .embeddings.extract import media_files
+from .files import printable
 from .findings import Gallery, examples, facts, figures, in_short, sections, tiles
 from .lettering import fonts_for
 from .media import sha256_of
@@ -231,7 +232,7 @@ def analyze(
     words = [str(one) for one in summary.contradictions]
     overall = {
         "run_tag": folder.name, "made": now.isoformat(timespec="seconds"), "avesound": __version__,
-        "summary": {"file": summary_csv.name, "sha256": sha256_of(summary_csv), "rows": len(summary.table)}, **provenance(summary), **found, "notes": notes,
+        "summary": {"file": printable(summary_csv.name), "sha256": sha256_of(summary_csv), "rows": len(summary.table)}, **provenance(summary), **found, "notes": notes,
         "reading": {"renamed": summary.renamed, "recomputed": summary.recomputed, "unknown": summary.unknown, "contradictions": [asdict(one) for one in summary.contradictions], "contradictions_in_words": words},
     }  # fmt: skip
     overall["in_short"] = in_short(overall, tables)
@@ -242,7 +243,7 @@ def analyze(
     with figure_style(fonts):
         pictures = figures(summary, overall, tables, gallery)
         shown, overall["examples"] = examples(summary, curves, clips, n_examples, gallery)
-    name = overall["run"]["name"] if overall["run"]["encoder"] != "not known" else summary_csv.stem
+    name = overall["run"]["name"] if overall["run"]["encoder"] != "not known" else printable(summary_csv.stem)
     html = render_html(
         title=f"When does it sound? {name}, {overall['counts']['clips']:,} clips",
         sections=sections(summary, overall, tables, pictures, shown), facts=facts(overall), tiles=tiles(overall),

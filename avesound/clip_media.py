@@ -36,7 +36,7 @@ def jupyter_url(
     inside = os.path.relpath(os.path.realpath(path) if resolve else _beside_links(path, root), root).replace(os.sep, "/")
     if any(part.startswith(".") for part in inside.split("/")):
         return None
-    return f"{base_url.rstrip('/')}/files/{quote(inside)}"
+    return f"{base_url.rstrip('/')}/files/{quote(os.fsencode(inside))}"  # the bytes of the name, whatever they mean
 
 
 def _beside_links(path: str | os.PathLike, root: str) -> str:
@@ -139,8 +139,8 @@ def local_address(
     if not os.path.isfile(path):
         raise FileNotFoundError(f"no such file: {path}")
     server = _server()
-    key = hashlib.sha256(f"{server.secret}{path}".encode()).hexdigest()[:32]
-    address = f"/{server.secret}/{key}/{quote(os.path.basename(path))}"
+    key = hashlib.sha256(server.secret.encode() + os.fsencode(path)).hexdigest()[:32]
+    address = f"/{server.secret}/{key}/{quote(os.fsencode(os.path.basename(path)))}"
     server.shared[urlsplit(address).path] = path
     return server.server_address[1], address
 
@@ -204,7 +204,7 @@ def playable_copy(
         If the file cannot be decoded, or is too long for this.
     """
     path, info = Path(path), probe(path)
-    stamp = hashlib.sha256(f"{os.path.abspath(path)} {path.stat().st_size} {path.stat().st_mtime_ns} {max_height}".encode()).hexdigest()[:8]
+    stamp = hashlib.sha256(os.fsencode(os.path.abspath(path)) + f" {path.stat().st_size} {path.stat().st_mtime_ns} {max_height}".encode()).hexdigest()[:8]
     copy = Path(folder) / f"{path.stem.lstrip('.')}.{stamp}.mp4"
     if copy.exists():
         return copy

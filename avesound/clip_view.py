@@ -22,7 +22,7 @@ from .data.annotations import ClipAnnotation
 from .data.splits import read_clips
 from .embeddings.extract import media_files
 from .embeddings.store import CacheError, Embeddings, audio_file, cached_audios, cached_videos, embeddings_folder, read_embeddings, video_file
-from .files import csv_header, read_table
+from .files import csv_header, printable, read_table
 from .similarity import CurveSet, similarity_set
 from .media import NoAudio, TooShort, decode_audio, probe
 from .metrics import clip_metrics, events_array, is_partial
@@ -84,7 +84,7 @@ def run_of(
     found = {name: path for name, places in _LAYOUT.items() for place in reversed(places) if (path := folder / place).exists()}
     if not found and not parts:
         raise FileNotFoundError(f"{folder}: holds no run; looked for {', '.join(places[0] for places in _LAYOUT.values())}")
-    return Run(**{"name": folder.resolve().name, **found, **parts})
+    return Run(**{"name": printable(folder.resolve().name), **found, **parts})
 
 # %% ../nbs/63_clip_view.ipynb #2c647a4f
 @dataclass(frozen=True, eq=False)

@@ -101,20 +101,24 @@ def plot_clip(
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[1, 1.3])
     t = curves["t_sec"].to_numpy()
     width = np.median(np.diff(t)) if len(t) > 1 else 1.0
+    predicted = not np.isnan(row["t_pred_sec"])  # nothing is where the curve says nothing
     for ax in (top, bottom):
         for i, event in enumerate(events):
             ax.axvspan(event.start_s, event.end_s, facecolor=COLORS["ground"], hatch="//", edgecolor=COLORS["event"], linewidth=0, label="annotated event" if i == 0 else None)  # opaque: an SVG fills the hatch of a transparent area
         ax.yaxis.set_major_locator(MaxNLocator(4))  # as many ticks whatever the size: the layout leaves room for those that it saw first
-        ax.axvline(row["t_pred_sec"], color=COLORS["peak"], linestyle="--", linewidth=1.8, label=f"predicted: {row['t_pred_sec']:.2f} s")
+        if predicted:
+            ax.axvline(row["t_pred_sec"], color=COLORS["peak"], linestyle="--", linewidth=1.8, label=f"predicted: {row['t_pred_sec']:.2f} s")
     top.plot(t, curves["similarity"], color=COLORS["similarity"], linewidth=2)
     top.set_ylabel("cosine")
     density = curves["pdf"].to_numpy() / width
     bottom.stairs(density, np.append(t - width / 2, t[-1] + width / 2), color=COLORS["pdf"], linewidth=2, fill=False)
     peak = np.nanmax(density) if np.isfinite(density).any() else 1.0
-    bottom.plot([row["interval_start_sec"], row["interval_end_sec"]], [-0.06 * peak] * 2, color=COLORS["peak"], linewidth=4, solid_capstyle="butt", label="predicted interval")
+    if predicted:
+        bottom.plot([row["interval_start_sec"], row["interval_end_sec"]], [-0.06 * peak] * 2, color=COLORS["peak"], linewidth=4, solid_capstyle="butt", label="predicted interval")
     bottom.set(ylabel="PDF (1/s)", xlabel="time (s)", xlim=(min(0, t[0] - width / 2), max(row["duration_s"], t[-1] + width / 2)), ylim=(-0.12 * peak, 1.1 * peak))
-    figure.legend(*bottom.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9, frameon=False)
-    score = "no event annotated" if not events else f"distance to the event {row['dist']:.2f} s" if row["dist"] > 0 else "inside the event"
+    if predicted or events:
+        figure.legend(*bottom.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9, frameon=False)
+    score = "nothing predicted" if not predicted else "no event annotated" if not events else f"distance to the event {row['dist']:.2f} s" if row["dist"] > 0 else "inside the event"
     what = wrapped(f"{row['video_id']}: {row['event_label'] or 'no label'}", 100)
     top.set_title(f"{what}, {score}", fontsize=10)
     return figure

@@ -467,3 +467,19 @@ def test_a_copy_for_the_browser_is_no_new_clip(run, tmp_path):
     assert "A copy that browsers play is in" in inspector.said["text"] and media_files(tmp_path / "clips") == before
     (copy,) = inspector._copied.values()
     shutil.rmtree(copy.parent)
+
+
+def test_folders_whose_names_are_no_utf8_can_be_looked_at(run, tmp_path):
+    "Their clips have names of letters; what leads to them has not."
+    from avesound.analyze import analyze
+
+    folder = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), b"caf\xe9")))
+    shutil.copytree(run, folder)
+    inspector = Inspector.of_run(folder, compare_with=folder)
+    for page in ({"server_root": str(tmp_path), "base_url": "/", "host": "localhost"}, {"server_root": str(folder / "cache"), "base_url": "/", "host": "localhost"}):
+        inspector.page = page
+        assert inspector.clip["urls"] and json.dumps(inspector.clip).encode() and "%E9" in inspector.clip["urls"][0] or "127.0.0.1" in inspector.clip["urls"][0]
+    assert r"caf\xe9" in still(folder, inspector.video_id, folder / "still.html") and (folder / "still.html").exists()
+    (folder / "results/summary.csv").rename(folder / os.fsdecode(b"r\xe9sultats.csv"))
+    report = analyze(folder / os.fsdecode(b"r\xe9sultats.csv"), folder / "reports", "one", n_boot=20, vid_dir=folder / "data/AVE")
+    assert json.loads((report.folder / "metrics_overall.json").read_text(encoding="utf-8"))["summary"]["file"] == r"r\xe9sultats.csv"
