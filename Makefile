@@ -5,7 +5,7 @@ BIN   := $(VENV)/bin
 JOBS  ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install reinstall lock demo test bench bench-page gpu gpu-login lab notebooks readme stills docs clean
+.PHONY: help install reinstall data lock demo test bench bench-page gpu gpu-login lab notebooks readme stills docs clean tidy
 
 help: ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,9 +16,13 @@ $(VENV)/.made: requirements.txt settings.ini setup.py .ci/env
 
 install: $(VENV)/.made ## the environment (.venv), from requirements.txt
 
-reinstall: ## the environment anew
-	@rm -rf "$(VENV)"
+reinstall: ## clean, then install
+	@$(MAKE) --no-print-directory clean
 	@$(MAKE) --no-print-directory install
+
+data: install ## AVE in data/ave: clips, annotations with splits, sound (ZIP=file or URL=address: not from Google Drive)
+	@$(BIN)/avesound download --out_dir data/ave $(if $(ZIP),--zip "$(ZIP)") $(if $(URL),--url "$(URL)")
+	@$(BIN)/avesound extract-wav --vid_dir data/ave/raw/AVE --out_dir data/ave/ave_wav
 
 lock: install ## requirements.txt anew from settings.ini
 	@set -o pipefail; { echo "# The environment of avesound, pinned. Made from settings.ini by \`make lock\`; do not edit."; \
@@ -38,13 +42,11 @@ bench-page: bench ## the same, and the page of the documentation that shows it
 	@{ printf -- '---\ntitle: Speed\n---\n\n'; tail -n +3 bench/bench.md; printf '\nMeasured by `make bench-page`. What a line means, and where its bound comes from, is said beside it in `tests/bench.py`.\n'; } > nbs/performance.new
 	@mv nbs/performance.new nbs/performance.md
 
-gpu: install ## what the GPU here can do, if there is one
-	@$(BIN)/python .ci/gpu.py
+gpu: ## on a machine with a GPU: modules, environment, what the GPU can do (or that none is visible)
+	@VENV="$(VENV)" MAKE="$(MAKE)" .ci/gpu
 
-gpu-login: ## a 4-hour interactive job with one GPU (Grid Engine or Slurm)
-	@if command -v qrsh >/dev/null; then exec qrsh -l h_rt=4:00:00 -l gpus=1 -l gpu_c=7.5 -pe omp 4 $(GPU_ARGS); \
-	elif command -v srun >/dev/null; then exec srun --time=4:00:00 --gres=gpu:1 --cpus-per-task=4 --pty $(GPU_ARGS) $${SHELL:-bash} -l; \
-	else echo "gpu-login: neither qrsh (Grid Engine) nor srun (Slurm) is here. Run it on your cluster's login node."; exit 1; fi
+gpu-login: ## an interactive job with 1 GPU and 24 GB of memory for 4 hours, from the scheduler that answers
+	@GPU_ARGS="$(GPU_ARGS)" .ci/gpu_login
 
 lab: install ## JupyterLab on the notebooks
 	@$(BIN)/jupyter lab nbs
@@ -67,6 +69,9 @@ docs: install ## the documentation site in _docs (needs Quarto)
 	@PYTHONPATH=.ci $(BIN)/nbdev_docs
 	@$(BIN)/python .ci/offline.py _docs
 
-clean: ## remove what runs and builds leave (not the environment)
+clean: ## delete the environment (.venv)
+	@rm -rf "$(VENV)"
+
+tidy: ## remove what runs and builds leave
 	@rm -rf demo bench build dist _docs _proc nbs/nbdev.yml .pytest_cache .hypothesis .ruff_cache *.egg-info
 	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,6 +1,5 @@
-"What the GPU here can do. Exit 1 where there is none that torch can use."
+"What the GPU here can do, or that there is none that torch can use."
 
-import sys
 import time
 import warnings
 
@@ -23,13 +22,13 @@ def tflops(device, dtype, n: int = 8192, at_least_s: float = 0.5) -> float:
     return products * 2 * n**3 / seconds / 1e12
 
 
-def main() -> int:
+def main() -> None:
     import torch
 
     print(f"torch {torch.__version__}, built for " + (f"CUDA {torch.version.cuda}" if torch.version.cuda else "the CPU"))
     if torch.version.cuda is None:
         print("no GPU: this torch has no CUDA. Where there is a GPU, make the environment anew with the CUDA build: make reinstall")
-        return 1
+        return
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         available = torch.cuda.is_available()
@@ -37,7 +36,7 @@ def main() -> int:
         for warning in said:  # a driver too old for this CUDA, for one
             print(f"torch says: {warning.message}")
         print("no GPU: torch finds no CUDA device here. On a cluster, ask for one first: make gpu-login")
-        return 1
+        return
     built_for = torch.cuda.get_arch_list()
     oldest = min(int(arch.removeprefix("sm_").rstrip("af")) for arch in built_for if arch.startswith("sm_"))
     usable = 0
@@ -62,8 +61,7 @@ def main() -> int:
             print(f"       not usable now: {error}")
     if not usable:
         print("no GPU: none of those above can be used")
-    return 0 if usable else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -20,6 +20,7 @@ from . import __version__
 from .align import FUSIONS, AlignSettings
 from .caches import Cache, clips_of_split, common_similarities, find_caches
 from .data.annotations import ClipAnnotation, read_annotations, write_annotations
+from .data.splits import with_splits
 from .embeddings.extract import WindowSettings, extract
 from .embeddings.store import cached_audios
 from .encoders.base import create_encoder, encoder_names
@@ -195,7 +196,7 @@ def ablate(
     notes: list[str] = []
     found = find_caches(caches, projector=projector) if caches is not None else []
     if vid_dir is not None:
-        wanted = read_annotations(annotations_csv)
+        wanted, _ = with_splits(read_annotations(annotations_csv), Path(annotations_csv).parent)
         write_annotations(wanted[wanted["video_id"].isin({clip.video_id for clip in clips})], out_dir / "subset.csv")
         windows = WindowSettings(lengths=tuple(sorted({*L_sec, *(lengths or (0.5, 1.0, 2.0))})))
         made, notes = make_variants(vid_dir, out_dir / "caches", out_dir / "subset.csv", encoder=encoder, weights=weights, encoder_config=encoder_config, windows=windows, progress=progress)

@@ -113,8 +113,8 @@ def _as_json(value: Any) -> Any:
     return float(value) if np.isfinite(value) else None
 
 # %% ../nbs/62_analyze.ipynb #6836a01f
-def _folder(out_dir: Path, run_tag: str | None, overwrite: bool) -> Path:
-    "The folder of this run; complains where it must not be written."
+def _folder(out_dir: Path, run_tag: str | None, overwrite: bool, summary_csv: Path) -> Path:
+    "The folder of this run; complains where it must not be written. An analysis of the same summary may be made again."
     if run_tag is None:
         tag = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
         folder, i = out_dir / tag, 2
@@ -124,11 +124,19 @@ def _folder(out_dir: Path, run_tag: str | None, overwrite: bool) -> Path:
     if not re.fullmatch(r"\w[\w.+=,@-]{0,99}", run_tag):
         raise ValueError(f"run_tag must be the name of one folder: letters, digits and _ . + = , @ -, beginning with a letter, a digit or _; got {run_tag!r}")
     folder = out_dir / run_tag
-    if folder.exists() and not overwrite:
-        raise FileExistsError(f"{folder} is there already; choose another run_tag, or say overwrite")
     if folder.exists() and not ((folder / "metrics_overall.json").is_file() and (folder / "report.html").is_file()):
         raise FileExistsError(f"{folder} is not the folder of an analysis: it will not be replaced")
+    if folder.exists() and not overwrite and _analysed(folder) != sha256_of(summary_csv):
+        raise FileExistsError(f"{folder} is there already, and of another summary; choose another run_tag, or say overwrite")
     return folder
+
+
+def _analysed(folder: Path) -> str | None:
+    "The SHA-256 of the summary whose analysis a folder holds."
+    try:
+        return json.loads((folder / "metrics_overall.json").read_text(encoding="utf-8"))["summary"]["sha256"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
@@ -153,13 +161,14 @@ def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def _curves(summary_csv: Path, curves_csv: str | os.PathLike | None, summary: Summary, notes: list[str]) -> "pd.DataFrame | None":
-    "The curves that were named, or those that lie beside the summary and are of its run."
+    "The curves that were named, or those that lie beside the summary and are of its run: curves_refiner/ is tried for summary_refiner.csv."
     column = "pdf_refined" if "refiner" in summary.table else "pdf"
     if curves_csv is not None:
         curves = read_curves(curves_csv, pdf_column=column)
         check_curves(curves, summary, curves_csv)
         return curves
-    for path in (summary_csv.with_name("curves.csv"), summary_csv.parent / "curves" / "curves.csv"):
+    folders = dict.fromkeys((f"curves{summary_csv.stem.removeprefix('summary')}", ".", "curves"))
+    for path in (summary_csv.parent / folder / "curves.csv" for folder in folders):
         if path.is_file():
             try:
                 curves = read_curves(path, pdf_column=column)
@@ -196,7 +205,7 @@ def analyze(
     vid_dir: str | os.PathLike | None = None,  # clips, for frames at the predicted moment and in the middle of the event
     n_examples: int = 2,  # best, median and worst clips to show, so many of each
     conf_radius_s: Seconds | None = None,  # what the confidence is about; None: as <stem>.json says, else 0.5
-    overwrite: bool = False,  # replace the folder of an earlier analysis
+    overwrite: bool = False,  # replace the folder of an analysis of another summary
     n_boot: int = 1000,  # resamples of the bootstrap
     seed: int = 0,  # of the bootstrap, of drawn moments, of calibrated predictors
 ) -> AnalysisReport:
@@ -207,13 +216,13 @@ def analyze(
     FileNotFoundError, ValueError
         As `read_summary`, `read_curves` and `media_files`; or if the tag is no name of a folder, the curves named are of another run, or a number is out of its range.
     FileExistsError
-        If the folder is there and `overwrite` is not set, or what is there is not an analysis.
+        If the folder holds the analysis of another summary and `overwrite` is not set, or something that is no analysis.
     """
     if n_examples < 0 or n_boot < 1 or (conf_radius_s is not None and not 0 <= conf_radius_s < np.inf):
         raise ValueError(f"n_examples must be 0 or more, n_boot 1 or more, conf_radius_s 0 or more seconds, got {n_examples}, {n_boot} and {conf_radius_s}")
-    folder = _folder(Path(out_dir), run_tag, overwrite)
     summary_csv = Path(summary_csv)
     summary = read_summary(summary_csv)
+    folder = _folder(Path(out_dir), run_tag, overwrite, summary_csv)
     clips = media_files(vid_dir) if vid_dir is not None else {}
     notes = [*summary.notes, *summary.overall.get("notes", [])]
     curves = _curves(summary_csv, curves_csv, summary, notes)

@@ -18,9 +18,10 @@ import numpy as np
 
 from .align import AlignSettings, align, cosine_similarity
 from .predict import predict
-from .data.annotations import ClipAnnotation, clips_from_annotations, read_annotations
+from .data.annotations import ClipAnnotation
+from .data.splits import read_clips
 from .embeddings.extract import media_files
-from .embeddings.store import CacheError, Embeddings, audio_file, cached_audios, cached_videos, read_embeddings, video_file
+from .embeddings.store import CacheError, Embeddings, audio_file, cached_audios, cached_videos, embeddings_folder, read_embeddings, video_file
 from .files import csv_header, printable, read_table
 from .similarity import CurveSet, similarity_set
 from .media import NoAudio, TooShort, decode_audio, probe
@@ -49,12 +50,15 @@ class Run:
             if path is None:
                 continue
             path = Path(path)
+            if name in _KINDS and path.is_dir():
+                path = embeddings_folder(path, _KINDS[name])
             object.__setattr__(self, name, path)
             if not (path.is_dir() if name in _FOLDERS else path.is_file()):
                 raise FileNotFoundError(f"{name}: no such {'folder' if name in _FOLDERS else 'file'}: {path}")
 
 
 _FOLDERS = ("vid_dir", "vid_emb_dir", "aud_emb_dir")
+_KINDS = {"vid_emb_dir": "video", "aud_emb_dir": "audio"}
 _FILES = ("annotations_csv", "summary_csv", "curves_csv")
 _LAYOUT = {
     "vid_dir": ("data/AVE", "data"), "vid_emb_dir": ("cache/vid_emb", "vid_emb"), "aud_emb_dir": ("cache/aud_emb", "aud_emb"),
@@ -111,7 +115,7 @@ def open_run(
     ValueError
         If a file is not what it should be, or there is no clip at all.
     """
-    clips = {} if run.annotations_csv is None else clips_from_annotations(read_annotations(run.annotations_csv))
+    clips = {} if run.annotations_csv is None else read_clips(run.annotations_csv).clips
     try:
         media = {} if run.vid_dir is None else media_files(run.vid_dir)
     except ValueError as error:

@@ -17,6 +17,7 @@ import numpy as np
 
 from .data.annotations import few
 from .files import NO_NUMBER, csv_table, numbers_of
+from .layout import PLACES, missing_error
 from .timeline import LONGEST_S
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def read_columns(
     import pandas as pd
 
     path = Path(csv_file)
+    if not path.exists():
+        raise missing_error("refined_csv" if path == Path(PLACES["refined_csv"].path) else "summary_csv", path)
     header, rows = csv_table(path)
     names, renamed, notes = _canonical_header(header, aliases)
     table = {}

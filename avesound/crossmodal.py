@@ -19,7 +19,7 @@ import numpy as np
 
 from . import __version__
 from .align import cosine_similarity
-from .data.annotations import ClipAnnotation, annotations_table, clips_from_annotations, read_annotations
+from .data.annotations import ClipAnnotation, annotations_table
 from .embeddings.store import Embeddings
 from .encoders.base import check_comparable
 from .media import written_whole

@@ -22,8 +22,9 @@ from .predict import Prediction, predict
 from .baselines import BASELINES, ORACLES, ClipSignals, event_rate
 from .calibration import TARGETS, conformal_interval, conformal_margin, drawn_moments, fit_temperature, hdr_coverage, interval_miss, reliability
 from .compare import SUBSETS, format_overall, plot_clip
-from .data.annotations import ClipAnnotation, clips_from_annotations, few, read_annotations, split_name, without_suffix
-from .embeddings.store import journals, read_records
+from .data.annotations import ClipAnnotation, few, split_name, without_suffix
+from .data.splits import read_clips
+from .embeddings.store import FOLDERS, embeddings_folder, journals, read_records
 from .encoders.base import check_comparable
 from .media import written_whole
 from .metrics import LOWER_IS_BETTER, clip_metrics, events_array, is_partial, mean_average_precision
@@ -53,7 +54,7 @@ class Evaluation:
 def evaluate(
     vid_emb_dir: str | os.PathLike,  # folder of video embeddings
     aud_emb_dir: str | os.PathLike,  # folder of audio embeddings
-    annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split
+    annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split; without splits see `data.splits`
     *,
     summary_csv: str | os.PathLike | None = None,  # written with <stem>.json and <stem>_baselines.csv beside it
     curve_dir: str | os.PathLike | None = None,  # gets curves.csv and the figures
@@ -71,7 +72,6 @@ def evaluate(
     seed: int = 0,  # of the bootstrap and of the shuffles
     projector: str | os.PathLike | Projector | None = None,  # or its file: brings the vectors of two towers into one space
     allow_untrained: bool = False,  # compare vectors whose cosines mean nothing; the result is marked
-    allow_tuned: bool = False,  # score clips that settings were tuned on; the result is marked
 ) -> Evaluation:
     """Score an encoder's temporal PDFs against annotations, beside the baselines.
 
@@ -96,17 +96,14 @@ def evaluate(
     selection = tuned_on if tuned_on is None or isinstance(tuned_on, Selection) else read_selection(tuned_on)
     settings = settings or (selection.settings if selection else AlignSettings())
     lengths = sorted({float(length) for length in L_sec or (selection.L_sec if selection else (1.0,))})
-    table = read_annotations(annotations_csv)
-    annotated = clips_from_annotations(table)
+    source = read_clips(annotations_csv)
+    annotated, doubtful, clips = source.clips, source.doubtful, source.of_split(split)
     split, calibrate_on = (name and split_name(name) for name in (split, calibrate_on))
-    doubtful = set(table.loc[table["confidence"] == "low", "video_id"]) if "confidence" in table else set()
-    clips = [clip for clip in annotated.values() if split is None or clip.own_split == split]
-    if not clips:
-        raise ValueError(f"no clip of split {split!r} in {annotations_csv}; there are: {sorted({c.own_split for c in annotated.values()})}")
+    vid_emb_dir, aud_emb_dir = embeddings_folder(vid_emb_dir, "video"), embeddings_folder(aud_emb_dir, "audio")
     by_id = {clip.video_id: clip for clip in clips}
     problems = []
     if selection is not None:
-        problems += [tuned] if (tuned := check_selection(selection, by_id, allow_tuned=allow_tuned)) else []
+        check_selection(selection, by_id)
     projector = projector if projector is None or isinstance(projector, Projector) else load_projector(projector)
     where = {"vid_emb_dir": vid_emb_dir, "aud_emb_dir": aud_emb_dir}
     common = {"L_sec": lengths, "projector": projector, "allow_untrained": allow_untrained}
@@ -155,7 +152,7 @@ def evaluate(
     if flat and len(flat) == sum(bool(clip.events) for clip in scored):
         problems.append(f"no curve says anything, in none of {len(flat)} clips does the similarity change over time ({found.flat[flat[0]]})")
     chosen = asdict(settings) | {"L_sec": lengths}
-    notes = _notes(found, lengths, projector, scored, failures=found.failures)
+    notes = [*([source.splits_from] if source.splits_from else []), *_notes(found, lengths, projector, scored, failures=found.failures)]
     notes += [f"clips whose similarity is the same at every moment, so that it says nothing about when: {len(flat)} of {len(scored)} ({few(flat)}); they are counted as flat and not scored"] if flat else []
     if n_shuffles and not shuffles and spec.get("video_hears"):
         notes.append(f"the picture vectors of {spec['name']!r} were made with the clip's sound at hand; for the row `shuffled` extract again with wrong sound (--wrong_sound 1) and name that cache (--shuffled_dirs)")
@@ -192,6 +189,7 @@ def evaluate(
         "status": dict(Counter(summary["status"])),
         "n_partial": int(np.nansum(np.where(np.isnan(values["encoder"]["dist"]), 0, partial))),
         "split": split or "all",
+        "splits_from": source.splits_from or "annotations",
         "n_shared_between_splits": sum("|" in clip.split for clip in annotated.values()),
         "encoder": spec.get("name", "unknown"),
         "weights": spec.get("weights", "unknown"),
@@ -421,8 +419,12 @@ def _curve_table(found: CurveSet, aligned: AlignResult) -> "pd.DataFrame":
 def _extraction_status(vid_emb_dir: str | os.PathLike) -> dict[str, tuple[str, str]]:
     "Why clips have no embeddings (status, detail), where the extraction's journal lies beside the folder."
     records = read_records(journals(Path(vid_emb_dir).parent))
-    last = {record["id"]: (record.get("status", "error"), record.get("detail", "")) for record in records if "id" in record and record.get("status") != "stale"}
-    return {video_id: said for video_id, said in last.items() if said[0] != "ok"}
+    last: dict[tuple[str, str], tuple[str, str]] = {}  # picture and sound may have been embedded by runs of their own
+    for record in records:
+        if "id" in record and record.get("status") != "stale":
+            kinds = [kind for kind in FOLDERS if kind in record] or FOLDERS
+            last |= {(record["id"], kind): (record.get("status", "error"), record.get("detail", "")) for kind in kinds}
+    return {video_id: status for (video_id, _), status in last.items() if status[0] != "ok"}
 
 
 def _as_json(value):

@@ -130,7 +130,7 @@ def facts(overall: Mapping[str, Any]) -> list[tuple[str, str]]:  # name and valu
         ]
     if run["refiner"]:
         made = run["refiner"]
-        rows.append(("Refiner", f"{made['settings']['architecture']}, target {made['settings']['target']}, trained on {_clips(made['n_train'])}, stopped by {made['n_val']}"))
+        rows.append(("Refiner", f"{made['settings']['architecture']}, trained on {_clips(made['n_train'])}, stopped by {made['n_val']}"))
     if run["projector"]:
         rows.append(("Projector", f"{run['projector'].get('method')}, fitted on {run['projector'].get('n_clips')} clips of {run['projector'].get('split')}"))
     if run["tuned_on"]:
@@ -300,7 +300,7 @@ def _frames(clips: Mapping[str, Path], video_id: str, moments: dict[str, Seconds
         start_s = max(0.0, t - 0.02)
         try:
             image = Image.fromarray(decode_clip(clips[video_id], start_s=start_s, end_s=start_s + 0.04, audio=False, timeout_s=60).frames[0])
-        except MediaError as error:
+        except (MediaError, OSError) as error:
             missing.append(f"no frame at {number(t)} s ({error})")
             continue
         image.thumbnail((480, 480))

@@ -17,6 +17,7 @@ from . import __version__
 from .align import AlignSettings
 from .data.annotations import ClipAnnotation, few
 from .embeddings.store import append_record, fingerprint, read_records
+from .layout import missing_error
 from .media import written_whole
 from .timeline import Seconds
 
@@ -59,6 +60,8 @@ def read_selection(
     ValueError
         If it is no selection; the message names what is wrong.
     """
+    if not Path(path).exists():
+        raise missing_error("selection", path)
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
         if not isinstance(found, dict):
@@ -83,24 +86,18 @@ def read_selection(
 def check_selection(
     selection: Selection,
     video_ids: Iterable[str],  # the clips that are about to be scored
-    *,
-    allow_tuned: bool = False,  # let it pass
-) -> str | None:  # what is wrong, where it was let pass; None: nothing is
+) -> None:
     """Refuse to score clips with settings that were chosen on them.
 
     Raises
     ------
     ProtocolError
-        If some of the clips were looked at and `allow_tuned` is not set.
+        If some of the clips were looked at.
     """
     looked_at = set(selection.video_ids)
     both = [video_id for video_id in video_ids if video_id in looked_at]
-    if not both:
-        return None
-    problem = f"the settings were tuned on {len(both)} of these clips ({few(both)}), by {selection.criterion} on {selection.split!r}"
-    if not allow_tuned:
-        raise ProtocolError(f"{problem}: score other clips, or allow it (--allow_tuned), and the result is marked")
-    return problem
+    if both:
+        raise ProtocolError(f"the settings were tuned on {len(both)} of these clips ({few(both)}), by {selection.criterion} on {selection.split!r}: score other clips")
 
 # %% ../nbs/46_protocol.ipynb #d6d68147
 EVALUATIONS_FILE = "evaluations.jsonl"

@@ -12,7 +12,7 @@ import importlib.metadata
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,9 @@ import numpy as np
 import avesound
 from .align import AlignSettings, align
 from .predict import predict
-from .data.annotations import ClipAnnotation, clips_from_annotations, few, read_annotations
+from .data.annotations import ClipAnnotation, few
+from .data.splits import read_clips
+from .embeddings.store import embeddings_folder
 from .encoders.base import check_comparable, resolve_device
 from .compare import SUBSETS
 from .evaluate import evaluate
@@ -31,7 +33,7 @@ from .media import written_whole
 from .metrics import LOWER_IS_BETTER, clip_metrics, events_array
 from .projector import Projector, load_projector
 from avesound.refiner import (
-    FED, Examples, Refiner, RefinerError, RefinerSettings, TrainingRun, event_target, load_refiner, own_pdf, read_tensors, relative_cells, relative_pdf, train_network,
+    FED, Examples, Refiner, RefinerError, RefinerSettings, TrainingRun, event_target, load_refiner, check_suffix, own_pdf, read_tensors, relative_cells, relative_pdf, train_network,
     window_vectors, write_tensors,
 )
 from .timeline import Seconds
@@ -49,14 +51,14 @@ def train_refiner(
     aud_emb_dir: str | os.PathLike,  # folder of audio embeddings
     annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split
     *,
-    refiner_ckpt: str | os.PathLike | None = None,  # the .safetensors to write; <stem>.json is written beside it
+    refiner_ckpt: str | os.PathLike | None = None,  # the .pt or .safetensors to write; <stem>.json is written beside it
     training: RefinerSettings = RefinerSettings(),
     settings: AlignSettings = AlignSettings(),  # how PDFs are made
     L_sec: Sequence[Seconds] = (1.0,),  # lengths of the audio windows; "fusion" takes one
     projector: str | os.PathLike | Projector | None = None,  # or its file: brings the vectors of two towers into one space
     allow_untrained: bool = False,  # compare vectors whose cosines mean nothing; the result is marked
+    overwrite: bool = False,  # replace a file that was trained otherwise, or is damaged
     device: str = "auto",  # "auto", "cpu", "cuda" …
-    tensorboard_dir: str | os.PathLike | None = None,  # gets the losses of every epoch; needs the package tensorboard
     progress: bool = True,  # show a progress bar
 ) -> Refiner:
     """Train a refiner and its twins on the train split, stopped by the val split.
@@ -69,29 +71,26 @@ def train_refiner(
         As `read_annotations` and `similarity_set`; or if a split has no usable clips, or a clip has no PDF.
     RefinerError
         If `refiner_ckpt` is there and was trained otherwise, or the training does not converge.
-    ImportError
-        If `tensorboard_dir` is given and the package is not there.
     """
     from tqdm.auto import tqdm
 
-    if refiner_ckpt is not None and Path(refiner_ckpt).suffix != ".safetensors":
-        raise ValueError(f"refiner_ckpt must end in .safetensors, got {refiner_ckpt}")
+    if refiner_ckpt is not None:
+        check_suffix(refiner_ckpt)
     lengths = sorted({float(length) for length in L_sec})
     if training.architecture == "fusion" and len(lengths) != 1:
         raise ValueError(f"the architecture 'fusion' takes one audio length, got L_sec = {lengths}")
-    writer = None if tensorboard_dir is None else _tensorboard(tensorboard_dir)
     projector = projector if projector is None or isinstance(projector, Projector) else load_projector(projector)
-    table = read_annotations(annotations_csv)
-    annotated = clips_from_annotations(table)
-    doubtful = set(table.loc[table["confidence"] == "low", "video_id"]) if "confidence" in table else set()
+    source = read_clips(annotations_csv)
+    annotated, doubtful = source.clips, source.doubtful
+    vid_emb_dir, aud_emb_dir = embeddings_folder(vid_emb_dir, "video"), embeddings_folder(aud_emb_dir, "audio")
     options = {"L_sec": lengths, "settings": settings, "allow_untrained": allow_untrained}
-    notes, examples, found, left_out = [], {}, {}, {}
+    notes, examples, found, left_out = [source.splits_from] if source.splits_from else [], {}, {}, {}
     for split in ("train", "val"):
-        clips = [clip for clip in annotated.values() if clip.own_split == split]
+        clips = source.of_split(split)
         left_out |= {clip.video_id: "low confidence" if clip.video_id in doubtful else "no event" for clip in clips if clip.video_id in doubtful or not clip.events}
         usable = [clip for clip in clips if clip.video_id not in left_out]
         if not usable:
-            raise ValueError(f"no clip of split {split!r} with an event in {annotations_csv}; there are: {sorted({c.own_split for c in annotated.values()})}. A refiner needs train and val")
+            raise ValueError(f"no clip of split {split!r} in {annotations_csv} has an event, or an annotator who was sure of it; a refiner needs train and val")
         used = projector
         if projector is not None and split == "train":  # in-sample PDFs flatter the projector, but nothing is judged by them
             fitted = set(projector.provenance.get("clips", ())) & {clip.video_id for clip in usable}
@@ -110,16 +109,12 @@ def train_refiner(
         "dim": examples["train"].dim, "data_sha256": _data_sha256(annotated, examples, found),
     }  # fmt: skip
     identity = json.loads(json.dumps(identity))
-    if refiner_ckpt is not None and Path(refiner_ckpt).exists():
-        made = load_refiner(refiner_ckpt)
-        _refuse_other(refiner_ckpt, made.record, identity)
-        return made
-
     partial = None if refiner_ckpt is None else Path(refiner_ckpt).with_name(f"{Path(refiner_ckpt).stem}.partial.safetensors")
+    if (trained := _trained_before(refiner_ckpt, load_refiner, identity, overwrite)) is not None:
+        return trained
     weights, runs, current, state = {}, [], None, None
-    if partial is not None and partial.exists():
-        tensors, saved = read_tensors(partial)
-        _refuse_other(partial, saved.get("identity", {}), identity)
+    if (begun := _trained_before(partial, read_tensors, identity, overwrite)) is not None:
+        tensors, saved = begun
         weights = {name: tensor for name, tensor in tensors.items() if not name.startswith("current.")}
         state = {name.removeprefix("current."): tensor for name, tensor in tensors.items() if name.startswith("current.")}
         runs, current = [TrainingRun(**run) for run in saved["runs"]], saved["current"] and TrainingRun(**saved["current"])
@@ -138,9 +133,6 @@ def train_refiner(
         def after_epoch(run: TrainingRun, current_state) -> None:
             bar.set_postfix_str(f"fed {run.fed}, seed {run.seed}, epoch {run.epoch}, val {run.val_kl[-1]:.3f}", refresh=False)
             bar.update(0)
-            if writer is not None:
-                for name, values in [("train_kl", run.train_kl), ("val_kl", run.val_kl)]:
-                    writer.add_scalar(f"{run.fed}/seed {run.seed}/{name}", values[-1], run.epoch)
             if time.monotonic() - last_saved >= SAVE_S:
                 save(run, current_state())
 
@@ -151,14 +143,12 @@ def train_refiner(
             runs, current, state = [*runs, run], None, None
             save(None, {})
             bar.update()
-    if writer is not None:
-        writer.close()
 
     ids = {split: list(part.video_ids) for split, part in examples.items()}
     events = events_array([annotated[video_id].events for video_id in ids["train"]])
     durations = dict(zip(found["train"].video_ids, found["train"].duration_s))
     weights["mean_target"] = event_target(
-        events, relative_cells([durations[i] for i in ids["train"]]), training.target, training.target_sigma_s
+        events, relative_cells([durations[i] for i in ids["train"]])
     ).mean(axis=0).astype(np.float32)  # fmt: skip
     problems = check_comparable(spec, heard_by, allow_untrained=True)
     if settings.audio_query == "oracle":
@@ -184,7 +174,7 @@ def _examples(
         raise ValueError(f"{len(lacking)} clips have no PDF (their curves are NaN throughout): {few(lacking)}")
     events = events_array([annotated[video_id].events for video_id in found.video_ids])
     own = found.cells if training.architecture == "fusion" else relative_cells(found.duration_s)
-    target = event_target(events, own, training.target, training.target_sigma_s)
+    target = event_target(events, own)
     good = ~np.isnan(target).any(axis=1)
     ids = tuple(video_id for video_id, kept in zip(found.video_ids, good) if kept)
     if training.architecture == "fusion":
@@ -216,6 +206,20 @@ def _data_sha256(annotated: dict[str, ClipAnnotation], examples: dict[str, Examp
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
+def _trained_before(path: str | os.PathLike | None, read: Callable, identity: dict, overwrite: bool):
+    "What `read` finds in the file of an earlier training, if it was the same training; None where there is none, or one that may be overwritten."
+    if path is None or not Path(path).exists():
+        return None
+    try:
+        earlier = read(path)
+        _refuse_other(path, earlier.record if isinstance(earlier, Refiner) else earlier[1].get("identity", {}), identity)
+    except RefinerError:
+        if overwrite:
+            return None
+        raise
+    return earlier
+
+
 def _refuse_other(path: str | os.PathLike, there: dict, wanted: dict) -> None:
     "Complain where a file was made from other data or with other settings."
     if there.get("data_sha256") != wanted["data_sha256"]:
@@ -227,15 +231,7 @@ def _refuse_other(path: str | os.PathLike, there: dict, wanted: dict) -> None:
             for prefix, (old, new) in pairs.items() for name, value in new.items() if old.get(name) != value and not isinstance(value, dict)
         ]  # fmt: skip
     if differing:
-        raise RefinerError(f"{path}: was trained otherwise ({'; '.join(differing)}). Choose another file, or remove this one")
-
-
-def _tensorboard(folder: str | os.PathLike):
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise ImportError("tensorboard_dir needs the package tensorboard, which is not here: pip install tensorboard, or leave tensorboard_dir out (the losses are in the record of the refiner, too)") from error
-    return SummaryWriter(os.fspath(folder))
+        raise RefinerError(f"{path}: was trained otherwise ({'; '.join(differing)}). Choose another file, or --overwrite")
 
 
 def _versions() -> dict[str, str]:
@@ -311,8 +307,9 @@ def evaluate_refiner(
     projector = projector if projector is None or isinstance(projector, Projector) else load_projector(projector)
     if record.get("projector") != (None if projector is None else projector.sha256):
         raise RefinerError(f"the refiner was trained with {_named(record.get('projector'))}, here is {_named(projector and projector.sha256)}: give that one as projector")
-    annotated = clips_from_annotations(read_annotations(annotations_csv))
-    ids = {clip.video_id for clip in annotated.values() if split is None or clip.own_split == split}
+    source = read_clips(annotations_csv)
+    annotated, ids = source.clips, {clip.video_id for clip in source.of_split(split)}
+    vid_emb_dir, aud_emb_dir = embeddings_folder(vid_emb_dir, "video"), embeddings_folder(aud_emb_dir, "audio")
     seen = sorted(ids & set(record["train"]))
     if seen:
         raise RefinerError(f"the refiner was trained on {len(seen)} of the clips that it is to be judged on ({few(seen)}): choose another split than {split!r}, or train on other clips")
@@ -327,7 +324,7 @@ def evaluate_refiner(
                 f"the refiner was trained on {kind} vectors of {(record['encoders'].get(kind) or {}).get('name', 'an unknown encoder')}, these are of "
                 f"{made_by.get('name', 'an unknown encoder')}; what differs: {', '.join(differing)}"
             )
-    problems, notes = list(base.overall["problems"]), [*base.overall["notes"], *record.get("notes", ())]
+    problems, notes = list(base.overall["problems"]), list(dict.fromkeys([*base.overall["notes"], *record.get("notes", ())]))
     stopped_by = len(ids & set(record["val"]))
     if stopped_by:
         problems.append(f"{stopped_by} of the clips said when to stop the training of the refiner")
@@ -360,7 +357,7 @@ def evaluate_refiner(
         "interval_start_sec": said.interval[:, 0], "interval_end_sec": said.interval[:, 1], "confidence": said.confidence, "entropy": said.entropy, **refined,
     }  # fmt: skip
     summary = base.summary[[name for name in base.summary if name in _OF_THE_CLIP]].merge(pd.DataFrame({"video_id": scored} | new), on="video_id", how="left")
-    summary = summary[[name for name in base.summary if name in summary] + ["information"]].assign(refiner=f"{refiner.settings.architecture}, {refiner.settings.target}", flawed=bool(problems))
+    summary = summary[[name for name in base.summary if name in summary] + ["information"]].assign(refiner=refiner.settings.architecture, flawed=bool(problems))
     methods = pd.concat([pd.DataFrame({"video_id": scored, "method": name, "partial": partial} | columns) for name, columns in values.items()], ignore_index=True)
     curves = base.curves.assign(pdf_refined=np.concatenate([row[: n] for row, n in zip(pdfs["refined"], (~np.isnan(cells[..., 0])).sum(axis=1))]))
 
@@ -436,7 +433,7 @@ def format_refinement(
     made = overall["refiner"]
     status = ", ".join(f"{n} {name}" for name, n in overall["status"].items())
     lines = [f"{overall['n_clips']} annotated clips (split: {overall['split']}): {status}; {overall['n_partial']} of them partial"]
-    how = f"{made['settings']['architecture']}, target {made['settings']['target']}, {'' if made['settings']['augment'] else 'not '}augmented, seeds {' '.join(map(str, made['settings']['seeds']))}"
+    how = f"{made['settings']['architecture']}, {'' if made['settings']['augment'] else 'not '}augmented, seeds {' '.join(map(str, made['settings']['seeds']))}"
     lines.append(f"{overall['encoder']}, refined ({how}); trained on {made['n_train']} clips, stopped by {made['n_val']}")
     lines += [f"NOT A RESULT: {problem}" for problem in overall["problems"]] + [f"note: {note}" for note in overall["notes"]]
     for subset in SUBSETS:

@@ -17,7 +17,7 @@ import numpy as np
 
 from .align import AlignSettings, audio_queries, pad_curves, similarity_curves, unit_vectors
 from .data.annotations import ClipAnnotation, without_suffix
-from .embeddings.store import CacheError, Embeddings, audio_file, read_embeddings, video_file
+from .embeddings.store import CacheError, Embeddings, audio_file, cached_audios, embeddings_folder, read_embeddings, video_file
 from .encoders.base import check_comparable
 from .projector import Projector
 from .timeline import Seconds, Windows, cells_of_centers, nearest_index
@@ -53,8 +53,8 @@ class PairReader:
         If a folder is not there.
     """
 
-    vid_emb_dir: str | os.PathLike  # folder of video embeddings
-    aud_emb_dir: str | os.PathLike  # folder of audio embeddings
+    vid_emb_dir: str | os.PathLike  # folder of video embeddings, or the cache that holds it
+    aud_emb_dir: str | os.PathLike  # folder of audio embeddings, or the cache that holds it
     lengths: Sequence[Seconds] = (1.0,)  # lengths of the audio windows
     projector: Projector | None = None  # brings the vectors of two towers into one space
     allow_untrained: bool = False  # compare vectors whose cosines mean nothing, too
@@ -63,9 +63,7 @@ class PairReader:
     audio_meta: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        for folder in (self.vid_emb_dir, self.aud_emb_dir):
-            if not Path(folder).is_dir():
-                raise FileNotFoundError(f"no such folder of embeddings: {folder}")
+        self.vid_emb_dir, self.aud_emb_dir = embeddings_folder(self.vid_emb_dir, "video"), embeddings_folder(self.aud_emb_dir, "audio")
         self.lengths = tuple(sorted({float(length) for length in self.lengths}))
         self._begun, self._n_read = False, 0
 
@@ -148,7 +146,9 @@ class PairReader:
         if not (self._n_read if n_used is None else n_used):
             reasons = dict(Counter(status for status, _ in self.failures.values()))
             first = next((f"; the first: {detail}" for _, detail in self.failures.values()), "")
-            raise ValueError(f"none of {n_asked} clips has embeddings that can be used in {self.vid_emb_dir} and {self.aud_emb_dir} at L = {list(self.lengths)} s ({reasons}{first})")
+            others = sorted(cached_audios(self.aud_emb_dir).keys() - set(self.lengths))
+            known = f"; audio windows that are there: {', '.join(f'{length:g}' for length in others)} s" if others else ""
+            raise ValueError(f"none of {n_asked} clips has embeddings that can be used in {self.vid_emb_dir} and {self.aud_emb_dir} at L = {list(self.lengths)} s ({reasons}{first}){known}")
 
 
 def misfits(

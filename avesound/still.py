@@ -69,7 +69,7 @@ def still(
         try:
             picture, silence = sound_picture(path, 0, duration_s, span.pixels, sound), ""
             frame = _poster(path, (seen.refined or seen.guess).t_sec if seen else duration_s / 2) if poster and not play else ""
-        except MediaError as error:
+        except (MediaError, OSError) as error:
             silence = str(error)
     if play:
         frame = _player(path)
@@ -120,7 +120,7 @@ def _poster(path: Path, t_s: Seconds) -> str:
 
     try:
         clip = decode_clip(path, start_s=max(0.0, t_s - 0.1), end_s=t_s + 0.1, audio=False)
-    except MediaError:
+    except (MediaError, OSError):
         return ""
     image = Image.fromarray(clip.frames[len(clip.frames) // 2])
     image.thumbnail((480, 360))

@@ -26,7 +26,6 @@ from .compare import format_overall
 from .evaluate import evaluate
 from .grid import Grid, SweepSetting, grid_metrics, grid_table, metric_names, plot_heat, plot_marginals, ranked, varied
 from .media import written_whole
-from .metrics import LOWER_IS_BETTER
 from .projector import Projector
 from .timeline import Seconds
 from .uncertainty import FEW_LINE, holm, interval_text, paired_difference, paired_p_value
@@ -147,12 +146,10 @@ def sweep(
     test_split: str | None = "test",  # clips on which the winner is evaluated, once; None: not at all
     criterion: str = "log_score",  # metric whose mean decides, over partial clips where there are any
     top_k: int = 1,  # so many of the best rows get a folder of their own
-    search: str = "grid",  # "grid": all rows; "optuna": some, guided by those before
-    n_trials: int = 200,  # for "optuna": rows to try
     hit_deltas: Sequence[Seconds] = (0.25, 0.5, 1.0),  # tolerances of the hits, seconds
     ranking: bool = False,  # auroc and average_precision too
     n_boot: int = 1000,  # resamples of the bootstrap
-    seed: int = 0,  # of bootstrap, sign flips and search
+    seed: int = 0,  # of bootstrap and sign flips
     projector: str | os.PathLike | Projector | None = None,  # or its file: brings the vectors of two towers into one space
     allow_untrained: bool = False,  # compare vectors whose cosines mean nothing; the result is marked
     workers: int | None = None,  # threads; None: one for each core, at most 8
@@ -168,15 +165,9 @@ def sweep(
     ------
     FileNotFoundError, ValueError
         As `find_caches`, `cached_similarities` and `read_annotations`; if a split has no clips, settings would be chosen on test clips, or a name is unknown.
-    ImportError
-        If `search` is "optuna" and it is not installed.
     """
-    import pandas as pd
-
-    if search not in ("grid", "optuna"):
-        raise ValueError(f'search must be "grid" or "optuna", got {search!r}')
-    if top_k < 1 or n_trials < 1:
-        raise ValueError(f"top_k and n_trials must be at least 1, got {top_k} and {n_trials}")
+    if top_k < 1:
+        raise ValueError(f"top_k must be at least 1, got {top_k}")
     split, test_split = (name and split_name(name) for name in (split, test_split))
     if split == "test" or split == test_split:
         raise ValueError(f"settings are chosen on train or val clips and evaluated on others, got split={split!r} and test_split={test_split!r}")
@@ -189,21 +180,18 @@ def sweep(
         clips_of_split(annotations_csv, test_split)  # says now, not in an hour, that there are none
     out_dir, names = Path(out_dir), [cache.name for cache in found]
     rows, reference = grid.settings(names), _reference(grid, names[0])
-    n_rows = len(rows) if search == "grid" else n_trials
-    options = {"hit_deltas": [float(delta) for delta in hit_deltas], "ranking": ranking, "n_boot": n_boot, "seed": seed, "n_perm": max(9999, 50 * n_rows)}
+    options = {"hit_deltas": [float(delta) for delta in hit_deltas], "ranking": ranking, "n_boot": n_boot, "seed": seed, "n_perm": max(9999, 50 * len(rows))}
     lengths = {length for together in [*grid.lengths, reference.L_sec] for length in together}
+    rows = rows if reference in rows else [reference, *rows]
     sources = [row.source for row in [reference, *rows]]
     common = common_similarities(found, sources, clips, sorted(lengths), out_dir / "similarities", allow_untrained=allow_untrained, progress=progress)
-    with tqdm(total=n_rows, desc="sweep", unit="setting", disable=not progress, mininterval=0.1 if sys.stderr.isatty() else 30) as bar:
+    with tqdm(total=len(rows), desc="sweep", unit="setting", disable=not progress, mininterval=0.1 if sys.stderr.isatty() else 30) as bar:
         run = _run(common, reference, criterion, options, out_dir / "parts", workers, bar)
-        rows, table = (rows, None) if search == "grid" else _searched(grid, names, n_trials, seed, run)
-        if reference not in rows:
-            rows, table = [reference, *rows], None if table is None else pd.concat([_table(run, [reference]), table], ignore_index=True)
-        rows, table = _ranked(run, rows, _table(run, rows) if table is None else table, {cache.name: cache for cache in found})
+        rows, table = _ranked(run, rows, _table(run, rows), {cache.name: cache for cache in found})
     chosen = rows[:top_k]
     selection = _selection(run, table, chosen[0], split, len(clips))
     about = {
-        "search": search, "grid": asdict(grid), "reference": str(reference), "caches": {cache.name: cache.made_with for cache in found}, "left_out": common.left_out,
+        "grid": asdict(grid), "reference": str(reference), "caches": {cache.name: cache.made_with for cache in found}, "left_out": common.left_out,
         "allow_untrained": allow_untrained, **options, "avesound": __version__,
     }  # fmt: skip
     with written_whole(out_dir / "aggregate.csv") as temporary:
@@ -270,49 +258,3 @@ def _write_figures(out_dir: Path, table: "pd.DataFrame", metric: str, subset: st
         if {x, y} <= set(varied(table)):
             with written_whole(path) as temporary:
                 plot_heat(table, x, y, metric, subset).savefig(temporary, dpi=110)
-
-# %% ../nbs/54_sweep.ipynb #9cf9cf89
-def _searched(grid: Grid, caches: list[str], n_trials: int, seed: int, run: _Run) -> tuple[list[SweepSetting], "pd.DataFrame"]:
-    "The distinct rows that were tried, in order, and their table. With the same seed the same rows are tried: an interrupted search goes on."
-    import pandas as pd
-
-    try:
-        import optuna
-    except ImportError as error:
-        raise ImportError('search="optuna" needs the library of that name, which is an extra: pip install \'avesound[search]\'') from error
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    direction = "minimize" if run.criterion in LOWER_IS_BETTER else "maximize"
-    study = optuna.create_study(direction=direction, sampler=optuna.samplers.TPESampler(seed=seed))
-
-    def suggested(trial) -> SweepSetting:
-        def one_of(name: str, values: Sequence):
-            return values[trial.suggest_categorical(name, list(range(len(values))))] if len(values) > 1 else values[0]
-
-        def between(name: str, values: Sequence[float], log: bool = False) -> float:
-            return trial.suggest_float(name, min(values), max(values), log=log) if max(values) > min(values) else values[0]
-
-        lengths, query = one_of("lengths", grid.lengths), one_of("audio_query", grid.audio_queries)
-        chosen = {"audio_query": query, "score_zscore": one_of("zscore", grid.zscores), "score_smooth_sigma": between("smooth_sigma", grid.smooth_sigmas)}
-        if one_of("temperature", [name for name in ("taus", "tau_adapts") if getattr(grid, name)]) == "taus":
-            chosen |= {"tau": between("tau", grid.taus, log=True), "tau_adapt": None}
-        else:
-            chosen["tau_adapt"] = between("tau_adapt", grid.tau_adapts)
-        if len(lengths) > 1:
-            chosen["scale_fusion"] = one_of("scale_fusion", grid.scale_fusions)
-        if query in ("multi", "all"):
-            chosen["multi_reduce"] = one_of("multi_reduce", grid.multi_reduces)
-        return SweepSetting(replace(grid.base, **chosen), lengths, one_of("cache", caches)).canonical
-
-    tried: list[SweepSetting] = []
-    tables: list[pd.DataFrame] = []
-    while len(tried) < n_trials:
-        trials = [study.ask() for _ in range(min(16, n_trials - len(tried)))]
-        rows = [suggested(trial) for trial in trials]
-        tables.append(_table(run, rows))
-        for trial, value in zip(trials, tables[-1][f"{run.common.subset}_{run.criterion}"]):
-            study.tell(trial, float(value))
-        tried += rows
-    first = {row: i for i, row in reversed(list(enumerate(tried)))}
-    kept = sorted(first.values())
-    return [tried[i] for i in kept], pd.concat(tables, ignore_index=True).iloc[kept].reset_index(drop=True)

@@ -344,8 +344,10 @@ def test_the_command_line_does_what_the_function_does(run, tmp_path, capsys):
     for path in report.files:
         if path.suffix == ".csv":
             assert path.read_bytes() == (tmp_path / "whole" / path.name).read_bytes()
+    other = tmp_path / "other.csv"
+    other.write_text(summary.read_text() + "\n")
     for words, says in [
-        (["--summary_csv", summary, "--out_dir", tmp_path, "--run_tag", "whole"], "is there already"),
+        (["--summary_csv", other, "--out_dir", tmp_path, "--run_tag", "whole"], "is there already, and of another summary"),
         (["--summary_csv", summary, "--out_dir", tmp_path, "--run_tag", "../x"], "run_tag must be"),
         (["--summary_csv", summary.with_name("summary_baselines.csv"), "--out_dir", tmp_path], "a table of baselines"),
         (["--summary_csv", tmp_path / "none.csv"], "none.csv"),

@@ -388,4 +388,53 @@ def test_no_gpu_is_a_clear_word():
     done = subprocess.run(
         [sys.executable, ROOT / ".ci/gpu.py"], env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}, capture_output=True, text=True, check=False
     )
-    assert done.returncode == 1 and re.search(r"^torch \d.*\nno GPU: ", done.stdout, re.MULTILINE) and "Traceback" not in done.stderr
+    assert done.returncode == 0 and re.search(r"^torch \d.*\nno GPU: ", done.stdout, re.MULTILINE) and "Traceback" not in done.stderr
+
+
+# ---- make gpu-login: whichever scheduler answers
+
+SILENT = "exit 1"  # the command is installed, and no daemon answers it
+GRID_ENGINE = "case $1 in -sc) printf '%s\\n' '#name shortcut type' 'gpus gpus INT' 'gpu_c gpu_c DOUBLE' 'mem_per_core mpc MEMORY' 'h_vmem h_vmem MEMORY';; -spl) printf 'mpi\\nomp\\n';; esac"
+PLAIN_GRID_ENGINE = "case $1 in -sc) printf '%s\\n' 'gpu gpu INT' 'mem_free mf MEMORY' 'h_vmem h_vmem MEMORY';; -spl) echo make;; esac"
+
+
+@pytest.mark.parametrize(
+    "commands, code, says",
+    [
+        ({}, 1, "neither qrsh .* nor srun .* is here"),
+        ({"qrsh": SILENT, "qconf": SILENT}, 1, "qrsh .* no master answers it. Run it on your cluster's login node"),
+        ({"qrsh": SILENT, "qconf": "sleep 60"}, 1, "no master answers it"),
+        ({"qrsh": SILENT, "qconf": SILENT, "srun": SILENT, "sinfo": SILENT}, 1, "no master answers it, and srun .* no controller answers it"),
+        ({"srun": "echo ran srun $*", "sinfo": "echo gpu up"}, 0, "ran srun --time=4:00:00 --gres=gpu:1 --mem=24G --cpus-per-task=4 --account=me --pty .*-l"),
+        ({"qrsh": SILENT, "qconf": SILENT, "srun": "echo ran srun $*", "sinfo": "echo gpu up"}, 0, "ran srun "),
+        ({"qrsh": "echo ran qrsh $*", "qconf": GRID_ENGINE, "srun": "echo ran srun", "sinfo": "echo up"}, 0, "ran qrsh -l h_rt=4:00:00 -l gpus=1 -l gpu_c=7.5 -pe omp 4 -l mem_per_core=6G --account=me"),
+        ({"qrsh": "echo ran qrsh $*", "qconf": PLAIN_GRID_ENGINE}, 0, "ran qrsh -l h_rt=4:00:00 -l gpu=1 -l mem_free=24G --account=me"),
+    ],
+)
+def test_gpu_login_asks_the_scheduler_that_answers(tmp_path, commands, code, says):
+    for tool in ("bash", "env", "timeout", "grep", "head", "sleep"):
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    for name, script in commands.items():
+        (tmp_path / name).write_text(f"#!/usr/bin/env bash\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    env = {"PATH": str(tmp_path), "SHELL": "/bin/bash", "GPU_ARGS": "--account=me", "SCHEDULER_TIMEOUT_S": "1"}
+    done = subprocess.run([ROOT / ".ci/gpu_login"], env=env, capture_output=True, text=True, check=False, timeout=30)
+    assert done.returncode == code, done
+    last = (done.stdout or done.stderr).rstrip().splitlines()[-1]
+    assert re.search(says, last) and (code or "sleep" not in last), last
+
+
+def test_the_makefile_cleans_as_its_table_says(tmp_path):
+    "`clean` deletes the environment and nothing else, `tidy` what runs leave and not the environment."
+    for name in ("Makefile", "settings.ini", "requirements.txt", "setup.py", ".ci/env"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in (".venv", "demo", "data", "_docs", "nbs/__pycache__"):
+        (tmp_path / name).mkdir(parents=True)
+    make = lambda target: subprocess.run(["make", target], cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: E731
+    make("tidy")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [".ci", ".venv", "data", "nbs"] and not list((tmp_path / "nbs").iterdir())
+    make("clean")
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [".ci", "data", "nbs"]
+    asked = subprocess.run(["make", "--dry-run", "data", "ZIP=a b.zip"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert '.venv/bin/avesound download --out_dir data/ave --zip "a b.zip"' in asked and ".venv/bin/avesound extract-wav --vid_dir data/ave/raw/AVE --out_dir data/ave/ave_wav" in asked

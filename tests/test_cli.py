@@ -86,7 +86,7 @@ def test_a_zip_that_is_here_becomes_a_data_set(work, tmp_path):
         (["extract", "--vid_dir", "data/AVE", "--out_dir", "x", "--stride", "0"], "stride_s must be positive"),
         (["extract", "--vid_dir", "data/AVE", "--out_dir", "x", "--weights", "w.pth"], "no weights to load"),
         (["annotations", "--txt", "data/synth.json", "--out_csv", "x.csv"], "synth.json"),
-        (["evaluate", "--vid_emb_dir", "no", "--aud_emb_dir", "no", "--annotations_csv", "data/annotations.csv", "--summary_csv", "s.csv"], "no such folder of embeddings"),
+        (["evaluate", "--vid_emb_dir", "no", "--aud_emb_dir", "no", "--annotations_csv", "data/annotations.csv", "--summary_csv", "s.csv"], "no such folder of video embeddings: no; `avesound extract-video "),
         (["evaluate", "--vid_emb_dir", "no", "--aud_emb_dir", "no", "--annotations_csv", "data/synth.json", "--summary_csv", "s.csv"], "synth.json"),
         (["download", "--zip", "data/synth.json", "--out_dir", "y"], "synth.json"),
     ],
@@ -127,8 +127,8 @@ def test_evaluate_with_a_selection_compare_and_crossmodal(work):
     assert chosen["L_sec"] == [0.5, 1.0] and chosen["tau"] != 0.5
     code, _, error = avesound("evaluate", *common, "--summary_csv", "no/summary.csv", "--tuned_on", "leaky.json", cwd=work)
     assert code == 1 and "tuned on 2 of these clips" in error and not (work / "no").exists()
-    code, said, error = avesound("evaluate", *common, "--summary_csv", "two/summary.csv", "--tuned_on", "leaky.json", "--allow_tuned", "--n_shuffles", "0", cwd=work)
-    assert code == 0 and "NOT A RESULT: the settings were tuned" in said, error
+    code, said, error = avesound("evaluate", *common, "--summary_csv", "two/summary.csv", "--audio_query", "oracle", "--n_shuffles", "0", cwd=work)
+    assert code == 0 and "NOT A RESULT: the audio query is taken from the annotations" in said, error
     code, said, error = avesound("compare", "one/summary.csv", "two/summary.csv", "--out_dir", "side", "--names", "one,two", "--baselines", "centre,loudest", cwd=work)
     assert code == 0 and "two is NOT A RESULT" in said and "| loudest |" in said, error
     assert sorted(p.name for p in (work / "side").iterdir()) == ["comparison.csv", "comparison.md", "comparison.tex", "forest.png"]
@@ -156,7 +156,7 @@ def test_it_runs_as_a_module_too():
     done = subprocess.run([sys.executable, "-m", "avesound.cli", "--version"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and done.stdout.startswith("avesound ")
     done = subprocess.run([sys.executable, "-m", "avesound.cli", "analyze", "--summary_csv", "nowhere.csv"], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 1 and done.stderr == "avesound analyze: nowhere.csv: no such file\n"
+    assert done.returncode == 1 and done.stderr == "avesound analyze: no such summary: nowhere.csv; `avesound evaluate --summary_csv nowhere.csv` makes it\n"
 
 
 # ---- what is printed, wherever it goes

@@ -131,7 +131,7 @@ def names(folder):
 def assert_arrived(result, folder, content):
     assert result.sha256 == hashlib.sha256(content).hexdigest() and result.files.complete
     assert (folder / "AVE_Dataset.zip").read_bytes() == content
-    assert names(folder) == ["AVE_Dataset", "AVE_Dataset.zip"]
+    assert names(folder) == ["AVE_Dataset.zip", "ave_annotations.csv", "raw"]
 
 
 VALIDATORS = [dict(etag='"one"'), dict(etag=None, last_modified="Tue, 01 May 2018 10:00:00 GMT"), dict(etag='W/"weak"'), dict(etag=None)]
@@ -169,7 +169,7 @@ def test_a_server_without_ranges_starts_anew(server, tmp_path):
     assert [asked is not None for _, asked, _ in server.asked] == [False, True, True]
     server.cuts = [100_000] * 50
     (tmp_path / "AVE_Dataset.zip").unlink()
-    (tmp_path / "AVE_Dataset" / "AVE" / "def.mp4").unlink()
+    (tmp_path / "raw" / "AVE" / "def.mp4").unlink()
     with pytest.raises(DownloadError):  # and gives up if it never comes further
         download_ave(tmp_path, url=server.url, retries=3, **FAST)
     assert len(server.asked) == 3 + 4
@@ -188,7 +188,7 @@ def test_a_file_that_changed_is_never_joined_to_the_old_half(server, tmp_path, b
         # Nothing in the answers tells the two files apart. The checksums inside the zip do.
         with pytest.raises(ZipError, match="-abc.mp4' is damaged"):
             download_ave(tmp_path, url=server.url, **FAST)
-        assert names(tmp_path) == ["AVE_Dataset.zip"]
+        assert names(tmp_path) == ["AVE_Dataset.zip", "raw"] and not names(tmp_path / "raw")
         return
     assert_arrived(download_ave(tmp_path, url=server.url, **FAST), tmp_path, server.content)
 
@@ -340,9 +340,9 @@ def test_any_zip_is_fetched_beside_what_is_there(server, tmp_path):
 
 def test_keep_zip_false_and_running_again(server, tmp_path):
     first = download_ave(tmp_path, url=server.url, keep_zip=False, **FAST)
-    assert names(tmp_path) == ["AVE_Dataset"] and (first.n_written, first.n_kept) == (3, 0)
+    assert names(tmp_path) == ["ave_annotations.csv", "raw"] and (first.n_written, first.n_kept) == (3, 0)
     assert download_ave(tmp_path, url=server.url, **FAST).sha256 is None and len(server.asked) == 1
-    (tmp_path / "AVE_Dataset" / "AVE" / "def.mp4").unlink()
+    (tmp_path / "raw" / "AVE" / "def.mp4").unlink()
     again = download_ave(tmp_path, url=server.url, keep_zip=False, **FAST)
     assert (again.n_written, again.n_kept) == (1, 2) and again.files.complete and len(server.asked) == 2
 
@@ -423,7 +423,7 @@ def test_what_another_source_left_is_cleared_after_success(drive, tmp_path):
     (tmp_path / "AVE_Dataset.zip.mine").write_text("not ours")
     drive.route = None
     download_ave(tmp_path, url=drive.url, **FAST)
-    assert names(tmp_path) == ["AVE_Dataset", "AVE_Dataset.zip", "AVE_Dataset.zip.mine"]
+    assert names(tmp_path) == ["AVE_Dataset.zip", "AVE_Dataset.zip.mine", "ave_annotations.csv", "raw"]
 
 
 # Archives
@@ -631,7 +631,7 @@ def test_two_at_once_do_not_mix(server, tmp_path):
     second()
     first.join()
     assert len(errors) == 2 and all("another process" in error for error in errors) and len(server.asked) == 1
-    assert names(tmp_path) == ["AVE_Dataset", "AVE_Dataset.zip", "x.zip"]
+    assert names(tmp_path) == ["AVE_Dataset.zip", "ave_annotations.csv", "raw", "x.zip"]
 
 
 SHARED_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)

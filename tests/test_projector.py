@@ -69,7 +69,7 @@ def test_two_towers_are_refused_then_projected_then_marked(towers, tmp_path):
 
 def test_clips_that_were_fitted_on_are_refused(towers, tmp_path):
     folder, cache = towers
-    run("fit-projector", *cache, "--out", tmp_path / "p.safetensors", "--shrinkage", "0.5", "--method", "ridge")
+    run("fit-projector", *cache, "--out", tmp_path / "p.safetensors", "--shrinkage", "0.5")
     for split in ("train", None):
         with pytest.raises(ProjectorError, match="fitted on 11 of the clips"):
             evaluate(folder / "cache/vid_emb", folder / "cache/aud_emb", folder / "annotations.csv", split=split, projector=tmp_path / "p.safetensors", allow_untrained=True)

@@ -108,22 +108,16 @@ def test_probability_is_kept_from_grid_to_grid(seed):
         assert np.allclose(before, own, atol=1e-6 if mass is there else 0.3 * np.nanmax(pdf))
 
 
-@given(st.integers(0, 10**6), st.sampled_from(["uniform", "gaussian"]), st.floats(0.1, 3))
-def test_target_is_what_a_million_moments_say(seed, target, sigma):
-    from scipy.stats import norm
-
+@given(st.integers(0, 10**6))
+def test_target_is_what_many_moments_say(seed):
     rng = np.random.default_rng(seed)
     bounds = np.sort(rng.uniform(0, 10, 4))
     events = [Interval(bounds[0], bounds[1]), Interval(bounds[2], bounds[3])][: rng.integers(1, 3)]
     cells = relative_cells([10.0])
     fine = (np.arange(200_000) + 0.5) / 20_000
-    if target == "uniform":
-        density = sum(((fine >= e.start_s) & (fine < e.end_s)).astype(float) for e in events)
-    else:
-        bells = [norm.pdf(fine, e.mid_s, sigma) for e in events]
-        density = sum(bell / bell.sum() for bell in bells)
+    density = sum(((fine >= e.start_s) & (fine < e.end_s)).astype(float) for e in events)
     slow = np.bincount((fine * 12.8).astype(int), density, 128)
-    assert np.allclose(event_target(events_array([events]), cells, target, sigma)[0], slow / slow.sum(), atol=2e-3)
+    assert np.allclose(event_target(events_array([events]), cells)[0], slow / slow.sum(), atol=2e-3)
 
 
 @given(st.integers(0, 10**6))
@@ -216,7 +210,7 @@ def test_a_finished_training_is_not_repeated_and_other_data_or_settings_are_refu
     assert weights_of(again) == weights_of(load_refiner(ckpt))
     for options, match in [
         ({"training": replace(QUICK, augment=False)}, "settings.augment was True, is False"),
-        ({"training": replace(QUICK, target="gaussian")}, "settings.target was uniform"),
+        ({"training": replace(QUICK, lr=0.5)}, "settings.lr was 0.001, is 0.5"),
         ({"training": QUICK, "settings": AlignSettings(tau=0.3)}, "align.tau was 0.5, is 0.3"),
         ({"training": replace(QUICK, architecture="fusion")}, "architecture"),
     ]:
@@ -285,29 +279,7 @@ def test_seeds_decide_and_torch_is_left_as_it_was(tiny):
     assert np.allclose(both.refine(pdf), (made.refine(pdf) + other.refine(pdf)) / 2)
 
 
-def test_losses_go_to_tensorboard_where_it_is(tiny, tmp_path, monkeypatch):
-    data, ckpt = tiny
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(ImportError, match="pip install tensorboard"):
-        train_refiner(*data, refiner_ckpt=tmp_path / "r.safetensors", training=QUICK, tensorboard_dir=tmp_path / "tb", progress=False)
-    assert list(tmp_path.iterdir()) == []
-    said = []
 
-    class Writer:
-        def __init__(self, folder):
-            said.append(folder)
-
-        def add_scalar(self, name, value, step):
-            said.append((name, round(value, 6), step))
-
-        def close(self):
-            said.append("closed")
-
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", types.SimpleNamespace(SummaryWriter=Writer))
-    made = train_refiner(*data, training=QUICK, tensorboard_dir=tmp_path / "tb", progress=False)
-    run = made.record["runs"][0]
-    assert said[0] == str(tmp_path / "tb") and said[-1] == "closed" and len(said) == 2 + 3 * 4 * 2
-    assert said[1:3] == [("own/seed 0/train_kl", round(run["train_kl"][0], 6), 1), ("own/seed 0/val_kl", round(run["val_kl"][0], 6), 1)]
 
 
 # ---- who may be learnt from, who may be judged
@@ -369,7 +341,7 @@ def test_oracle_queries_are_marked_and_clips_without_an_event_keep_no_pdf(tmp_pa
 
 @pytest.mark.parametrize(
     ("lacking", "message"),
-    [("train", "no clip of split 'train' with an event .* needs train and val"), ("val", "no clip of split 'val'"), ("embeddings", "none of 8 clips has embeddings"), ("clips", "two training and two validation")],
+    [("train", "no clip of split 'train'"), ("val", "no clip of split 'val'"), ("embeddings", "none of 8 clips has embeddings"), ("clips", "two training and two validation")],
 )
 def test_too_little_to_learn_from(tmp_path, lacking, message):
     counts = {"train": (0, 4), "val": (8, 0), "clips": (1, 4)}.get(lacking, (8, 4))
@@ -495,8 +467,8 @@ def test_a_checkpoint_that_is_none_is_refused(tiny, tmp_path):
     refused("record is not that of a refiner")
     with pytest.raises(FileNotFoundError):
         evaluate_refiner(*data, refiner_ckpt=tmp_path / "none.safetensors")
-    for ckpt_name, csv in [("r.pt", None), (ckpt, "s.txt")]:
-        with pytest.raises(ValueError, match="must end in"):
+    for ckpt_name, csv in [("r.ckpt", None), (ckpt, "s.txt")]:
+        with pytest.raises(ValueError, match="ends? in"):
             train_refiner(*data, refiner_ckpt=ckpt_name) if csv is None else evaluate_refiner(*data, refiner_ckpt=ckpt_name, summary_csv=csv)
 
 
@@ -699,11 +671,11 @@ def media(tmp_path_factory):
 def test_the_commands_give_what_the_functions_give(media, tmp_path, architecture):
     folder, cache = media
     ckpt = tmp_path / "r.safetensors"
-    words = ["train-refiner", *cache, "--refiner_ckpt", ckpt, "--architecture", architecture, "--target", "gaussian", "--target-sigma-s", "0.5", "--epochs", "3", "--batch_size", "4", "--lr", "0.01",
+    words = ["train-refiner", *cache, "--refiner_ckpt", ckpt, "--architecture", architecture, "--epochs", "3", "--batch_size", "4", "--lr", "0.01",
              "--weight_decay", "0", "--patience", "2", "--seeds", "5,2", "--augment", "false", "--device", "cpu", "--tau", "0.3", "--score_smooth_sigma", "0.25", "--interval_mass", "0.7"]  # fmt: skip
     said = avesound(*words)
     assert "trained on 10 clips, stopped by 4" in said and "fed shuffled seed 2" in said
-    training = RefinerSettings(architecture, "gaussian", 0.5, False, epochs=3, patience=2, batch_size=4, lr=0.01, weight_decay=0.0, seeds=(5, 2))
+    training = RefinerSettings(architecture, False, epochs=3, patience=2, batch_size=4, lr=0.01, weight_decay=0.0, seeds=(5, 2))
     settings = AlignSettings(tau=0.3, score_smooth_sigma=0.25, interval_mass=0.7)
     data = folder / "cache/vid_emb", folder / "cache/aud_emb", folder / "data/annotations.csv"
     made = train_refiner(*data, training=training, settings=settings, device="cpu", progress=False)

@@ -34,9 +34,13 @@ CHAPTERS = [path for path in NOTEBOOKS if path.name != "index.ipynb" and path no
 HOUSE = [
     "files",
     "timeline",
+    "writing",
+    "container",
+    "clock",
     "media",
     "activity",
     "lettering",
+    "layout",
     "data.*",
     "encoders.*",
     "embeddings.*",
@@ -494,10 +498,11 @@ def refused(words: list[str], whole: bool) -> str | None:
     from avesound import cli
 
     if not whole:
-        if words[0] not in cli.COMMANDS:
+        name = cli._command(words[0])
+        if name not in cli.COMMANDS:
             return None if words[0] == "COMMAND" or words[0].startswith("-") else f"there is no command {words[0]!r}"
         parser = argparse.ArgumentParser()
-        cli.COMMANDS[words[0]][1](parser)
+        cli.COMMANDS[name][1](parser)
         unknown = options_of(words) - {"--help"} - set(parser._option_string_actions)
         return f"there is no {', '.join(sorted(unknown))}" if unknown else None
     if words[:1] == ["COMMAND"]:

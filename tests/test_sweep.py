@@ -75,8 +75,14 @@ def test_a_grid_is_what_one_evaluation_after_the_other_says(batch, rows):
         aligned = align([curves[length] for length in row.L_sec], 0.5, row.settings)
         t = predict(aligned.pdf, cells, row.settings).t_sec
         wanted = clip_metrics(events, t, aligned.pdf, cells, curve=aligned.curve, hit_deltas=(0.3, 1.0))
+        # A mean may lie on the edge of an event but for rounding; there the answer may jump.
+        edges = np.concatenate([events + shift for shift in (0, 0.3, -0.3, 1, -1)] + [events.mean(axis=-1, keepdims=True) + shift for shift in (0.3, -0.3, 1, -1)], axis=-1)
+        sure = ~((np.abs(edges - t[:, None, None]) < 1e-9).any(axis=(1, 2)) & row.settings.pred_softargmax)
+        for values in (aligned.curve, aligned.pdf):  # the same for ranks: curves that cancel each other are 0 but for rounding
+            gaps = np.diff(np.sort(values, axis=-1), axis=-1)
+            sure &= ~((gaps > 0) & (gaps < 1e-12)).any(axis=-1)
         for name, values in found.items():
-            np.testing.assert_allclose(values[i], wanted[name], atol=1e-9, err_msg=f"{name} of {row}")
+            np.testing.assert_allclose(values[i][sure], wanted[name][sure], atol=1e-9, err_msg=f"{name} of {row}")
 
 
 @settings(max_examples=50, deadline=None)
@@ -163,11 +169,8 @@ def test_the_test_split_is_looked_at_once_and_last(made, tmp_path, monkeypatch):
         assert set(pd.read_csv(path / "summary.csv")["split"]) == {path.name.rsplit("_", 1)[1]}
 
 
-@pytest.mark.parametrize("search", ["grid", "optuna"])
-def test_a_sweep_that_broke_goes_on_where_it_was(made, tmp_path, monkeypatch, search):
-    if search == "optuna":
-        pytest.importorskip("optuna")
-    arguments = {"grid": GRID, "search": search, "n_trials": 40, "n_boot": 50, "test_split": None, "progress": False}
+def test_a_sweep_that_broke_goes_on_where_it_was(made, tmp_path, monkeypatch):
+    arguments = {"grid": GRID, "n_boot": 50, "test_split": None, "progress": False}
     whole = sweep(made / "caches", made / "data/annotations.csv", out_dir=tmp_path / "whole", **arguments)
     calls = []
 
@@ -233,15 +236,9 @@ def test_the_command_does_what_the_function_does(made, tmp_path, capsys):
     cache = made / "caches/fine"
     assert run(f"sweep --vid_emb_dir {cache / 'vid_emb'} --aud_emb_dir {cache / 'aud_emb'} --annotations_csv {made / 'data/annotations.csv'} --out_dir {tmp_path / 'c'} --taus 0.2 --test_split none") == 0
     assert run(f"sweep --annotations_csv {made / 'data/annotations.csv'} --out_dir {tmp_path / 'd'}") == 1
-    assert "--caches" in capsys.readouterr().err
+    assert "`avesound extract-video " in capsys.readouterr().err
     assert run(f"sweep --caches {made / 'caches'} --strides 0.1 --annotations_csv {made / 'data/annotations.csv'}") == 1
     assert "avesound extract --stride 0.1" in capsys.readouterr().err
-
-
-def test_a_missing_search_library_is_named(made, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(ImportError, match=r"pip install 'avesound\[search\]'"):
-        sweep(made / "caches/fine", made / "data/annotations.csv", out_dir=tmp_path, grid=GRID, search="optuna", progress=False)
 
 
 def test_the_ablation_command_does_what_the_function_does(made, tmp_path, capsys):
@@ -256,7 +253,7 @@ def test_the_ablation_command_does_what_the_function_does(made, tmp_path, capsys
     for name in ("ablation.csv", "ablation.md", "ablation.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     assert "stride 0.5" in set(found.table["change"]) and set(found.table["n"]) <= set(range(8)) and len(found.about["video_ids"]) == 7
-    assert run(f"ablate --annotations_csv {made / 'data/annotations.csv'}") == 1 and "--caches" in capsys.readouterr().err
+    assert run(f"ablate --annotations_csv {made / 'data/annotations.csv'}") == 1 and "`avesound extract-video " in capsys.readouterr().err
 
 
 def test_an_ablation_makes_the_caches_of_its_subset_alone(made, tmp_path, monkeypatch):

@@ -18,10 +18,11 @@ import time
 import unicodedata
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ..files import LockError, locked
 from ..media import sha256_of, written_whole
@@ -273,6 +274,7 @@ def safe_extract(
     zip_path: str | os.PathLike,  # the archive
     out_dir: str | os.PathLike,  # where its files go; made if need be
     *,
+    folder: str = "",  # what lies in this folder of the archive goes into `out_dir` itself; the rest keeps its place
     max_bytes: int = 50 * 2**30,  # of all files together, unpacked
     max_files: int = 100_000,  # entries
     max_ratio: float = 200.0,  # unpacked bytes per byte of archive; of sound and video about 1
@@ -297,7 +299,7 @@ def safe_extract(
     with archive, _alone_in(out_dir):
         for left_over in out_dir.glob(".extracting-*"):  # of a run that was killed
             shutil.rmtree(left_over)
-        entries = _checked_entries(archive, zip_path, max_bytes, max_files, max_ratio)
+        entries = _lifted(_checked_entries(archive, zip_path, max_bytes, max_files, max_ratio), zip_path, folder)
         new, kept = _new_and_kept(entries, zip_path, out_dir)
         _need_space(out_dir, sum(entries[name].file_size for name in new), f"to unpack {zip_path}")
         unfinished = Path(tempfile.mkdtemp(prefix=".extracting-", dir=out_dir))
@@ -307,6 +309,19 @@ def safe_extract(
         finally:
             shutil.rmtree(unfinished)
     return Extracted(out_dir, tuple(new), tuple(kept))
+
+
+def _lifted(entries: dict[str, zipfile.ZipInfo], zip_path: Path, folder: str) -> dict[str, zipfile.ZipInfo]:
+    "The entries with those of `folder` one or more levels higher."
+    if not folder:
+        return entries
+    lifted = {path.removeprefix(f"{folder}/"): info for path, info in entries.items() if path != folder}
+    names = Counter(unicodedata.normalize("NFC", path).casefold() for path in lifted)
+    files = {path for path, info in lifted.items() if not info.is_dir()}
+    inner = {parent.as_posix() for path in lifted for parent in PurePosixPath(path).parents}
+    if len(lifted) < len(entries) - (folder in entries) or max(names.values(), default=0) > 1 or files & inner:
+        raise ZipError(f"{zip_path}: holds files of the same name within {folder}/ and beside it; refused, nothing was unpacked")
+    return lifted
 
 
 def _unpack(archive: zipfile.ZipFile, zip_path: Path, entries: dict[str, zipfile.ZipInfo], new: list[str], folder: Path) -> None:

@@ -8,12 +8,13 @@ __all__ = ['GDRIVE_ID', 'AVELayout', 'find_ave', 'AVEFiles', 'verify_ave', 'AVED
 # %% ../../nbs/13_data_ave.ipynb #c85828f6
 import os
 import re
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from .annotations import few, read_ave_txt
+from .annotations import annotations_table, few, read_ave_txt, write_annotations
 from .archive import check_sha256, fetch_zip, safe_extract, size_text
 
 # %% ../../nbs/13_data_ave.ipynb #d4ff9455
@@ -126,6 +127,7 @@ class AVEDownload:
 
     layout: AVELayout
     files: AVEFiles
+    annotations_csv: Path  # the annotations with their splits; one that was there is left as it is
     source: str  # address or file the archive came from
     sha256: str | None  # of the archive; None if it was not needed
     n_written: int  # files unpacked now
@@ -134,11 +136,11 @@ class AVEDownload:
     def __str__(self) -> str:
         archive = f"archive   {self.source}\nsha256    {self.sha256}\nunpacked  {self.n_written:,} files now, {self.n_kept:,} were there"
         nothing = "complete already; nothing was downloaded"
-        return f"{archive if self.sha256 else nothing}\nfolder    {self.layout.folder}\n{self.files}"
+        return f"{archive if self.sha256 else nothing}\nfolder    {self.layout.folder}\nevents    {self.annotations_csv}\n{self.files}"
 
 
 def download_ave(
-    out_dir: str | os.PathLike,  # gets AVE_Dataset/ (and the archive, AVE_Dataset.zip)
+    out_dir: str | os.PathLike,  # gets raw/ with AVE/*.mp4 and the text files, ave_annotations.csv, and the archive, AVE_Dataset.zip
     *,
     url: str | None = None,  # http(s) address of the archive; None: the authors' file on Google Drive
     zip_path: str | os.PathLike | None = None,  # an archive that is here already; nothing is downloaded
@@ -182,16 +184,39 @@ def download_ave(
         source = f"{archive} (here already)"
         digest = check_sha256(archive, sha256)
     elif there := _complete_in(out_dir):
-        return AVEDownload(*there, source, None, 0, len(there[1].present))
+        return AVEDownload(*there, _annotations_csv(out_dir, there[0]), source, None, 0, len(there[1].present))
     else:
         digest = fetch_zip(
             source, archive, sha256=sha256, advice=_BY_HAND, retries=retries, timeout_s=timeout_s, backoff_s=backoff_s
         )
-    extracted = safe_extract(archive, out_dir)
-    layout = find_ave(out_dir)
+    raw = Path(out_dir) / "raw"
+    extracted = safe_extract(archive, raw, folder=_dataset_folder(archive))
+    layout = find_ave(raw)
     if zip_path is None and not keep_zip:
         archive.unlink()
-    return AVEDownload(layout, verify_ave(layout), source, digest, len(extracted.written), len(extracted.kept))
+    return AVEDownload(layout, verify_ave(layout), _annotations_csv(out_dir, layout), source, digest, len(extracted.written), len(extracted.kept))
+
+
+def _dataset_folder(archive: Path) -> str:
+    "The folder of a zip that holds Annotations.txt, the outermost of several; '' where that is the zip itself."
+    try:
+        with zipfile.ZipFile(archive) as file:
+            names = [PurePosixPath(name) for name in file.namelist()]
+    except zipfile.BadZipFile:
+        return ""  # `safe_extract` says what is wrong with it
+    folders = [name.parent for name in names if name.name.lower() == "annotations.txt" and "__MACOSX" not in name.parts]
+    if not folders:
+        raise FileNotFoundError(f"no AVE dataset in {archive}: it holds no Annotations.txt; nothing was unpacked")
+    outermost = min(folders, key=lambda folder: len(folder.parts))
+    return "" if outermost == PurePosixPath(".") else str(outermost)
+
+
+def _annotations_csv(out_dir: str | os.PathLike, layout: AVELayout) -> Path:
+    "The CSV of the data set, made where there is none."
+    path = Path(out_dir) / "ave_annotations.csv"
+    if not path.exists():
+        write_annotations(annotations_table(layout.annotations, layout.train, layout.val, layout.test), path)
+    return path
 
 
 def _complete_in(out_dir: str | os.PathLike) -> tuple[AVELayout, AVEFiles] | None:

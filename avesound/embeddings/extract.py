@@ -30,11 +30,12 @@ from tqdm.auto import tqdm
 import avesound
 from ..activity import loudness_db, motion_energy
 from avesound.embeddings.store import (
-    CacheError, append_record, audio_file, check_video_id, claim_folder, fingerprint, folder_settings, journals, length_ms, read_records, video_file, write_embeddings,
+    CacheError, append_record, audio_file, cache_root, check_video_id, claim_folder, fingerprint, journals, length_ms, read_records, video_file, write_embeddings,
 )
 from ..data.annotations import clips_from_annotations, read_annotations, without_suffix
 from ..encoders.base import Encoder, create_encoder, encode_clip
 from ..files import is_running, printable
+from ..layout import missing_error
 from ..media import MEDIA_SUFFIXES, Clip, MediaError, TooShort, decode_clip, sha256_of, write_wav
 from ..timeline import EDGES, Seconds, Windows, sliding_windows
 
@@ -77,6 +78,7 @@ class MediaFolder:
 
 def media_folder(
     folder: str | os.PathLike,  # searched with its sub-folders; links to folders are not followed
+    place: str = "vid_dir",  # what it is, for the error: "vid_dir" or "wav_dir" of `layout.PLACES`
 ) -> MediaFolder:
     """What there is of clips in a folder, judged by suffix. A sub-folder that must not be read is named in a warning.
 
@@ -89,7 +91,7 @@ def media_folder(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise FileNotFoundError(f"no such folder: {folder}")
+        raise missing_error(place, folder)
     files: dict[str, Path] = {}
     odd: dict[str, tuple[str, str]] = {}
     where: dict[str, Path] = {}
@@ -252,7 +254,7 @@ class RunReport:
 # %% ../../nbs/31_embeddings_extract.ipynb #63d24c0f
 def extract(
     vid_dir: str | os.PathLike,  # folder of clips, searched with its sub-folders
-    out_dir: str | os.PathLike,  # the cache; gets vid_emb/, aud_emb/ and extract.jsonl
+    out_dir: str | os.PathLike,  # the cache, or its vid_emb/ or aud_emb/; gets these two and extract.jsonl
     *,
     encoder: str | Encoder = "signal",  # a name for `create_encoder`, or an encoder
     audio_encoder: str | Encoder | None = None,  # for the sound, where another tower than `encoder` hears; None: the same
@@ -291,8 +293,8 @@ def extract(
     windows = replace(windows, win_s=windows.win_s or seeing.spec.video_win_s or 1.0)
     if audio:
         _warn_of_filling(hearing, windows)
-    out_dir = Path(out_dir)
-    listed = media_folder(vid_dir)
+    out_dir = cache_root(out_dir, [kind for kind, wanted in (("video", video), ("audio", audio)) if wanted])
+    listed = media_folder(vid_dir, "vid_dir" if video else "wav_dir")
     files = listed.files
     ids = sorted({*files, *listed.odd}) if annotations_csv is None else _annotated_ids(annotations_csv)
     if not ids:
@@ -359,7 +361,7 @@ def extract(
             meta = settings | {"duration_s": clip.duration_s, "source": source, "versions": versions, "fingerprint": marks[kind]}
             write_embeddings(path, vectors, cells, meta | ({"length_s": length_s} if kind == "audio" else {}), **extras)
         return {
-            "id": video_id, "status": missing or "ok", "detail": f"has {missing.replace('_', ' ')} stream" if missing else "",
+            "id": video_id, "status": missing or "ok", "detail": clip.undecodable or (f"has {missing.replace('_', ' ')} stream" if missing else ""),
             **_stamp(files[video_id]), "sha256": source["sha256"], "skipped": skipped,
             "duration_s": round(clip.duration_s, 3), "decode_s": round(decode_s, 4), "encode_s": round(encode_s, 4),
             "write_s": round(time.perf_counter() - start - encode_s, 4),

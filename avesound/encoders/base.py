@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ENTRY_POINTS', 'EncoderSpec', 'Encoder', 'ClipEmbeddings', 'encode_clip', 'encode_windows', 'register_encoder',
-           'encoder_names', 'create_encoder', 'resolve_device', 'resolve_dtype', 'cpu_has_bfloat16', 'run_tower',
-           'hub_files', 'weights_checksum', 'check_comparable']
+           'encoder_names', 'create_encoder', 'resolve_device', 'warn_of_device', 'resolve_dtype', 'cpu_has_bfloat16',
+           'run_tower', 'hub_files', 'weights_checksum', 'check_comparable']
 
 # %% ../../nbs/20_encoders_base.ipynb #02a441dc
 import importlib
@@ -253,8 +253,17 @@ def resolve_device(
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError, ValueError) as error:
-        raise ValueError(f"device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); 'auto' takes what there is") from error
     return chosen
+
+
+def warn_of_device(
+    name: str,  # of an encoder that needs none
+    device: str,  # as for `create_encoder`
+) -> None:
+    "Say that an encoder runs on the CPU, where another device was asked for."
+    if device not in ("auto", "cpu"):
+        warnings.warn(f"encoder {name!r} needs no {device}: it runs on the CPU", stacklevel=4)
 
 
 def resolve_dtype(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .base import ClipEmbeddings, EncoderSpec
+from .base import ClipEmbeddings, EncoderSpec, warn_of_device
 from ..media import Clip
 from ..timeline import Seconds, Windows, mirrored_index, window_spans
 
@@ -216,6 +216,7 @@ class LogMelEncoder:
     ):
         if weights is not None:
             raise ValueError(f"encoder 'logmel' has no weights to load, got {weights!r}")
+        warn_of_device("logmel", device)
         self.spec = EncoderSpec(name="logmel", dim=2 * MEL_BINS, joint=False, weights="none", sample_rate=SAMPLE_RATE, config={"version": 1})
         # AST's scale; windows are taken as they are, whatever their length.
         self.input = MelInput(n_samples=2**62, n_rows=2**62, mean=-4.2677393, std=4.5689974, pad=math.nan, fill="none")

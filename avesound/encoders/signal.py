@@ -10,7 +10,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from ..activity import SILENCE_DB, loudness_db, motion_map, sound_envelope, window_mean
-from .base import ClipEmbeddings, EncoderSpec
+from .base import ClipEmbeddings, EncoderSpec, warn_of_device
 from ..media import Clip
 from ..timeline import Seconds, Windows
 
@@ -87,6 +87,7 @@ class SignalEncoder:
     ):
         if weights is not None:
             raise ValueError(f"encoder 'signal' has no weights to load, got {weights!r}")
+        warn_of_device("signal", device)
         if size[0] % REGIONS[0] or size[1] % REGIONS[1]:
             raise ValueError(f"encoder 'signal' needs a height and width that are multiples of {REGIONS[0]}, got {size}")
         if not gate_floor > 0:
