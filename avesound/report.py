@@ -15,7 +15,7 @@ from typing import Any
 
 from .compare import HEADLINE
 from .metrics import LOWER_IS_BETTER
-from .uncertainty import too_few
+from .uncertainty import FEW_ALIKE, too_few
 
 # %% ../nbs/60_report.ipynb #f7f9710d
 @dataclass(frozen=True)
@@ -287,7 +287,9 @@ def with_interval(
         return "–", ""
     if cell["low"] is None or cell["low"] != cell["low"]:
         return number(cell["mean"], sign=sign), ""
-    return number(cell["mean"], sign=sign), f"[{number(cell['low'], sign=sign)}, {number(cell['high'], sign=sign)}]{'†' if too_few(cell) else ''}"
+    low, high = number(cell["low"], sign=sign), number(cell["high"], sign=sign)
+    certain = low == high and (cell.get("n") or FEW_ALIKE) < FEW_ALIKE  # to the digits that are shown
+    return number(cell["mean"], sign=sign), f"[{low}, {high}]{'†' if too_few(cell) or certain else ''}"
 
 
 def compared(

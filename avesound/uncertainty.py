@@ -191,7 +191,8 @@ def interval_text(
     shown = {part: None if part != "mean" and cell.get("n") == 1 else cell[part] for part in ("mean", "low", "high")}
     # + 0.0: no "-0.00"
     mean, low, high = (f"{round(scale * value, digits) + 0.0:{'+' if sign else ''}.{digits}f}" if value is not None else "–" for value in shown.values())
-    return f"{mean} [{low}, {high}]{'†' if too_few(cell) else ''}"
+    certain = low == high and (cell.get("n") or FEW_ALIKE) < FEW_ALIKE  # to the digits that are shown
+    return f"{mean} [{low}, {high}]{'†' if too_few(cell) or certain else ''}"
 
 # %% ../nbs/43_uncertainty.ipynb #d58194d3
 def paired_p_value(

@@ -391,6 +391,7 @@ def test_what_bears_a_clips_name_is_a_clip_or_a_row(odd_names, tmp_path):
     }  # fmt: skip
     lines = (tmp_path / "c/extract.jsonl").read_bytes().decode().splitlines()  # UTF-8, and a record on each line
     assert len(lines) == 9 and all(json.loads(line)["id"].encode() for line in lines)
+    assert "_" not in {json.loads(line).get("error", "-")[0] for line in lines}  # a name for people
     for words in (r"caf\xe9.mp4: its name is no UTF-8", "a link to nowhere.mp4, which is not there", "frames.mp4: a folder", "pipe.mp4: a named pipe", "a link that leads to itself"):
         assert words in done.stdout, words
     again = subprocess.run([SCRIPT, "extract", "--vid_dir", odd_names, "--out_dir", tmp_path / "c"], capture_output=True, text=True, timeout=120)

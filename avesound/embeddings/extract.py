@@ -346,7 +346,7 @@ def extract(
 
     def failed(video_id: str, error: BaseException, status: str | None = None) -> dict:
         found, detail = _status_of(error)
-        return {"id": video_id, "status": status or found, "detail": detail, "error": type(error).__name__} | _stamp(files.get(video_id)) | marks
+        return {"id": video_id, "status": status or found, "detail": detail, "error": type(error).__name__.lstrip("_")} | _stamp(files.get(video_id)) | marks
 
     def finish(video_id: str, loaded) -> dict:
         if isinstance(loaded, BaseException):
