@@ -4,10 +4,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from avesound.clip_view import Run
 from avesound.data.synth import SynthSpec, make_dataset
 from avesound.embeddings.extract import WindowSettings, extract
-from avesound.still import still
+from avesound.viewer.run import Run
+from avesound.viewer.still import still
 
 
 def make_stills(out_dir: Path) -> list[Path]:

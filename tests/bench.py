@@ -279,7 +279,7 @@ class Bench:
 
 
 def _described(kind: str, path: Path) -> BenchClip:
-    from avesound.media import probe
+    from avesound.media.container import probe
 
     info = probe(path)
     mbit = info.size_bytes * 8 / info.duration_s / 1e6
@@ -310,7 +310,7 @@ def line(name: str, title: str, needs: tuple[str, ...] = ()):
 def decode(bench: Bench):
     import av
 
-    from avesound.media import decode_clip
+    from avesound.media.decode import decode_clip
 
     def decode_only(path):
         with av.open(str(path)) as container:
@@ -335,7 +335,7 @@ def naive(bench: Bench):
     import torch
     from torch.nn.functional import interpolate
 
-    from avesound.media import decode_clip
+    from avesound.media.decode import decode_clip
 
     torch.set_num_threads(1)
 
@@ -384,7 +384,7 @@ def naive(bench: Bench):
 def workers(bench: Bench):
     from concurrent.futures import ThreadPoolExecutor
 
-    from avesound.media import decode_clip
+    from avesound.media.decode import decode_clip
 
     if CORES < 2:
         raise Skipped("there is one core only")
@@ -449,7 +449,7 @@ def video_tower_times(path: str, rounds: int) -> list[dict]:
 
     from avesound.encoders.base import cpu_has_bfloat16, create_encoder, encode_clip
     from avesound.encoders.resnet3d import load_resnet3d
-    from avesound.media import decode_clip
+    from avesound.media.decode import decode_clip
     from avesound.timeline import sliding_windows, window_samples
 
     torch.set_num_threads(CORES)
@@ -517,7 +517,7 @@ def log_mel_times(path: str, rounds: int) -> list[dict]:
     import torch
 
     from avesound.encoders.logmel import SAMPLE_RATE, fbank, window_fbank
-    from avesound.media import decode_audio
+    from avesound.media.decode import decode_audio
     from avesound.timeline import sliding_windows, window_samples
 
     torch.set_num_threads(1)
@@ -546,7 +546,7 @@ def audio_tower_times(path: str, rounds: int) -> list[dict]:
     import torch
 
     from avesound.encoders.base import cpu_has_bfloat16, create_encoder, encode_clip
-    from avesound.media import decode_clip
+    from avesound.media.decode import decode_clip
     from avesound.timeline import sliding_windows
 
     torch.set_num_threads(CORES)
@@ -576,7 +576,7 @@ def end_to_end_times(clips: str, out_dir: str, rounds: int) -> list[dict]:
     from avesound.encoders.base import cpu_has_bfloat16, create_encoder
     from avesound.encoders.logmel import fbank
     from avesound.encoders.resnet3d import load_resnet3d
-    from avesound.media import decode_audio
+    from avesound.media.decode import decode_audio
     from avesound.timeline import sliding_windows, window_samples
 
     torch.set_num_threads(CORES)
@@ -633,7 +633,7 @@ def throughput(path: str, device: str, rounds: int) -> list[dict]:
     from torch.utils.flop_counter import FlopCounterMode
 
     from avesound.encoders.base import create_encoder, encode_clip
-    from avesound.media import decode_clip
+    from avesound.media.decode import decode_clip
     from avesound.timeline import sliding_windows
 
     def per_second(work, n):
@@ -710,7 +710,7 @@ def bootstrap(bench: Bench):
 
 
 def bootstrap_times(rounds: int, shares: list[float]) -> list[list[dict]]:
-    from avesound.uncertainty import bootstrap_interval
+    from avesound.metrics.bootstrap import bootstrap_interval
 
     rng = np.random.default_rng(0)
     tables = []
@@ -742,7 +742,7 @@ def evaluation(bench: Bench):
 
 
 def evaluation_times(cache: str, n: int) -> dict[str, float]:
-    from avesound.evaluate import evaluate
+    from avesound.evaluation.evaluate import evaluate
 
     rng = np.random.default_rng(0)  # two of three events fill their clip, as in AVE
     rows = ["video_id,event_label,start_s,end_s,split"]
@@ -784,7 +784,7 @@ def _clip_id(i: int) -> str:
 
 def similarity_times(cache: str, n: int) -> dict[str, float]:
     from avesound.data.annotations import ClipAnnotation
-    from avesound.similarity import similarity_set
+    from avesound.embeddings.similarity import similarity_set
     from avesound.timeline import Interval
 
     clips = [ClipAnnotation(_clip_id(i), "bench", (Interval(2.0, 6.0),)) for i in range(n)]
@@ -806,9 +806,9 @@ def sweep(bench: Bench):
 
 
 def sweep_times(path: str, rounds: int) -> list[dict]:
-    from avesound.align import FUSIONS
-    from avesound.caches import kept_npz
-    from avesound.grid import Grid, grid_metrics
+    from avesound.localization.align import FUSIONS
+    from avesound.tuning.caches import kept_npz
+    from avesound.tuning.grid import Grid, grid_metrics
 
     n_clips, n_cells, n_slice, lengths = 4097, 40, 16, (0.25, 0.5, 1.0, 2.0, 5.0)
     rng = np.random.default_rng(0)
@@ -1036,7 +1036,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.rounds < 1:
         parser.error(f"--rounds must be at least 1, got {options.rounds}")
-    from avesound.media import written_whole
+    from avesound.files import atomic_write
 
     report = {"machine": machine(), "rounds": 2 if options.quick else options.rounds, "quick": options.quick, "lines": []}
     print(f"{report['machine']['cpu']}, {CORES} cores; {report['rounds']} rounds; median [min, max]", flush=True)
@@ -1045,9 +1045,9 @@ def main(argv: list[str] | None = None) -> int:
         for name in options.only or LINES:
             report["lines"].append(measured(name, bench))
             print("\n" + as_text(report["lines"][-1]), flush=True)
-    with written_whole(options.out_dir / "bench.json") as temporary:
+    with atomic_write(options.out_dir / "bench.json") as temporary:
         temporary.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    with written_whole(options.out_dir / "bench.md") as temporary:
+    with atomic_write(options.out_dir / "bench.md") as temporary:
         temporary.write_text(as_markdown(report), encoding="utf-8")
     failed = [found["line"] for found in report["lines"] if any(row["status"] == "error" for row in found["rows"])]
     if failed:

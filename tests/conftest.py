@@ -31,7 +31,7 @@ def flash_and_click(duration_s=4.0, fps=20, sample_rate=16000, size=(96, 128), r
 def small_set(tmp_path_factory) -> Path:
     "A folder of eight short clips, two of them unusable."
     from avesound.data.synth import SynthSpec, render_clip
-    from avesound.media import write_clip
+    from avesound.media.write import write_clip
 
     folder = tmp_path_factory.mktemp("clips")
     for i in range(6):

@@ -1,4 +1,4 @@
-"""The stages of `avesound.align`, `avesound.predict` and `avesound.baselines` against loops that a reader can check by eye."""
+"""The stages of `avesound.localization.align`, `avesound.localization.predict` and `avesound.localization.baselines` against loops that a reader can check by eye."""
 
 import math
 from dataclasses import replace
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avesound.align import (
+from avesound.localization.align import (
     AUDIO_QUERIES,
     FUSIONS,
     AlignSettings,
@@ -24,8 +24,8 @@ from avesound.align import (
     temporal_pdf,
     zscore,
 )
-from avesound.baselines import BASELINES, ClipSignals, event_rate
-from avesound.predict import confidence, highest_density_interval, peak, peak_index, predict, soft_argmax
+from avesound.localization.baselines import BASELINES, ClipSignals, event_rate
+from avesound.localization.predict import confidence, highest_density_interval, peak, peak_index, predict, soft_argmax
 from avesound.timeline import cells_of_centers, time_grid
 
 pytestmark = pytest.mark.filterwarnings("error")

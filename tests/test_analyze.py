@@ -16,13 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss
 
-from avesound.analyze import analyze
-from avesound.breakdown import calibration_tables, drawn_moments, group_tables
 from avesound.cli import main
-from avesound.columns import ALIASES
-from avesound.findings import facts, in_short, sections, tiles
-from avesound.report import Table, Text, method_tables, metric_tables
-from avesound.summary import read_summary
+from avesound.metrics.calibration import drawn_moments
+from avesound.report.analyze import analyze
+from avesound.report.breakdown import calibration_tables, group_tables
+from avesound.report.columns import ALIASES
+from avesound.report.findings import facts, in_short, sections, tiles
+from avesound.report.html import Table, Text, method_tables, metric_tables
+from avesound.report.summary import read_summary
 
 SCRIPT = Path(sys.executable).with_name("avesound")
 LABELS = ["Bark", "Church bell", "Male speech, man speaking", "<script>alert(1)</script>", "Flöte & Ukulele"]
@@ -361,7 +362,7 @@ def test_the_command_line_does_what_the_function_does(run, tmp_path, capsys):
 
 def test_real_clips_become_a_report(real_clips, tmp_path):
     from avesound.embeddings.extract import extract
-    from avesound.evaluate import evaluate
+    from avesound.evaluation.evaluate import evaluate
 
     folder = real_clips
     extract(folder, tmp_path / "cache", annotations_csv=folder / "annotations.csv", progress=False)

@@ -133,7 +133,8 @@ def test_the_peak_of_a_fresh_process_is_its_own():
 
 
 def test_a_bench_clip_is_like_one_of_ave(tmp_path):
-    from avesound.media import decode_clip, probe
+    from avesound.media.container import probe
+    from avesound.media.decode import decode_clip
 
     bench.write_bench_clip(tmp_path / "clip.mp4", 180, 320, 400_000, seconds=2)
     info = probe(tmp_path / "clip.mp4")

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+
 from conftest import DATA, ROOT, flash_and_click
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -36,8 +37,8 @@ def run(tmp_path_factory):
     from avesound.data.annotations import read_annotations, write_annotations
     from avesound.data.synth import SynthSpec, make_dataset
     from avesound.embeddings.extract import WindowSettings, extract
-    from avesound.evaluate import evaluate
-    from avesound.media import write_clip
+    from avesound.evaluation.evaluate import evaluate
+    from avesound.media.write import write_clip
 
     folder = tmp_path_factory.mktemp("run")
     clips = make_dataset(folder / "data", spec=SynthSpec(difficulty="hard", seed=21), n_train=0, n_val=0, n_test=3) / "AVE"
@@ -274,7 +275,7 @@ def test_an_event_that_is_marked_is_in_the_csv(page, first, run):
     page.wait_for_selector(".inspector .marks li:has-text('Doorbell')")
     (row,) = pd.read_csv(run / "marked.csv").to_dict("records")
     assert (row["video_id"], row["event_label"], row["split"]) == (first, "Doorbell", "test") and abs(row["start_s"] - 2.0) < 0.1 and abs(row["end_s"] - 4.5) < 0.1
-    from avesound.evaluate import evaluate
+    from avesound.evaluation.evaluate import evaluate
 
     assert evaluate(run / "cache/vid_emb", run / "cache/aud_emb", run / "marked.csv", n_boot=10).overall["status"] == {"ok": 1}
     page.wait_for_selector(".inspector rect.mark", state="attached")
@@ -400,7 +401,7 @@ def test_the_console_is_quiet(page):
 
 
 def test_the_local_server_feeds_a_player(browser, run):
-    from avesound.clip_media import local_address
+    from avesound.viewer.serve import local_address
 
     video_id = pd.read_csv(run / "results/summary.csv")["video_id"][0]
     port, address = local_address(run / f"data/AVE/{video_id}.mp4")
@@ -466,7 +467,7 @@ def luminance(colour: str) -> float:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_still_is_legible(browser, run, tmp_path, scheme):
-    from avesound.still import still
+    from avesound.viewer.still import still
 
     video_id = pd.read_csv(run / "results/summary.csv")["video_id"][0]
     still(run, video_id, tmp_path / "still.html", refiner=lambda pdf: pdf**2 / (pdf**2).sum())

@@ -1,10 +1,10 @@
-"`avesound.calibration` against torchmetrics, scikit-learn, numerical regions, and its own promise on clips that nothing was fitted to."
+"`avesound.metrics.calibration` against torchmetrics, scikit-learn, numerical regions, and its own promise on clips that nothing was fitted to."
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avesound.calibration import TARGETS, conformal_interval, conformal_margin, hdr_coverage, interval_miss, reliability
+from avesound.metrics.calibration import TARGETS, conformal_interval, conformal_margin, hdr_coverage, interval_miss, reliability
 from avesound.timeline import time_grid
 
 

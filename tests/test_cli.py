@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from conftest import DATA
 
 SCRIPT = Path(sys.executable).with_name("avesound")
@@ -115,8 +116,8 @@ def test_evaluate_with_a_selection_compare_and_crossmodal(work):
     code, _, error = avesound("extract", "--vid_dir", "data/AVE", "--out_dir", "wrong", "--wrong_sound", "1", "--lengths", "0.5,1", cwd=work)
     assert code == 0, error
     common = ["--vid_emb_dir", "all/vid_emb", "--aud_emb_dir", "all/aud_emb", "--annotations_csv", "data/annotations.csv", "--split", "test"]
-    from avesound.align import AlignSettings
-    from avesound.protocol import Selection, write_selection
+    from avesound.evaluation.protocol import Selection, write_selection
+    from avesound.localization.align import AlignSettings
 
     ids = pd.read_csv(work / "data/annotations.csv").query("split == 'test'")["video_id"].tolist()
     write_selection(Selection(AlignSettings(tau=0.2), (0.5, 1.0), "val", ("elsewhere",), "dist"), work / "good.json")
@@ -166,6 +167,7 @@ def test_it_runs_as_a_module_too():
 def dead_and_odd(tmp_path_factory):
     "A run whose output has arrows, daggers, a note and letters of other scripts."
     import numpy as np
+
     from avesound.embeddings.store import write_embeddings
     from avesound.timeline import sliding_windows
 

@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 import wave
 from fractions import Fraction
 
@@ -10,7 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from avesound.media import decode_clip, probe
+from avesound.media.container import probe
+from avesound.media.decode import decode_clip
 
 FFMPEG = shutil.which("ffmpeg")
 RATE, FPS, N = 48000, 25, 135  # Hz, frames per second, frames

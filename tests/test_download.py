@@ -24,8 +24,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from avesound.data import ave
-from avesound.data.archive import DownloadError, ZipError, fetch_zip, safe_extract
 from avesound.data.ave import download_ave, find_ave, verify_ave
+from avesound.data.download import DownloadError, ZipError, fetch_zip, safe_extract
 
 FAST = dict(backoff_s=0.001, timeout_s=2.0)
 

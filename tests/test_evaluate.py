@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avesound.align import AlignSettings
 from avesound.embeddings.store import audio_file, read_embeddings, video_file, write_embeddings
-from avesound.evaluate import evaluate
-from avesound.protocol import ProtocolError, Selection, write_selection
+from avesound.evaluation.evaluate import evaluate
+from avesound.evaluation.protocol import ProtocolError, Selection, write_selection
+from avesound.localization.align import AlignSettings
 from avesound.timeline import Windows, sliding_windows
 
 
@@ -298,12 +298,12 @@ def test_a_clip_that_cannot_be_used_costs_itself_and_stops_nothing(strangers_cac
     lost = found.summary[found.summary["status"] == "corrupt_cache"].set_index("video_id")["detail"]
     assert set(lost.index) == odd and found.overall["status"] == {"ok": 24, "corrupt_cache": len(odd)}
     assert all(name in detail for name, detail in lost.items()), "each names its file"
-    from avesound.analyze import analyze
-    from avesound.crossmodal import evaluate_crossmodal, queries_of_clips
     from avesound.data.annotations import clips_from_annotations, read_annotations
-    from avesound.grid import Grid
-    from avesound.projector import fit_projector
-    from avesound.sweep import sweep
+    from avesound.embeddings.projector import fit_projector
+    from avesound.evaluation.crossmodal import evaluate_crossmodal, queries_of_clips
+    from avesound.report.analyze import analyze
+    from avesound.tuning.grid import Grid
+    from avesound.tuning.sweep import sweep
 
     assert analyze(folder / "s.csv", folder / "reports", "one", n_boot=50).overall["counts"]["status"]["corrupt_cache"] == len(odd)
     clips = clips_from_annotations(read_annotations(folder / "a.csv")).values()
@@ -319,9 +319,9 @@ def test_a_clip_that_cannot_be_used_costs_itself_and_stops_nothing(strangers_cac
 
 
 def test_the_viewer_shows_what_is_wrong_with_a_clip(strangers_cache):
-    from avesound.clip_view import Run
-    from avesound.inspector import Inspector
-    from avesound.still import still
+    from avesound.viewer.inspector import Inspector
+    from avesound.viewer.run import Run
+    from avesound.viewer.still import still
 
     folder, odd = strangers_cache
     inspector = Inspector(run=Run(vid_emb_dir=folder / "v", aud_emb_dir=folder / "a", annotations_csv=folder / "a.csv"))
@@ -343,8 +343,8 @@ def test_a_journal_that_somebody_has_edited_stops_nothing(made):
 
 @pytest.mark.parametrize("beside", ["{", "[]", '"words"', '{"means": [], "settings": 3, "status": null}', '{"problems": "no", "means": {}, "settings": {}, "status": {}}', "[" * 20000])
 def test_a_record_beside_a_summary_that_is_none_is_a_line(beside, made):
-    from avesound.analyze import analyze
-    from avesound.compare import compare
+    from avesound.evaluation.compare import compare
+    from avesound.report.analyze import analyze
 
     folder, _, _ = made
     evaluate(folder / "v", folder / "a", folder / "a.csv", split="train", n_boot=20, n_shuffles=0, summary_csv=folder / "s.csv")
@@ -382,7 +382,7 @@ def test_every_curve_dead_is_no_success(tmp_path):
 
 
 def test_a_report_has_the_intervals_of_the_evaluation_though_some_clips_say_nothing(made):
-    from avesound.analyze import analyze
+    from avesound.report.analyze import analyze
 
     folder, ids, _ = made
     for name in ids[70:78]:

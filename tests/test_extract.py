@@ -2,8 +2,8 @@
 import json
 import os
 import random
-import signal
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -151,8 +151,8 @@ def test_a_slow_clip_times_out_and_is_tried_again(small_set, tmp_path):
 
 
 def test_clips_of_any_length_give_one_window_or_a_status(tmp_path):
+    from avesound.media.write import write_clip
     from conftest import flash_and_click
-    from avesound.media import write_clip
 
     for ms in (40, 150, 250, 400, 1000, 3300):
         frames, wav = flash_and_click(duration_s=ms / 1000, fps=25)
@@ -233,7 +233,7 @@ def test_real_clips_are_scored_against_their_annotations(real_clips, real_cache,
 def test_wav_files_of_real_clips_are_on_the_clip_clock(real_clips, tmp_path):
     report = extract_wav(real_clips, tmp_path, progress=False)
     assert report.counts == {"ok": 34, "no_audio": 4, "corrupt": 1}, report.counts
-    from avesound.media import decode_audio
+    from avesound.media.decode import decode_audio
 
     late = decode_audio(tmp_path / "streamio_awesome_vfr.wav")
     assert (late[: int(0.08 * 16000)] == 0).all() and late[int(0.1 * 16000) :].any()
@@ -401,11 +401,11 @@ def test_what_bears_a_clips_name_is_a_clip_or_a_row(odd_names, tmp_path):
 
 
 def test_a_name_that_is_no_utf8_ends_no_later_step(odd_names, tmp_path):
-    from avesound.analyze import analyze
-    from avesound.clip_view import Run, open_run
-    from avesound.evaluate import evaluate
-    from avesound.inspector import Inspector
-    from avesound.still import still
+    from avesound.evaluation.evaluate import evaluate
+    from avesound.report.analyze import analyze
+    from avesound.viewer.inspector import Inspector
+    from avesound.viewer.run import Run, open_run
+    from avesound.viewer.still import still
 
     extract(odd_names, tmp_path / "c", progress=False)
     (tmp_path / "a.csv").write_text("video_id,event_label,start_s,end_s\nok,x,0,1\ninner,x,1,2\n")

@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avesound.align import AlignSettings
-from avesound.analyze import analyze
-from avesound.clip_view import Run, open_run
-from avesound.compare import compare
 from avesound.data.annotations import read_annotations
 from avesound.data.marks import mark_event, read_marks
 from avesound.embeddings.store import audio_file, video_file, write_embeddings
-from avesound.evaluate import evaluate
+from avesound.evaluation.compare import compare
+from avesound.evaluation.evaluate import evaluate
 from avesound.files import read_table
-from avesound.grid import Grid
-from avesound.inspector import Inspector
-from avesound.still import still
-from avesound.sweep import sweep
+from avesound.localization.align import AlignSettings
+from avesound.report.analyze import analyze
 from avesound.timeline import sliding_windows
+from avesound.tuning.grid import Grid
+from avesound.tuning.sweep import sweep
+from avesound.viewer.inspector import Inspector
+from avesound.viewer.run import Run, open_run
+from avesound.viewer.still import still
 
 ROOT = Path(__file__).resolve().parent.parent
 IDS = ["NA", "nan", "None", "null", "N_A", "007", "1e5", "-1.5", "True", "inf", "1_000", "<NA>"]

@@ -19,21 +19,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avesound.align import FUSIONS, AlignSettings
-from avesound.clip_media import _wanted
-from avesound.clip_view import Run, choose, open_run, run_of
 from avesound.data.annotations import read_annotations
 from avesound.data.marks import mark_event, read_marks, unmark
 from avesound.embeddings.extract import WindowSettings, extract
 from avesound.embeddings.store import write_embeddings
-from avesound.evaluate import evaluate
-from avesound.inspector import ALIKE, Inspector
-from avesound.still import still
+from avesound.evaluation.evaluate import evaluate
+from avesound.localization.align import FUSIONS, AlignSettings
 from avesound.timeline import Windows
+from avesound.viewer.inspector import ALIKE, Inspector
+from avesound.viewer.run import Run, choose, open_run, run_of
+from avesound.viewer.serve import _wanted
+from avesound.viewer.still import still
 
 ROOT = Path(__file__).resolve().parent.parent
 LENGTHS = (0.5, 1.0, 2.0)
-JS, CSS = (files("avesound").joinpath(f"inspector.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+JS, CSS = (files("avesound.viewer").joinpath(f"inspector.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ def test_choosing_loses_and_invents_nothing(clips, label, partial, descending):
 
 
 def test_a_long_recording_is_drawn_in_as_many_points_as_it_has_pixels(tmp_path):
-    from avesound.media import write_clip
+    from avesound.media.write import write_clip
 
     rng = np.random.default_rng(0)
     seconds = 600
@@ -395,7 +395,7 @@ time.sleep(60)
 def test_a_server_that_does_not_listen_is_ended_with_its_children(monkeypatch, tmp_path):
     import psutil
 
-    import avesound.viewer as room
+    import avesound.viewer.lab as room
 
     monkeypatch.setattr(room, "_TIDY_S", 0.5)
     started = []
@@ -414,7 +414,7 @@ def test_a_server_that_does_not_listen_is_ended_with_its_children(monkeypatch, t
 
 
 def test_a_run_that_must_not_be_written_to_is_shown_from_elsewhere(run, monkeypatch, capsys):
-    import avesound.viewer as room
+    import avesound.viewer.lab as room
 
     whole = room.viewer_notebook
 
@@ -471,7 +471,7 @@ def test_a_copy_for_the_browser_is_no_new_clip(run, tmp_path):
 
 def test_folders_whose_names_are_no_utf8_can_be_looked_at(run, tmp_path):
     "Their clips have names of letters; what leads to them has not."
-    from avesound.analyze import analyze
+    from avesound.report.analyze import analyze
 
     folder = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), b"caf\xe9")))
     shutil.copytree(run, folder)

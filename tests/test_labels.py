@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from avesound.ablate import ablate
-from avesound.analyze import analyze
-from avesound.clip_view import Run, open_run
-from avesound.compare import compare, plot_clip, plot_forest, plot_overall
 from avesound.embeddings.store import audio_file, video_file, write_embeddings
-from avesound.evaluate import evaluate
+from avesound.evaluation.compare import compare, plot_clip, plot_forest, plot_overall
+from avesound.evaluation.evaluate import evaluate
 from avesound.files import read_table
-from avesound.grid import Grid
-from avesound.inspector import Inspector
 from avesound.lettering import latex_text, markdown_text
-from avesound.still import still
-from avesound.sweep import sweep
+from avesound.report.analyze import analyze
 from avesound.timeline import sliding_windows
-from avesound.viewer import viewer_notebook
+from avesound.tuning.ablate import ablate
+from avesound.tuning.grid import Grid
+from avesound.tuning.sweep import sweep
+from avesound.viewer.inspector import Inspector
+from avesound.viewer.lab import viewer_notebook
+from avesound.viewer.run import Run, open_run
+from avesound.viewer.still import still
 
 ROOT = Path(__file__).resolve().parent.parent
 LABELS = ["Bark $$", "$x$", r"$\frac{a}{b", "a_b^c {d}", r"C:\new\dogs", "rock | metal", "<b>bold</b> & co", "50 % #1 ~", "狗が吠える", "собака", "“quoted”, 'so'", '"', "[1] *x*", "`code`", "---"]

@@ -21,8 +21,8 @@ from avesound.embeddings.extract import WindowSettings, extract
 from avesound.embeddings.store import audio_file, cached_videos, read_embeddings, video_file
 from avesound.encoders.base import create_encoder
 from avesound.encoders.checkpoint import CheckpointError, convert_checkpoint, read_checkpoint
-from avesound.encoders.mc3 import mel_input
-from avesound.encoders.mc3_towers import MC3Sizes, divided_attention, load_mc3, random_weights, read_sizes
+from avesound.encoders.soundingactions import mel_input
+from avesound.encoders.soundingactions_towers import MC3Sizes, divided_attention, load_mc3, random_weights, read_sizes
 
 GOLDEN = Path(__file__).parent / "golden"
 PTH = GOLDEN / "mc3_small_ddp.pth"
@@ -531,7 +531,7 @@ def test_extraction_with_an_untrained_model(small_set, tmp_path):
 
 
 def test_the_room_is_light():
-    program = "import sys, avesound.encoders.mc3; assert 'torch' not in sys.modules and 'safetensors' not in sys.modules"
+    program = "import sys, avesound.encoders.soundingactions; assert 'torch' not in sys.modules and 'safetensors' not in sys.modules"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 

@@ -7,11 +7,13 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from conftest import flash_and_click
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avesound.media import MediaError, NoAudio, decode_clip, probe, write_clip
+from avesound.media.container import MediaError, NoAudio, probe
+from avesound.media.decode import decode_clip
+from avesound.media.write import write_clip
+from conftest import flash_and_click
 
 
 def onsets(curve, rate):
@@ -148,7 +150,7 @@ def test_memory_follows_what_is_asked_for_not_the_length_of_the_file(tmp_path):
             out.mux(stream.encode(av.VideoFrame.from_ndarray(frames[0], format="rgb24")))
         out.mux(stream.encode())
     program = (
-        "import resource, sys; from avesound.media import decode_clip; before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "import resource, sys; from avesound.media.decode import decode_clip; before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
         "c = decode_clip(sys.argv[1], fps=10, size=(120, 160), start_s=float(sys.argv[2]), end_s=float(sys.argv[2]) + 10);"
         "assert len(c.frames) == 100, c.frames.shape; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )

@@ -1,8 +1,7 @@
-"""The definitions of `avesound.metrics` against brute force, scikit-learn, scipy and what is known of the official annotations."""
+"""The definitions of `avesound.metrics.clip` against brute force, scikit-learn, scipy and what is known of the official annotations."""
 
 import math
 import os
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avesound.align import AlignSettings, align
-from avesound.predict import predict
-from avesound.metrics import (
+from avesound.localization.align import AlignSettings, align
+from avesound.localization.predict import predict
+from avesound.metrics.clip import (
     auroc,
     average_precision,
     average_precision_at_tiou,

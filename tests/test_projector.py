@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from avesound.embeddings.extract import extract
+from avesound.embeddings.projector import ProjectorError, load_projector
 from avesound.embeddings.store import folder_settings
-from avesound.evaluate import evaluate
-from avesound.projector import ProjectorError, load_projector
+from avesound.evaluation.evaluate import evaluate
 
 AVESOUND = Path(sys.executable).with_name("avesound")
 

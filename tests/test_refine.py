@@ -3,8 +3,6 @@ import contextlib
 import io
 import json
 import math
-import sys
-import types
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,22 +12,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import avesound.refine as refine
-from avesound.align import AlignSettings
-from avesound.analyze import analyze
+import avesound.refiner.train as refine
 from avesound.cli import main
 from avesound.data.annotations import COLUMNS
 from avesound.data.synth import SynthSpec, make_dataset
 from avesound.embeddings.extract import extract
+from avesound.embeddings.projector import ProjectorError, fit_projector
 from avesound.embeddings.store import audio_file, video_file, write_embeddings
-from avesound.evaluate import evaluate
-from avesound.metrics import events_array
-from avesound.projector import ProjectorError, fit_projector
-from avesound.refine import BLIND, RIVALS, evaluate_refiner, information, train_refiner
-from avesound.refiner import (
-    FED, Examples, Refiner, RefinerError, RefinerSettings, TrainingRun, event_target, load_refiner, own_pdf, placed, read_tensors, relative_cells, relative_pdf,
-    train_network, write_tensors,
+from avesound.evaluation.evaluate import evaluate
+from avesound.localization.align import AlignSettings
+from avesound.metrics.clip import events_array
+from avesound.refiner.network import (
+    FED,
+    Examples,
+    Refiner,
+    RefinerError,
+    RefinerSettings,
+    TrainingRun,
+    event_target,
+    load_refiner,
+    own_pdf,
+    placed,
+    read_tensors,
+    relative_cells,
+    relative_pdf,
+    train_network,
+    write_tensors,
 )  # fmt: skip
+from avesound.refiner.train import BLIND, RIVALS, evaluate_refiner, information, train_refiner
+from avesound.report.analyze import analyze
 from avesound.timeline import Interval, time_grid
 
 SPEC = {"name": "made up", "dim": 2, "joint": True, "weights": "sha256:" + "0" * 64, "config": {}}

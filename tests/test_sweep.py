@@ -13,15 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avesound.align import FUSIONS, AlignSettings, align
-from avesound.predict import predict
 from avesound.cli import main
 from avesound.data.synth import SynthSpec, make_dataset
 from avesound.embeddings.extract import WindowSettings, extract
-from avesound.evaluate import evaluate
-from avesound.grid import Grid, SweepSetting, grid_metrics
-from avesound.metrics import clip_metrics
-from avesound.sweep import sweep
+from avesound.evaluation.evaluate import evaluate
+from avesound.localization.align import FUSIONS, AlignSettings, align
+from avesound.localization.predict import predict
+from avesound.metrics.clip import clip_metrics
+from avesound.tuning.grid import Grid, SweepSetting, grid_metrics
+from avesound.tuning.sweep import sweep
 
 tenths = st.integers(-10, 10).map(lambda k: k / 10)  # a coarse scale, so that ties are common
 
@@ -157,7 +157,7 @@ def test_the_test_split_is_looked_at_once_and_last(made, tmp_path, monkeypatch):
         seen.append((split, (tmp_path / "selection.json").exists()))
         return evaluate(*args, split=split, **kwargs)
 
-    monkeypatch.setattr("avesound.sweep.evaluate", watched)
+    monkeypatch.setattr("avesound.tuning.sweep.evaluate", watched)
     found = sweep(made / "caches/fine", made / "data/annotations.csv", out_dir=tmp_path, grid=GRID, top_k=3, progress=False)
     assert seen == [("val", True)] * 3 + [("test", True)]
     annotated = pd.read_csv(made / "data/annotations.csv").groupby("split")["video_id"].agg(set)
@@ -180,7 +180,7 @@ def test_a_sweep_that_broke_goes_on_where_it_was(made, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return grid_metrics(rows, *args, **kwargs)
 
-    monkeypatch.setattr("avesound.sweep.grid_metrics", counted)
+    monkeypatch.setattr("avesound.tuning.sweep.grid_metrics", counted)
     with pytest.raises(KeyboardInterrupt):
         sweep(made / "caches", made / "data/annotations.csv", out_dir=tmp_path / "broken", **arguments)
     assert not (tmp_path / "broken/aggregate.csv").exists() and len(list((tmp_path / "broken/parts").iterdir())) == 2  # the first call was the reference's
@@ -242,7 +242,7 @@ def test_the_command_does_what_the_function_does(made, tmp_path, capsys):
 
 
 def test_the_ablation_command_does_what_the_function_does(made, tmp_path, capsys):
-    from avesound.ablate import ablate
+    from avesound.tuning.ablate import ablate
 
     caches = [made / "caches/fine", made / "caches/coarse"]
     line = f"ablate --caches {caches[0]} {caches[1]} --annotations_csv {made / 'data/annotations.csv'} --out_dir {tmp_path / 'a'} --n_clips 7 --audio-queries middle,multi --n_boot 50 --tau 0.3 --metrics dist,auroc"
@@ -257,7 +257,7 @@ def test_the_ablation_command_does_what_the_function_does(made, tmp_path, capsys
 
 
 def test_an_ablation_makes_the_caches_of_its_subset_alone(made, tmp_path, monkeypatch):
-    from avesound.ablate import ablate
+    from avesound.tuning.ablate import ablate
 
     options = {"vid_dir": made / "data/AVE", "n_clips": 4, "n_boot": 50, "lengths": (0.5,), "progress": False}
     found = ablate(None, made / "data/annotations.csv", out_dir=tmp_path, **options)
@@ -270,8 +270,8 @@ def test_an_ablation_makes_the_caches_of_its_subset_alone(made, tmp_path, monkey
 
 def test_fillings_and_the_dense_tower_are_tried_where_an_encoder_has_them(made, tmp_path, monkeypatch):
     "With stand-ins for the towers, which need weights."
-    from avesound.ablate import cache_difference, make_variants
     from avesound.encoders.base import EncoderSpec, register_encoder
+    from avesound.tuning.ablate import cache_difference, make_variants
 
     monkeypatch.setattr("avesound.encoders.base._REGISTERED", {})
 

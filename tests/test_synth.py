@@ -17,7 +17,8 @@ from sklearn.metrics import roc_auc_score
 from avesound.data import synth
 from avesound.data.annotations import annotations_table
 from avesound.data.synth import KINDS, RULES, SynthSpec, make_dataset, plan_clip, render_clip
-from avesound.media import decode_clip, write_clip, write_wav
+from avesound.media.decode import decode_clip
+from avesound.media.write import write_clip, write_wav
 
 TINY = SynthSpec("hard", duration_s=2, size=(64, 96))
 DATA = Path(os.environ.get("AVESOUND_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))

@@ -1,10 +1,10 @@
-"The definitions of `avesound.uncertainty` against loops, scipy and simulation."
+"The definitions of `avesound.metrics.bootstrap` against loops, scipy and simulation."
 import warnings
 
 import numpy as np
 import pytest
 
-from avesound.uncertainty import bootstrap_interval, holm, method_table, paired_difference, paired_p_value, rank_p_value
+from avesound.metrics.bootstrap import bootstrap_interval, holm, method_table, paired_difference, paired_p_value, rank_p_value
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -142,7 +142,7 @@ def test_rank_p_value_of_exchangeable_arrangements_is_uniform():
 def handful(tmp_path_factory):
     "A run over three clips, in each of which the prediction lies in the event: every share is 1, every interval has no width."
     from avesound.embeddings.store import write_embeddings
-    from avesound.evaluate import evaluate
+    from avesound.evaluation.evaluate import evaluate
     from avesound.timeline import sliding_windows
 
     folder, windows = tmp_path_factory.mktemp("handful"), sliding_windows(10, 1.0, 0.25)
@@ -159,13 +159,13 @@ def handful(tmp_path_factory):
 
 
 def test_what_three_clips_agree_on_is_marked_in_every_table(handful):
-    from avesound.ablate import ablate
-    from avesound.analyze import analyze
-    from avesound.compare import compare
-    from avesound.crossmodal import evaluate_crossmodal, queries_of_clips
     from avesound.data.annotations import clips_from_annotations, read_annotations
-    from avesound.grid import Grid
-    from avesound.sweep import sweep
+    from avesound.evaluation.compare import compare
+    from avesound.evaluation.crossmodal import evaluate_crossmodal, queries_of_clips
+    from avesound.report.analyze import analyze
+    from avesound.tuning.ablate import ablate
+    from avesound.tuning.grid import Grid
+    from avesound.tuning.sweep import sweep
 
     folder, common, found = handful
     assert found.overall["means"]["partial"]["encoder"]["inside"] == {"mean": 1.0, "low": 1.0, "high": 1.0, "n": 3}
@@ -189,7 +189,7 @@ def test_what_three_clips_agree_on_is_marked_in_every_table(handful):
 
 
 def test_what_three_clips_agree_on_is_drawn_hollow(handful):
-    from avesound.compare import compare, plot_forest, plot_overall
+    from avesound.evaluation.compare import compare, plot_forest, plot_overall
 
     folder, _, found = handful
     hollow = lambda figure: [line for ax in figure.axes for line in ax.lines if line.get_marker() in ("o", "s") and line.get_markerfacecolor() == "white"]  # noqa: E731

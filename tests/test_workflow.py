@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import DATA
 
 from avesound.cli import main
 from avesound.data.annotations import read_annotations
 from avesound.data.splits import read_clips
 from avesound.data.synth import SynthSpec, make_dataset
+from conftest import DATA
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "nbs/tutorials/from_the_scripts.ipynb"
