@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avesound.embeddings.store import audio_file, video_file, write_embeddings
+from avesound.embeddings.store import audio_file, read_embeddings, video_file, write_embeddings
 from avesound.evaluation.evaluate import evaluate
 from avesound.evaluation.protocol import ProtocolError, Selection, write_selection
 from avesound.localization.align import AlignSettings
@@ -371,10 +371,27 @@ def test_every_curve_dead_is_no_success(tmp_path):
     done = subprocess.run([script, "evaluate", *common, "--summary_csv", tmp_path / "s.csv"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and "12 flat" in done.stdout and "NOT A RESULT: no curve says anything" in done.stdout and "all its video and audio vectors are zero" in done.stdout, done.stderr
     summary = pd.read_csv(tmp_path / "s.csv")
-    assert (summary["status"] == "flat").all() and summary[["t_pred_sec", "dist", "inside", "mae"]].isna().all(axis=None)
+    assert (summary["status"] == "flat").all() and summary[["t_pred_sec", "dist", "inside", "mae", "mass_inside", "log_score", "crps"]].isna().all(axis=None)
+    assert all(cell["n"] == 0 for cells in json.loads((tmp_path / "s.json").read_text())["means"]["all"].values() for cell in cells.values()), "no baseline is scored where the encoder is not"
     assert json.loads((tmp_path / "s.json").read_text())["status"] == {"flat": 12}
     done = subprocess.run([script, "sweep", *common, "--out_dir", tmp_path / "grid"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and "flat" in done.stderr and "Traceback" not in done.stderr
     (tmp_path / "cross.csv").write_text("video_id,event_label,start_s,end_s\n" + "".join(f"c{k},x,0,3\n" for k in range(12)))
     done = subprocess.run([script, "evaluate-crossmodal", *common[:4], "--annotations_csv", tmp_path / "cross.csv"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and "flat" in done.stderr and "Traceback" not in done.stderr  # all at the start: the first of equal places was always right
+
+
+def test_a_report_has_the_intervals_of_the_evaluation_though_some_clips_say_nothing(made):
+    from avesound.report.analyze import analyze
+
+    folder, ids, _ = made
+    for name in ids[70:78]:
+        seen = read_embeddings(video_file(folder / "v", name))
+        write_embeddings(video_file(folder / "v", name), 0 * seen.emb, seen.windows, seen.meta)
+    found = evaluate(folder / "v", folder / "a", folder / "a.csv", split="test", n_shuffles=0, summary_csv=folder / "s.csv").overall
+    report = analyze(folder / "s.csv", folder / "reports", "one").overall
+    assert found["status"] == {"flat": 8, "ok": 72} == report["counts"]["status"]
+    for subset in ("all", "partial"):
+        for metric in ("dist", "inside", "mass_inside"):
+            ours, theirs = (means["means"][subset]["encoder"][metric] for means in (found, report))
+            assert ours["n"] == 72 and [ours[part] for part in ("mean", "low", "high")] == pytest.approx([theirs[part] for part in ("mean", "low", "high")], abs=1e-4), (subset, metric)
