@@ -186,6 +186,7 @@ def test_what_three_clips_agree_on_is_marked_in_every_table(handful):
         text = text() if callable(text) else text
         assert "]†" in text and "ewer than 10 clips" in text, f"{name}:\n{text[:3000]}"
         assert "is nearer" not in text and ": nearer" not in text, name
+    assert "Not made: query loudest" in (folder / "ablation/ablation.md").read_text()  # vectors made elsewhere have no loudness beside them
 
 
 def test_what_three_clips_agree_on_is_drawn_hollow(handful):

@@ -7,6 +7,7 @@ __all__ = ['METRICS', 'Change', 'changes_of', 'cache_difference', 'make_variants
            'plot_ablation']
 
 # %% ../../nbs/76_tuning_ablate.ipynb #7f310abb
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -21,7 +22,7 @@ from ..data.annotations import ClipAnnotation, read_annotations, write_annotatio
 from ..data.splits import with_splits
 from ..embeddings.extract import WindowSettings, extract
 from ..embeddings.projector import Projector
-from ..embeddings.store import cached_audios
+from ..embeddings.store import CacheError, audio_file, cached_audios, read_embeddings
 from ..encoders.base import create_encoder, encoder_names
 from ..encoders.logmel import FILLS
 from ..evaluation.compare import SUBSETS
@@ -154,6 +155,15 @@ class Ablation:
 METRICS = ("dist", "inside", "mass_inside", "log_score")
 
 
+def _knows_loudness(cache: Cache, clips: Iterable[ClipAnnotation], lengths: Iterable[Seconds]) -> bool:
+    "Whether the sound of any clip was measured when it was embedded; vectors made elsewhere may lack that."
+    for path in (audio_file(cache.aud_emb_dir, clip.video_id, length) for clip in clips for length in lengths):
+        with contextlib.suppress(OSError, CacheError):  # is told where the similarities are made
+            if "loudness_db" in read_embeddings(path).extras:
+                return True
+    return False
+
+
 def ablate(
     caches: Sequence[str | os.PathLike | Cache] | str | os.PathLike | None,  # the first is the base's, the others are compared with it, see `find_caches`; None: made from `vid_dir`
     annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split
@@ -206,6 +216,9 @@ def ablate(
     there = sorted(set(cached_audios(found[0].aud_emb_dir) if lengths is None else lengths) | set(L_sec))
     start = SweepSetting(base, tuple(L_sec), found[0].name).canonical
     others = [(cache.name, cache_difference(found[0], cache)) for cache in found[1:]]
+    if "loudest" in audio_queries and base.audio_query != "loudest" and not _knows_loudness(found[0], clips, there):
+        audio_queries = [query for query in audio_queries if query != "loudest"]
+        notes.append("query loudest: the sound of no clip has its loudness beside its vectors (loudness_db)")
     changes = changes_of(start, lengths=there, audio_queries=audio_queries, smooth_sigmas=smooth_sigmas, others=others)
     rows = [start, *(change.row for change in changes)]
     wanted_lengths = {cache.name: there if cache is found[0] else sorted(set(L_sec)) for cache in found}
