@@ -1,4 +1,5 @@
 "Packaging. Every value comes from settings.ini: edit there, not here."
+
 import shlex
 from configparser import ConfigParser
 from pathlib import Path
@@ -12,8 +13,7 @@ cfg = parser["DEFAULT"]
 name = cfg["lib_name"]
 
 # Each `<extra>_requirements` key of settings.ini is an extra: `pip install avesound[dev]`.
-extras = {key.removesuffix("_requirements"): shlex.split(value)
-          for key, value in cfg.items() if key.endswith("_requirements")}
+extras = {key.removesuffix("_requirements"): shlex.split(value) for key, value in cfg.items() if key.endswith("_requirements")}
 
 setup(
     name=name,

@@ -58,7 +58,12 @@ def functions(rooms: dict[str, ast.Module]):
                 body = node.body[1:] if ast.get_docstring(node) else node.body
                 n_lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
                 args = node.args
-                n = len(args.posonlyargs) + len(args.args) + len(args.kwonlyargs) - (args.args[:1] != [] and args.args[0].arg in ("self", "cls"))
+                n = (
+                    len(args.posonlyargs)
+                    + len(args.args)
+                    + len(args.kwonlyargs)
+                    - (args.args[:1] != [] and args.args[0].arg in ("self", "cls"))
+                )
                 yield f"{room}.{node.name}", n_lines, n
 
 
@@ -87,7 +92,9 @@ def export_cells(root: Path) -> list[tuple[str, int]]:
 
 def long_lines(root: Path, limit: int) -> int:
     "Lines of modules, tests and code cells that are longer than the limit."
-    paths = [path for folder in (PACKAGE, "tests", "benchmarks", ".ci") for path in (root / folder).rglob("*.py") if path.name != "_modidx.py"]
+    paths = [
+        path for folder in (PACKAGE, "tests", "benchmarks", ".ci") for path in (root / folder).rglob("*.py") if path.name != "_modidx.py"
+    ]
     lines = [line for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
     for path in (root / "nbs").rglob("*.ipynb"):
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:

@@ -41,7 +41,11 @@ def from_files(listed: str) -> dict[str, str]:
 
 def followed(before: dict[str, str]) -> dict[str, str]:
     "The variables that pip and uv may have."
-    return {name: value for name, value in before.items() if not name.startswith(("PIP_", "UV_")) or UV_FROM_WHERE.match(name) or option(name) in FROM_WHERE}
+    return {
+        name: value
+        for name, value in before.items()
+        if not name.startswith(("PIP_", "UV_")) or UV_FROM_WHERE.match(name) or option(name) in FROM_WHERE
+    }
 
 
 def environment(before: dict[str, str], listed: str) -> dict[str, str]:
@@ -54,8 +58,12 @@ def main(command: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     before = dict(os.environ)
-    reading = followed(before) | {name: before[name] for name in ("PIP_CONFIG_FILE",) if name in before}  # PIP_PYTHON, say, would lead pip away even here
-    listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], env=reading, capture_output=True, text=True, check=False).stdout
+    reading = followed(before) | {
+        name: before[name] for name in ("PIP_CONFIG_FILE",) if name in before
+    }  # PIP_PYTHON, say, would lead pip away even here
+    listed = subprocess.run(
+        [sys.executable, "-m", "pip", "config", "list"], env=reading, capture_output=True, text=True, check=False
+    ).stdout
     return subprocess.run(command, env=environment(before, listed), check=False).returncode
 
 

@@ -54,7 +54,7 @@ def address() -> str:
 
 
 def freed(html: str, to_top: str, site_address: str) -> str:
-    "The page without what Quarto added; what it links to at `site_address` becomes relative (`to_top`: \"\", or \"../\"), and a method leads to its class."
+    'The page without what Quarto added; what it links to at `site_address` becomes relative (`to_top`: "", or "../"), and a method leads to its class.'
 
     def beside(match: re.Match) -> str:
         page, mark, name = match[2].partition("#")

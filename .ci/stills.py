@@ -16,7 +16,13 @@ def make_stills(out_dir: Path) -> list[Path]:
         made = make_dataset(Path(folder) / "data", spec=SynthSpec(difficulty="hard", seed=4), n_train=0, n_val=0, n_test=6)
         cache = Path(folder) / "cache"
         extract(made / "AVE", cache, windows=WindowSettings(lengths=(1.0,)), progress=False)
-        run = Run(name="a synthetic clip", vid_dir=made / "AVE", vid_emb_dir=cache / "vid_emb", aud_emb_dir=cache / "aud_emb", annotations_csv=made / "annotations.csv")
+        run = Run(
+            name="a synthetic clip",
+            vid_dir=made / "AVE",
+            vid_emb_dir=cache / "vid_emb",
+            aud_emb_dir=cache / "aud_emb",
+            annotations_csv=made / "annotations.csv",
+        )
         out = out_dir / "clip.html"
         still(run, "CI-c3MTNwyD", out, play=True)
     return [out]

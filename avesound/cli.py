@@ -128,7 +128,9 @@ def _annotations_run(options) -> int:
 
 
 def _download_add(parser) -> None:
-    parser.add_argument("--out_dir", default="data/ave", help="gets raw/AVE/*.mp4, raw/*.txt and ave_annotations.csv (default: %(default)s)")
+    parser.add_argument(
+        "--out_dir", default="data/ave", help="gets raw/AVE/*.mp4, raw/*.txt and ave_annotations.csv (default: %(default)s)"
+    )
     parser.add_argument("--url", help="zip of the data set (default: the official file on Google Drive)")
     parser.add_argument("--zip", dest="zip_path", help="a zip that is already here")
     parser.add_argument("--sha256", help="checksum that the zip must have")
@@ -147,7 +149,9 @@ def _synth_add(parser) -> None:
     parser.add_argument("--out_dir", required=True, help="folder for the data set")
     for split, n in [("train", 20), ("val", 20), ("test", 80)]:
         parser.add_argument(f"--n_{split}", type=int, default=n, help=f"{split} clips (default: %(default)s)")
-    parser.add_argument("--difficulty", choices=list(RULES), default=SynthSpec.difficulty, help="what disturbs the event (default: %(default)s)")
+    parser.add_argument(
+        "--difficulty", choices=list(RULES), default=SynthSpec.difficulty, help="what disturbs the event (default: %(default)s)"
+    )
     parser.add_argument("--sounds_dir", help="folder of WAV or FLAC files to sound instead of synthetic voices")
     parser.add_argument("--seed", type=int, default=SynthSpec.seed, help="(default: %(default)s)")
     parser.add_argument("--workers", type=int, help="threads (default: 1)")
@@ -169,13 +173,24 @@ def _extract_options(parser, video: bool, audio: bool, wav_dir: bool = False) ->
     defaults = WindowSettings()
     if wav_dir:
         parser.add_argument("--vid_dir", help="folder of clips, searched with its sub-folders")
-        parser.add_argument("--wav_dir", help=f"folder of WAV files instead (default: {PLACES['wav_dir'].path}, or {PLACES['vid_dir'].path} where that is not there)")
+        parser.add_argument(
+            "--wav_dir",
+            help=f"folder of WAV files instead (default: {PLACES['wav_dir'].path}, or {PLACES['vid_dir'].path} where that is not there)",
+        )
     else:
         _place(parser, "vid_dir", "folder of clips, searched with its sub-folders")
     gets = " and ".join(["vid_emb/"] * video + ["aud_emb/"] * audio)
-    _place(parser, "out_dir", f"the cache, gets {gets} and extract.jsonl; or that folder in it", "cache" if video and audio else "vid_emb_dir" if video else "aud_emb_dir")
+    _place(
+        parser,
+        "out_dir",
+        f"the cache, gets {gets} and extract.jsonl; or that folder in it",
+        "cache" if video and audio else "vid_emb_dir" if video else "aud_emb_dir",
+    )
     parser.add_argument("--encoder", default="signal", help=f"one of: {', '.join(encoder_names())} (default: %(default)s)")
-    parser.add_argument("--weights", help="the encoder's weights: a file, or a folder for models of Hugging Face (default: where the model's library keeps them)")
+    parser.add_argument(
+        "--weights",
+        help="the encoder's weights: a file, or a folder for models of Hugging Face (default: where the model's library keeps them)",
+    )
     parser.add_argument("--encoder_config", type=_config, default={}, metavar="NAME=VALUE,…", help="further settings of the encoder")
     if video and audio:
         parser.add_argument("--audio_encoder", help="another encoder for the sound, e.g. ast beside mc3_18 (default: the same)")
@@ -186,17 +201,46 @@ def _extract_options(parser, video: bool, audio: bool, wav_dir: bool = False) ->
     if video:
         parser.add_argument("--fps", type=float, help="frames per second (default: the encoder's)")
         parser.add_argument("--size", type=_size, help="height,width of frames in pixels (default: the encoder's)")
-        parser.add_argument("--win", "--win_s", dest="win_s", type=float, default=defaults.win_s, help="length of a video window, s (default: the encoder's native one, else 1.0)")
-        parser.add_argument("--scales", type=_numbers, default=defaults.scales, help="video windows of --win times each of these, averaged (default: 1)")
-    parser.add_argument("--stride", "--stride_s", "--stride_sec", dest="stride_s", type=float, default=defaults.stride_s, help="distance between windows, s (default: %(default)s)")
-    parser.add_argument("--edge", choices=["mirror", "inside"], default=defaults.edge, help="windows over the clip's edge are mirrored, or left out (default: %(default)s)")
+        parser.add_argument(
+            "--win",
+            "--win_s",
+            dest="win_s",
+            type=float,
+            default=defaults.win_s,
+            help="length of a video window, s (default: the encoder's native one, else 1.0)",
+        )
+        parser.add_argument(
+            "--scales", type=_numbers, default=defaults.scales, help="video windows of --win times each of these, averaged (default: 1)"
+        )
+    parser.add_argument(
+        "--stride",
+        "--stride_s",
+        "--stride_sec",
+        dest="stride_s",
+        type=float,
+        default=defaults.stride_s,
+        help="distance between windows, s (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--edge",
+        choices=["mirror", "inside"],
+        default=defaults.edge,
+        help="windows over the clip's edge are mirrored, or left out (default: %(default)s)",
+    )
     parser.add_argument("--annotations_csv", help="only the clips annotated there")
     parser.add_argument("--batch_size", type=int, default=32, help="windows encoded at once (default: %(default)s)")
     parser.add_argument("--workers", type=int, help="decoding threads (default: one for each core, at most 8)")
     if audio:
-        parser.add_argument("--wrong_sound", type=int, default=0, help="a control: each clip with the sound of the one so many places after it; 0: its own (default: %(default)s)")
+        parser.add_argument(
+            "--wrong_sound",
+            type=int,
+            default=0,
+            help="a control: each clip with the sound of the one so many places after it; 0: its own (default: %(default)s)",
+        )
     parser.add_argument("--shard", default="1/1", help="i/N: the i-th of N parts of the clips (default: %(default)s)")
-    parser.add_argument("--timeout_s", type=float, default=extract.__kwdefaults__["timeout_s"], help="to decode one clip, s (default: %(default)s)")
+    parser.add_argument(
+        "--timeout_s", type=float, default=extract.__kwdefaults__["timeout_s"], help="to decode one clip, s (default: %(default)s)"
+    )
     parser.add_argument("--max_s", type=float, default=extract.__kwdefaults__["max_s"], help="longest clip, s (default: %(default)s)")
     _flag(parser, "--overwrite", default=False, help="make everything anew (default: false)")
 
@@ -252,12 +296,16 @@ def _extract_video_add(parser) -> None:
 
 def _extract_audio_add(parser) -> None:
     _extract_options(parser, False, True, wav_dir=True)
-    parser.add_argument("--win", "--win_s", "--length", dest="length", type=float, default=1.0, help="length of an audio window, s (default: %(default)s)")
+    parser.add_argument(
+        "--win", "--win_s", "--length", dest="length", type=float, default=1.0, help="length of an audio window, s (default: %(default)s)"
+    )
 
 
 def _extract_multiscale_add(parser) -> None:
     _extract_options(parser, False, True, wav_dir=True)
-    parser.add_argument("--lengths", type=_numbers, default=(0.25, 0.5, 1.0, 2.0, 5.0), help='lengths of audio windows, s (default: "0.25,0.5,1.0,2.0,5.0")')
+    parser.add_argument(
+        "--lengths", type=_numbers, default=(0.25, 0.5, 1.0, 2.0, 5.0), help='lengths of audio windows, s (default: "0.25,0.5,1.0,2.0,5.0")'
+    )
 
 
 def _extract_wav_add(parser) -> None:
@@ -285,17 +333,27 @@ def _align_add(parser) -> None:
 
     defaults = AlignSettings()
     parser.add_argument("--L_sec", type=_numbers, help="length of audio windows, s; several are fused (default: 1.0)")
-    parser.add_argument("--audio_query", choices=AUDIO_QUERIES, help=f"which audio each video window is compared with (default: {defaults.audio_query})")
+    parser.add_argument(
+        "--audio_query", choices=AUDIO_QUERIES, help=f"which audio each video window is compared with (default: {defaults.audio_query})"
+    )
     parser.add_argument("--multi_offsets", type=_numbers, help=f"for multi: s around the clip's middle (default: {defaults.multi_offsets})")
-    parser.add_argument("--multi_reduce", choices=FUSIONS, help=f"how PDFs of several queries become one (default: {defaults.multi_reduce})")
-    parser.add_argument("--scale_fusion", choices=FUSIONS, help=f"how PDFs of several audio lengths become one (default: {defaults.scale_fusion})")
+    parser.add_argument(
+        "--multi_reduce", choices=FUSIONS, help=f"how PDFs of several queries become one (default: {defaults.multi_reduce})"
+    )
+    parser.add_argument(
+        "--scale_fusion", choices=FUSIONS, help=f"how PDFs of several audio lengths become one (default: {defaults.scale_fusion})"
+    )
     _flag(parser, "--score_zscore", help=f"standardise every curve (default: {str(defaults.score_zscore).lower()})")
-    parser.add_argument("--score_smooth_sigma", type=float, help=f"Gaussian over the scores, s, 0: none (default: {defaults.score_smooth_sigma})")
+    parser.add_argument(
+        "--score_smooth_sigma", type=float, help=f"Gaussian over the scores, s, 0: none (default: {defaults.score_smooth_sigma})"
+    )
     parser.add_argument("--tau", type=float, help=f"temperature of the softmax (default: {defaults.tau})")
     parser.add_argument("--tau_adapt", type=float, help="choose tau per clip for this normalised entropy, 0 to 1 (default: off)")
     _flag(parser, "--pred_softargmax", help=f"predict the PDF's mean, not its peak (default: {str(defaults.pred_softargmax).lower()})")
     parser.add_argument("--conf_radius_s", type=float, help=f"confidence: probability within so many s (default: {defaults.conf_radius_s})")
-    parser.add_argument("--interval_mass", type=float, help=f"probability that the predicted interval holds (default: {defaults.interval_mass})")
+    parser.add_argument(
+        "--interval_mass", type=float, help=f"probability that the predicted interval holds (default: {defaults.interval_mass})"
+    )
 
 
 def _align_settings(options, base=None):
@@ -315,16 +373,29 @@ def _evaluate_add(parser) -> None:
     parser.add_argument("--split", help="only clips of this split (default: all)")
     _align_add(parser)
     parser.add_argument("--tuned_on", help="selection.json of a sweep: the settings it chose; clips it looked at are refused")
-    parser.add_argument("--calibrate_on", help="fit the temperature, and margins of intervals, on this split, e.g. val (default: nothing is fitted)")
-    parser.add_argument("--conformal_level", type=float, default=0.9, help="share of clips whose widened interval shall hold the event (default: %(default)s)")
+    parser.add_argument(
+        "--calibrate_on", help="fit the temperature, and margins of intervals, on this split, e.g. val (default: nothing is fitted)"
+    )
+    parser.add_argument(
+        "--conformal_level",
+        type=float,
+        default=0.9,
+        help="share of clips whose widened interval shall hold the event (default: %(default)s)",
+    )
     parser.add_argument("--hit_deltas", type=_numbers, default=(0.25, 0.5, 1.0), help='tolerances of hits, s (default: "0.25,0.5,1.0")')
     parser.add_argument("--plot_n", type=int, default=0, help="figures of so many clips, from the best to the worst (default: %(default)s)")
     parser.add_argument("--n_boot", type=int, default=1000, help="resamples of the bootstrap (default: %(default)s)")
-    parser.add_argument("--n_shuffles", type=int, default=49, help="other clips whose sound each clip is played, 0: none (default: %(default)s)")
-    parser.add_argument("--shuffled_dirs", type=_words, help="caches made with --wrong_sound, for encoders whose picture vectors hear, separated by commas")
+    parser.add_argument(
+        "--n_shuffles", type=int, default=49, help="other clips whose sound each clip is played, 0: none (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--shuffled_dirs", type=_words, help="caches made with --wrong_sound, for encoders whose picture vectors hear, separated by commas"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap and the shuffles (default: %(default)s)")
     parser.add_argument("--projector", help="file of fit-projector: brings the vectors of two towers into one space")
-    _flag(parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)")
+    _flag(
+        parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)"
+    )
 
 
 def _evaluate_run(options) -> int:
@@ -335,7 +406,9 @@ def _evaluate_run(options) -> int:
     names = ("summary_csv", "curve_dir", "L_sec", "split", "calibrate_on", "conformal_level", "hit_deltas", "plot_n", "n_boot", "n_shuffles", "shuffled_dirs", "seed", "projector",
              "allow_untrained")  # fmt: skip
     settings = _align_settings(options, selection and selection.settings)
-    found = evaluate(options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, settings=settings, tuned_on=selection, **_given(options, *names))
+    found = evaluate(
+        options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, settings=settings, tuned_on=selection, **_given(options, *names)
+    )
     print(found)
     print(f"\nwrote {options.summary_csv}" + (f" and {Path(options.curve_dir) / 'curves.csv'}" if options.curve_dir else ""))
     status = found.overall["status"]
@@ -343,7 +416,9 @@ def _evaluate_run(options) -> int:
 
 
 def _crossmodal_add(parser) -> None:
-    parser.add_argument("--vid_emb_dir", help="folder of video embeddings, best with windows of 1 s every 1 s (default: the baselines alone)")
+    parser.add_argument(
+        "--vid_emb_dir", help="folder of video embeddings, best with windows of 1 s every 1 s (default: the baselines alone)"
+    )
     parser.add_argument("--aud_emb_dir", help="folder of audio embeddings")
     parser.add_argument("--txt", help="AVE's Annotations.txt, for the published split")
     parser.add_argument("--order_h5", help="AVE's test_order_match.h5 (or train, val), for the published split")
@@ -354,7 +429,9 @@ def _crossmodal_add(parser) -> None:
     parser.add_argument("--n_boot", type=int, default=1000, help="resamples of the bootstrap (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap and the wrong sounds (default: %(default)s)")
     parser.add_argument("--projector", help="file of fit-projector: brings the vectors of two towers into one space")
-    _flag(parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)")
+    _flag(
+        parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)"
+    )
 
 
 def _crossmodal_run(options) -> int:
@@ -412,9 +489,13 @@ def _projector_run(options) -> int:
     held_out = made["synchrony"]
     for detail in made["left_out"].values():
         print(f"left out: {detail}")
-    print(f"fitted on {made['n_clips']} clips of {made['split']}, {made['n_windows']} moments: {made['method']}, shrinkage {made['shrinkage']:g}, {made['dim']} dimensions")
+    print(
+        f"fitted on {made['n_clips']} clips of {made['split']}, {made['n_windows']} moments: {made['method']}, shrinkage {made['shrinkage']:g}, {made['dim']} dimensions"
+    )
     if made["correlations"]:
-        print(f"canonical correlations: {', '.join(f'{rho:.2f}' for rho in made['correlations'][:8])}{', …' if len(made['correlations']) > 8 else ''}")
+        print(
+            f"canonical correlations: {', '.join(f'{rho:.2f}' for rho in made['correlations'][:8])}{', …' if len(made['correlations']) > 8 else ''}"
+        )
     if held_out["mean"] is not None:
         spread = "" if held_out["standard_error"] is None else f" ± {held_out['standard_error']:.3f}"
         print(f"held-out synchrony: {held_out['mean']:.3f}{spread} (0.5 is chance: nothing about time was learnt)")
@@ -456,18 +537,35 @@ def _train_refiner_add(parser) -> None:
     _annotations_place(parser, "; trained on train, stopped by val")
     _place(parser, "refiner_ckpt", "the .pt or .safetensors to write; a readable record is written beside it as .json")
     _flag(parser, "--overwrite", default=False, help="replace a refiner that was trained otherwise (default: false)")
-    parser.add_argument("--architecture", choices=ARCHITECTURES, default=defaults.architecture, help="pdf: from PDF to PDF; fusion: from the vectors of each window (default: %(default)s)")
+    parser.add_argument(
+        "--architecture",
+        choices=ARCHITECTURES,
+        default=defaults.architecture,
+        help="pdf: from PDF to PDF; fusion: from the vectors of each window (default: %(default)s)",
+    )
     parser.add_argument("--epochs", type=int, default=defaults.epochs, help="at most (default: %(default)s)")
-    parser.add_argument("--patience", type=int, default=defaults.patience, help="epochs without a better validation loss before it ends (default: %(default)s)")
+    parser.add_argument(
+        "--patience",
+        type=int,
+        default=defaults.patience,
+        help="epochs without a better validation loss before it ends (default: %(default)s)",
+    )
     parser.add_argument("--batch_size", type=int, default=defaults.batch_size, help="clips (default: %(default)s)")
     parser.add_argument("--lr", type=float, default=defaults.lr, help="learning rate of AdamW (default: %(default)s)")
     parser.add_argument("--weight_decay", type=float, default=defaults.weight_decay, help="(default: %(default)s)")
     parser.add_argument("--seeds", type=_whole_numbers, default=defaults.seeds, help='one network for each (default: "0,1,2")')
-    _flag(parser, "--augment", default=defaults.augment, help="roll and flip clips in every epoch, so that where events are is not learnt (default: true)")
+    _flag(
+        parser,
+        "--augment",
+        default=defaults.augment,
+        help="roll and flip clips in every epoch, so that where events are is not learnt (default: true)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 … (default: %(default)s)")
     _align_add(parser)
     parser.add_argument("--projector", help="file of fit-projector: brings the vectors of two towers into one space")
-    _flag(parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)")
+    _flag(
+        parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)"
+    )
 
 
 def _whole_numbers(text: str) -> tuple[int, ...]:
@@ -485,10 +583,19 @@ def _train_refiner_run(options) -> int:
 
     training = RefinerSettings(**{name: getattr(options, name) for name in _TRAINING_OPTIONS})
     names = ("refiner_ckpt", "overwrite", "L_sec", "projector", "allow_untrained", "device")
-    made = train_refiner(options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, training=training, settings=_align_settings(options), **_given(options, *names)).record
+    made = train_refiner(
+        options.vid_emb_dir,
+        options.aud_emb_dir,
+        options.annotations_csv,
+        training=training,
+        settings=_align_settings(options),
+        **_given(options, *names),
+    ).record
     print(f"trained on {made['n_train']} clips, stopped by {made['n_val']}; {len(made['left_out'])} left out")
     for run in made["runs"]:
-        print(f"  fed {run['fed']:<8} seed {run['seed']}: validation loss {run['best_kl']:.3f} nats in epoch {run['best_epoch']} of {run['epoch']}")
+        print(
+            f"  fed {run['fed']:<8} seed {run['seed']}: validation loss {run['best_kl']:.3f} nats in epoch {run['best_epoch']} of {run['epoch']}"
+        )
     for line in [f"NOT A RESULT: {problem}" for problem in made["problems"]] + [f"note: {note}" for note in made["notes"]]:
         print(line)
     print(f"{options.refiner_ckpt}: judge it with evaluate-refiner")
@@ -506,7 +613,9 @@ def _evaluate_refiner_add(parser) -> None:
     parser.add_argument("--n_boot", type=int, default=1000, help="resamples of the bootstrap (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
     parser.add_argument("--projector", help="the file of fit-projector that the refiner was trained with")
-    _flag(parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)")
+    _flag(
+        parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)"
+    )
 
 
 def _evaluate_refiner_run(options) -> int:
@@ -533,7 +642,9 @@ for _kind, _name in [(_truths, "true,false"), (_length_sets, "numbers, or sets j
 
 
 def _caches_add(parser) -> None:
-    parser.add_argument("--caches", nargs="+", help="folders made by extract, or folders that hold several of them, instead of the next two")
+    parser.add_argument(
+        "--caches", nargs="+", help="folders made by extract, or folders that hold several of them, instead of the next two"
+    )
     _caches_places(parser)
     _annotations_place(parser)
 
@@ -550,21 +661,51 @@ def _sweep_add(parser) -> None:
 
     grid = Grid()
     _caches_add(parser)
-    parser.add_argument("--out_dir", default="reports/grid", help="gets aggregate.csv, selection.json, figures and runs/ (default: %(default)s)")
+    parser.add_argument(
+        "--out_dir", default="reports/grid", help="gets aggregate.csv, selection.json, figures and runs/ (default: %(default)s)"
+    )
     parser.add_argument("--strides", type=_numbers, help="only caches with these strides, s (default: all)")
     parser.add_argument("--windows", type=_numbers, help="only caches with these video windows, s (default: all)")
-    parser.add_argument("--lengths", type=_length_sets, default=grid.lengths, help='audio windows, s; + fuses several: "0.5,1.0,0.5+1.0" (default: 1.0)')
-    parser.add_argument("--taus", type=_numbers, default=grid.taus, help=f'temperatures of the softmax (default: "{",".join(f"{tau:g}" for tau in grid.taus)}")')
-    parser.add_argument("--tau_adapts", type=_numbers, default=grid.tau_adapts, help="normalised entropies, 0 to 1, for which tau is chosen per clip (default: none)")
-    parser.add_argument("--smooth_sigmas", type=_numbers, default=grid.smooth_sigmas, help='Gaussians over the scores, s (default: "0,0.25,0.5,1")')
+    parser.add_argument(
+        "--lengths", type=_length_sets, default=grid.lengths, help='audio windows, s; + fuses several: "0.5,1.0,0.5+1.0" (default: 1.0)'
+    )
+    parser.add_argument(
+        "--taus",
+        type=_numbers,
+        default=grid.taus,
+        help=f'temperatures of the softmax (default: "{",".join(f"{tau:g}" for tau in grid.taus)}")',
+    )
+    parser.add_argument(
+        "--tau_adapts",
+        type=_numbers,
+        default=grid.tau_adapts,
+        help="normalised entropies, 0 to 1, for which tau is chosen per clip (default: none)",
+    )
+    parser.add_argument(
+        "--smooth_sigmas", type=_numbers, default=grid.smooth_sigmas, help='Gaussians over the scores, s (default: "0,0.25,0.5,1")'
+    )
     parser.add_argument("--zscores", type=_truths, default=grid.zscores, help='standardise curves or not (default: "true,false")')
-    parser.add_argument("--scale_fusions", type=_words, default=grid.scale_fusions, help=f"how PDFs of several lengths become one, of {', '.join(FUSIONS)} (default: all)")
+    parser.add_argument(
+        "--scale_fusions",
+        type=_words,
+        default=grid.scale_fusions,
+        help=f"how PDFs of several lengths become one, of {', '.join(FUSIONS)} (default: all)",
+    )
     parser.add_argument("--audio_queries", type=_words, default=grid.audio_queries, help=f"of {', '.join(AUDIO_QUERIES)} (default: sync)")
-    parser.add_argument("--multi_reduces", type=_words, default=grid.multi_reduces, help="how PDFs of several queries become one (default: all)")
-    parser.add_argument("--multi_offsets", type=_numbers, default=grid.base.multi_offsets, help="for multi: s around the clip's middle (default: %(default)s)")
+    parser.add_argument(
+        "--multi_reduces", type=_words, default=grid.multi_reduces, help="how PDFs of several queries become one (default: all)"
+    )
+    parser.add_argument(
+        "--multi_offsets",
+        type=_numbers,
+        default=grid.base.multi_offsets,
+        help="for multi: s around the clip's middle (default: %(default)s)",
+    )
     _flag(parser, "--pred_softargmax", default=False, help="predict the PDF's mean, not its peak (default: false)")
     parser.add_argument("--split", default="val", help="clips on which settings are chosen (default: %(default)s)")
-    parser.add_argument("--test_split", default="test", help="clips on which the winner is evaluated, once; none: not at all (default: %(default)s)")
+    parser.add_argument(
+        "--test_split", default="test", help="clips on which the winner is evaluated, once; none: not at all (default: %(default)s)"
+    )
     parser.add_argument("--criterion", default="log_score", help="metric that decides, on partial clips (default: %(default)s)")
     parser.add_argument("--top_k", type=int, default=1, help="so many of the best rows get a folder under runs/ (default: %(default)s)")
     parser.add_argument("--hit_deltas", type=_numbers, default=(0.25, 0.5, 1.0), help='tolerances of hits, s (default: "0.25,0.5,1.0")')
@@ -573,7 +714,9 @@ def _sweep_add(parser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of bootstrap and sign flips (default: %(default)s)")
     parser.add_argument("--projector", help="file of fit-projector: brings the vectors of two towers into one space")
     parser.add_argument("--workers", type=int, help="threads (default: one for each core, at most 8)")
-    _flag(parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)")
+    _flag(
+        parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)"
+    )
 
 
 def _sweep_run(options) -> int:
@@ -585,7 +728,21 @@ def _sweep_run(options) -> int:
     base = AlignSettings(multi_offsets=options.multi_offsets, pred_softargmax=options.pred_softargmax)
     grid = Grid(**{name: getattr(options, name) for name in axes}, base=base)
     test_split = None if options.test_split.lower() == "none" else options.test_split
-    names = ("out_dir", "strides", "windows", "split", "criterion", "top_k", "hit_deltas", "ranking", "n_boot", "seed", "projector", "workers", "allow_untrained")
+    names = (
+        "out_dir",
+        "strides",
+        "windows",
+        "split",
+        "criterion",
+        "top_k",
+        "hit_deltas",
+        "ranking",
+        "n_boot",
+        "seed",
+        "projector",
+        "workers",
+        "allow_untrained",
+    )
     print(sweep(_caches_of(options), options.annotations_csv, grid=grid, test_split=test_split, **_given(options, *names)))
     print(f"\nwrote {Path(options.out_dir) / 'aggregate.csv'}, selection.json, figures and runs/ beside it")
     return 0
@@ -596,26 +753,45 @@ def _ablate_add(parser) -> None:
 
     defaults = ablate.__kwdefaults__
     _caches_add(parser)
-    parser.add_argument("--vid_dir", help="folder of clips: the subset is embedded with one thing changed at a time (edges, fillings, scales, dense or exact)")
+    parser.add_argument(
+        "--vid_dir",
+        help="folder of clips: the subset is embedded with one thing changed at a time (edges, fillings, scales, dense or exact)",
+    )
     parser.add_argument("--encoder", default=defaults["encoder"], help="for --vid_dir (default: %(default)s)")
     parser.add_argument("--weights", help="its weights: a file or a folder")
     parser.add_argument("--encoder_config", type=_config, default={}, metavar="NAME=VALUE,…", help="its further settings")
     parser.add_argument("--out_dir", default=defaults["out_dir"], help="gets ablation.csv, .md, .json and .png (default: %(default)s)")
     parser.add_argument("--split", default=defaults["split"], help="(default: %(default)s)")
-    parser.add_argument("--n_clips", type=int, default=defaults["n_clips"], help="so many clips of the split, drawn with --seed; 0: all (default: %(default)s)")
+    parser.add_argument(
+        "--n_clips",
+        type=int,
+        default=defaults["n_clips"],
+        help="so many clips of the split, drawn with --seed; 0: all (default: %(default)s)",
+    )
     parser.add_argument("--L_sec", type=_numbers, default=defaults["L_sec"], help="audio windows of the base, s (default: 1.0)")
     parser.add_argument("--lengths", type=_numbers, help="audio windows to compare, s (default: all that the first cache has)")
     parser.add_argument("--tau", type=float, default=defaults["base"].tau, help="of the base (default: %(default)s)")
-    parser.add_argument("--score_smooth_sigma", type=float, default=defaults["base"].score_smooth_sigma, help="of the base, s (default: %(default)s)")
+    parser.add_argument(
+        "--score_smooth_sigma", type=float, default=defaults["base"].score_smooth_sigma, help="of the base, s (default: %(default)s)"
+    )
     _flag(parser, "--score_zscore", default=defaults["base"].score_zscore, help="of the base (default: %(default)s)")
     parser.add_argument("--audio_query", default=defaults["base"].audio_query, help="of the base (default: %(default)s)")
-    parser.add_argument("--audio_queries", type=_words, default=defaults["audio_queries"], help=f'queries to compare (default: "{",".join(defaults["audio_queries"])}")')
-    parser.add_argument("--smooth_sigmas", type=_numbers, default=defaults["smooth_sigmas"], help='smoothings to compare, s (default: "0,0.25,0.5,1")')
+    parser.add_argument(
+        "--audio_queries",
+        type=_words,
+        default=defaults["audio_queries"],
+        help=f'queries to compare (default: "{",".join(defaults["audio_queries"])}")',
+    )
+    parser.add_argument(
+        "--smooth_sigmas", type=_numbers, default=defaults["smooth_sigmas"], help='smoothings to compare, s (default: "0,0.25,0.5,1")'
+    )
     parser.add_argument("--metrics", type=_words, default=METRICS, help=f'(default: "{",".join(METRICS)}")')
     parser.add_argument("--n_boot", type=int, default=defaults["n_boot"], help="resamples of the bootstrap (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=defaults["seed"], help="of subset, bootstrap and sign flips (default: %(default)s)")
     parser.add_argument("--projector", help="file of fit-projector: brings the vectors of two towers into one space")
-    _flag(parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)")
+    _flag(
+        parser, "--allow_untrained", default=False, help="compare vectors whose cosines mean nothing; the result is marked (default: false)"
+    )
 
 
 def _ablate_run(options) -> int:
@@ -624,7 +800,23 @@ def _ablate_run(options) -> int:
 
     base = AlignSettings(**{name: getattr(options, name) for name in ("tau", "score_smooth_sigma", "score_zscore", "audio_query")})
     caches = None if options.vid_dir and not options.caches and isinstance(options.vid_emb_dir, _Default) else _caches_of(options)
-    names = ("out_dir", "split", "L_sec", "lengths", "audio_queries", "smooth_sigmas", "metrics", "vid_dir", "encoder", "weights", "encoder_config", "n_boot", "seed", "projector", "allow_untrained")
+    names = (
+        "out_dir",
+        "split",
+        "L_sec",
+        "lengths",
+        "audio_queries",
+        "smooth_sigmas",
+        "metrics",
+        "vid_dir",
+        "encoder",
+        "weights",
+        "encoder_config",
+        "n_boot",
+        "seed",
+        "projector",
+        "allow_untrained",
+    )
     print(ablate(caches, options.annotations_csv, base=base, n_clips=options.n_clips or None, **_given(options, *names)))
     print(f"wrote {Path(options.out_dir) / 'ablation.csv'}, .md, .json and .png")
     return 0
@@ -648,7 +840,11 @@ def _view_add(parser) -> None:
     parser.add_argument("--notebook", help="the notebook to write (default: view.ipynb in --run, or here)")
     parser.add_argument("--port", type=int, help="of JupyterLab (default: any that is free)")
     _flag(parser, "--no_browser", default=False, help="print the address, open no page (default: false)")
-    parser.add_argument("--still", metavar="CLIP", help="write a picture of this clip instead, one HTML file (--still=ID where the id begins with a minus sign)")
+    parser.add_argument(
+        "--still",
+        metavar="CLIP",
+        help="write a picture of this clip instead, one HTML file (--still=ID where the id begins with a minus sign)",
+    )
     parser.add_argument("--out", help="the .html of --still (default: CLIP.html)")
     parser.add_argument("--sound", choices=["waveform", "mel"], help="how --still shows the sound (default: waveform)")
     _flag(parser, "--play", default=False, help="put the clip itself into --still, so that it plays (default: false)")
@@ -674,13 +870,23 @@ def _view_run(options) -> int:
 
 # %% ../nbs/96_cli.ipynb #61baeca2
 def _analyze_add(parser) -> None:
-    _place(parser, "summary_csv", "of evaluate or of an older workflow; <stem>.json and <stem>_baselines.csv are read where they lie beside it")
+    _place(
+        parser, "summary_csv", "of evaluate or of an older workflow; <stem>.json and <stem>_baselines.csv are read where they lie beside it"
+    )
     parser.add_argument("--out_dir", default="reports/analysis", help="gets a folder (default: %(default)s)")
     parser.add_argument("--run_tag", help="name of that folder (default: date and time)")
-    parser.add_argument("--curves_csv", help="PDFs of the clips (default: curves.csv beside the summary, or in curves/ beside it, where there is one)")
+    parser.add_argument(
+        "--curves_csv", help="PDFs of the clips (default: curves.csv beside the summary, or in curves/ beside it, where there is one)"
+    )
     parser.add_argument("--vid_dir", help="folder of clips, for frames at the predicted moment and in the middle of the event")
-    parser.add_argument("--n_examples", type=int, default=2, help="best, median and worst clips to show, so many of each (default: %(default)s)")
-    parser.add_argument("--conf_radius_s", type=float, help="what the confidence is about: probability within so many s (default: as <stem>.json says, else 0.5)")
+    parser.add_argument(
+        "--n_examples", type=int, default=2, help="best, median and worst clips to show, so many of each (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--conf_radius_s",
+        type=float,
+        help="what the confidence is about: probability within so many s (default: as <stem>.json says, else 0.5)",
+    )
     _flag(parser, "--overwrite", default=False, help="replace the folder of an analysis of another summary (default: false)")
     parser.add_argument("--n_boot", type=int, default=1000, help="resamples of the bootstrap (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
@@ -732,7 +938,11 @@ COMMANDS: dict[str, tuple[str, Callable, Callable]] = {
     "extract": ("video and audio embeddings of a folder of clips", _extract_all_add, lambda o: _extract_run(o, True, True, o.lengths)),
     "extract-video": ("video embeddings alone", _extract_video_add, lambda o: _extract_run(o, True, False, (1.0,))),
     "extract-audio": ("audio embeddings of one window length", _extract_audio_add, lambda o: _extract_run(o, False, True, (o.length,))),
-    "extract-audio-multiscale": ("audio embeddings of several window lengths", _extract_multiscale_add, lambda o: _extract_run(o, False, True, o.lengths)),
+    "extract-audio-multiscale": (
+        "audio embeddings of several window lengths",
+        _extract_multiscale_add,
+        lambda o: _extract_run(o, False, True, o.lengths),
+    ),
     "extract-wav": ("the sound of clips as WAV files", _extract_wav_add, _extract_wav_run),
     "convert-checkpoint": ("the tensors of a PyTorch checkpoint as safetensors", _convert_add, _convert_run),
     "fit-projector": ("bring the vectors of two towers into one space, without labels", _projector_add, _projector_run),
@@ -740,15 +950,17 @@ COMMANDS: dict[str, tuple[str, Callable, Callable]] = {
     "evaluate-crossmodal": ("AVE's cross-modality localisation: sound looks for picture and back", _crossmodal_add, _crossmodal_run),
     "compare": ("several evaluations on the same clips", _compare_add, _compare_run),
     "train-refiner": ("a small network that learns from annotated clips to sharpen PDFs", _train_refiner_add, _train_refiner_run),
-    "evaluate-refiner": ("score refined PDFs beside unrefined ones, and beside networks that ignore the clip", _evaluate_refiner_add, _evaluate_refiner_run),
+    "evaluate-refiner": (
+        "score refined PDFs beside unrefined ones, and beside networks that ignore the clip",
+        _evaluate_refiner_add,
+        _evaluate_refiner_run,
+    ),
     "sweep": ("a grid of settings: chosen on val, evaluated on test", _sweep_add, _sweep_run),
     "ablate": ("what each part contributes: one change at a time", _ablate_add, _ablate_run),
     "view": ("look at the clips of a run, and mark events", _view_add, _view_run),
     "analyze": ("tables, figures and a report of a summary", _analyze_add, _analyze_run),
     "demo": ("the whole workflow on synthetic clips, offline", _demo_add, _demo_run),
 }
-
-
 
 # %% ../nbs/96_cli.ipynb #5d0c1f2a
 class _Patient:
@@ -798,8 +1010,6 @@ def _steady_output() -> Iterator[None]:
             raise SystemExit(f"avesound: what was to be printed cannot be written ({error.strerror})") from None
         finally:
             sys.stdout, sys.stderr = before
-
-
 
 # %% ../nbs/96_cli.ipynb #5d0c1f2b
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:

@@ -30,7 +30,21 @@ class DemoReport:
 
     def __str__(self) -> str:
         return "\n".join(
-            ["", str(self.extraction), "", str(self.evaluation), "", self._verdict(), "", "worth opening:", *(f"  {path}" for path in self.figures), "files:", *(f"  {path}" for path in self.files), "", f"to look at the clips: avesound view --run {self.files[0].parent.parent}"]
+            [
+                "",
+                str(self.extraction),
+                "",
+                str(self.evaluation),
+                "",
+                self._verdict(),
+                "",
+                "worth opening:",
+                *(f"  {path}" for path in self.figures),
+                "files:",
+                *(f"  {path}" for path in self.files),
+                "",
+                f"to look at the clips: avesound view --run {self.files[0].parent.parent}",
+            ]
         )
 
     def _verdict(self) -> str:
@@ -41,8 +55,18 @@ class DemoReport:
             return "There are no partial events, hence nothing to find."
         lines = [f"Is {overall['encoder']} nearer to the partial events? Its distance minus that of"]
         for baseline, difference in found["to"].items():
-            words = "too few clips to tell" if too_few(difference) else "nearer" if difference["high"] < 0 else "farther" if difference["low"] > 0 else "cannot be told apart"
-            lines.append(f"  {baseline:<12} {difference['mean']:+.2f} s, 95 % interval [{difference['low']:+.2f}, {difference['high']:+.2f}]: {words}")
+            words = (
+                "too few clips to tell"
+                if too_few(difference)
+                else "nearer"
+                if difference["high"] < 0
+                else "farther"
+                if difference["low"] > 0
+                else "cannot be told apart"
+            )
+            lines.append(
+                f"  {baseline:<12} {difference['mean']:+.2f} s, 95 % interval [{difference['low']:+.2f}, {difference['high']:+.2f}]: {words}"
+            )
         return "\n".join(lines)
 
 
@@ -59,8 +83,16 @@ def run_demo(
     "Run the whole workflow on hard synthetic clips with the encoder `signal`. Run again, it goes on where it was interrupted."
     out_dir = Path(out_dir)
     spec = SynthSpec(difficulty="hard", seed=seed)
-    made = make_dataset(out_dir / "data", spec=spec, n_train=n_train, n_val=n_val, n_test=n_test, workers=os.cpu_count() or 1, progress=progress)
-    extraction = extract(made / "AVE", out_dir / "cache", windows=WindowSettings(lengths=(0.5, 1.0, 2.0)), annotations_csv=made / "annotations.csv", progress=progress)
+    made = make_dataset(
+        out_dir / "data", spec=spec, n_train=n_train, n_val=n_val, n_test=n_test, workers=os.cpu_count() or 1, progress=progress
+    )
+    extraction = extract(
+        made / "AVE",
+        out_dir / "cache",
+        windows=WindowSettings(lengths=(0.5, 1.0, 2.0)),
+        annotations_csv=made / "annotations.csv",
+        progress=progress,
+    )
     extract(made / "AVE", out_dir / "cache_wrong_sound", annotations_csv=made / "annotations.csv", wrong_sound=1, progress=progress)
     results = out_dir / "results"
     evaluation = evaluate(
@@ -79,4 +111,6 @@ def run_demo(
         plot_overall(evaluation.overall).savefig(temporary, dpi=110)
     report = analyze(results / "summary.csv", results, "report", vid_dir=made / "AVE", overwrite=True)
     figures = [report.folder / "report.html", overview, *sorted((results / "curves").glob("*.png"))]
-    return DemoReport(extraction, evaluation, tuple(figures), (results / "summary.csv", results / "summary.json", results / "curves/curves.csv"))
+    return DemoReport(
+        extraction, evaluation, tuple(figures), (results / "summary.csv", results / "summary.json", results / "curves/curves.csv")
+    )

@@ -176,11 +176,15 @@ def csv_table(
     if twice:
         raise ValueError(f"{path}: the header names the column {twice[0]!r} twice")
     if not rows:
-        raise ValueError(f"{path}: {'only a header' if header else 'nothing'} in this file; it needs a header and a row for each thing that it is about")
+        raise ValueError(
+            f"{path}: {'only a header' if header else 'nothing'} in this file; it needs a header and a row for each thing that it is about"
+        )
     return header, rows
 
 # %% ../nbs/00_files.ipynb #b2a81469
-NO_NUMBER = frozenset({"", "nan", "none", "null", "na", "n/a", "-"})  # what stands in a column of numbers where there is none, in lower case
+NO_NUMBER = frozenset(
+    {"", "nan", "none", "null", "na", "n/a", "-"}
+)  # what stands in a column of numbers where there is none, in lower case
 _WORDS = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}
 
 
@@ -216,7 +220,9 @@ def read_table(
 
     header, rows = csv_table(path)
     columns = {name: {line: fields[i] for line, fields in rows.items()} for i, name in enumerate(header)}
-    return pd.DataFrame({name: numbers_of(texts, name, path) if name in numbers else list(texts.values()) for name, texts in columns.items()})
+    return pd.DataFrame(
+        {name: numbers_of(texts, name, path) if name in numbers else list(texts.values()) for name, texts in columns.items()}
+    )
 
 # %% ../nbs/00_files.ipynb #6c2e603c
 class LockError(OSError):
@@ -264,7 +270,9 @@ def locked(
             lock.acquire(timeout=wait_s - _NOTICE_S)
     except Timeout:
         held = Path(lock.lock_file)
-        raise LockError(f"{held}: held by {_holder(held)} for more than {wait_s:g} s. Wait for it and run again; if nobody works there any more, delete this file") from None
+        raise LockError(
+            f"{held}: held by {_holder(held)} for more than {wait_s:g} s. Wait for it and run again; if nobody works there any more, delete this file"
+        ) from None
     try:
         yield
     finally:

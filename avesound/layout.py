@@ -23,11 +23,17 @@ class Place:
 PLACES = {
     "vid_dir": Place("data/ave/raw/AVE", "folder of clips", "avesound download --out_dir data/ave"),
     "txt": Place("data/ave/raw/Annotations.txt", "file with AVE's annotations", "avesound download --out_dir data/ave"),
-    "annotations_csv": Place("data/ave/ave_annotations.csv", "annotations", "avesound annotations --txt data/ave/raw/Annotations.txt --out_csv {path}"),
+    "annotations_csv": Place(
+        "data/ave/ave_annotations.csv", "annotations", "avesound annotations --txt data/ave/raw/Annotations.txt --out_csv {path}"
+    ),
     "wav_dir": Place("data/ave/ave_wav", "folder of WAV files", "avesound extract-wav --vid_dir data/ave/raw/AVE --out_dir {path}"),
     "cache": Place("cache", "folder of embeddings", "avesound extract --vid_dir data/ave/raw/AVE --out_dir {path}"),
-    "vid_emb_dir": Place("cache/vid_emb", "folder of video embeddings", "avesound extract-video --vid_dir data/ave/raw/AVE --out_dir {path}"),
-    "aud_emb_dir": Place("cache/aud_emb", "folder of audio embeddings", "avesound extract-audio-multiscale --wav_dir data/ave/ave_wav --out_dir {path}"),
+    "vid_emb_dir": Place(
+        "cache/vid_emb", "folder of video embeddings", "avesound extract-video --vid_dir data/ave/raw/AVE --out_dir {path}"
+    ),
+    "aud_emb_dir": Place(
+        "cache/aud_emb", "folder of audio embeddings", "avesound extract-audio-multiscale --wav_dir data/ave/ave_wav --out_dir {path}"
+    ),
     "summary_csv": Place("reports/summary.csv", "summary", "avesound evaluate --summary_csv {path}"),
     "refined_csv": Place("reports/summary_refiner.csv", "summary of a refiner", "avesound evaluate-refiner --summary_csv {path}"),
     "selection": Place("reports/grid/selection.json", "selection of settings", "avesound sweep --out_dir {folder}"),
@@ -42,4 +48,6 @@ def missing_error(
 ) -> FileNotFoundError:  # to be raised
     "The error for something that is not where it was looked for: one line that names it and the command that makes it."
     kind = PLACES[place]
-    return FileNotFoundError(f"no such {kind.what}: {Path(path)}; `{kind.command.format(path=Path(path), folder=Path(path).parent)}` makes it")
+    return FileNotFoundError(
+        f"no such {kind.what}: {Path(path)}; `{kind.command.format(path=Path(path), folder=Path(path).parent)}` makes it"
+    )

@@ -45,8 +45,15 @@ def fonts_for(
     lacking = letters - _letters_of(font_manager.findfont(DEFAULT_FONT))
     if not lacking:
         return [], ""
-    regular = [entry for entry in font_manager.fontManager.ttflist if entry.style == "normal" and entry.weight == 400 and not entry.name.startswith("Last Resort")]
-    has = {entry.name: lacking & _letters_of(entry.fname) for entry in sorted(regular, key=lambda entry: ("Sans" not in entry.name, entry.name))}
+    regular = [
+        entry
+        for entry in font_manager.fontManager.ttflist
+        if entry.style == "normal" and entry.weight == 400 and not entry.name.startswith("Last Resort")
+    ]
+    has = {
+        entry.name: lacking & _letters_of(entry.fname)
+        for entry in sorted(regular, key=lambda entry: ("Sans" not in entry.name, entry.name))
+    }
     found: list[str] = []
     while lacking and has[best := max(has, key=lambda name: len(has[name] & lacking))] & lacking:
         found.append(best)
@@ -77,8 +84,15 @@ def _literal_figure() -> "type[Figure]":
                 if fonts and not set(fonts) <= set(text.get_fontfamily()):
                     text.set_fontfamily([*text.get_fontfamily(), *fonts])
             # Labels of axes are made while the figure is drawn, out of the settings.
-            with matplotlib.rc_context({"text.parse_math": False, "text.usetex": False, "font.family": [*matplotlib.rcParams["font.family"], *fonts]}), warnings.catch_warnings():
-                warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)  # one for each letter that no font has; a box says as much
+            with (
+                matplotlib.rc_context(
+                    {"text.parse_math": False, "text.usetex": False, "font.family": [*matplotlib.rcParams["font.family"], *fonts]}
+                ),
+                warnings.catch_warnings(),
+            ):
+                warnings.filterwarnings(
+                    "ignore", r"Glyph \d+ .* missing from", UserWarning
+                )  # one for each letter that no font has; a box says as much
                 super().draw(renderer)
 
     return LiteralFigure

@@ -75,9 +75,18 @@ class Row:
         "JSON values."
         found = {}
         if self.values:
-            found = {"median": statistics.median(self.values), "min": min(self.values), "max": max(self.values), "values": list(self.values)}
+            found = {
+                "median": statistics.median(self.values),
+                "min": min(self.values),
+                "max": max(self.values),
+                "values": list(self.values),
+            }
         said = {"fault": self.fault, "note": self.note, "skipped": self.skipped, "error": self.error, "seconds": self.seconds}
-        return {"what": self.what, "bound": self.bound, "unit": self.unit, "status": self.status} | found | {k: v for k, v in said.items() if v}
+        return (
+            {"what": self.what, "bound": self.bound, "unit": self.unit, "status": self.status}
+            | found
+            | {k: v for k, v in said.items() if v}
+        )
 
 
 @dataclass(frozen=True)
@@ -203,7 +212,9 @@ def scene(height: int, width: int, n_frames: int, fps: int, seed: int) -> Iterat
         for p, s in enumerate(scales):
             plane = cut(grounds[p], top / s, left / s, height // s, width // s)
             for phase, speed, skins in things:
-                y, x = ((extent - side) / 2 * (1 + np.sin(v * t + a)) / s for extent, v, a in zip((height, width), speed, phase, strict=True))
+                y, x = (
+                    (extent - side) / 2 * (1 + np.sin(v * t + a)) / s for extent, v, a in zip((height, width), speed, phase, strict=True)
+                )
                 i, j, n = int(y) + 1, int(x) + 1, side // s - 2
                 plane[i : i + n, j : j + n] = cut(skins[p], 1 - y % 1, 1 - x % 1, n, n)
             a, b = rng.integers(0, 64, 2)
@@ -397,7 +408,13 @@ def workers(bench: Bench):
     busy = statistics.median(s.cpu_s / s.wall_s for s in found["two threads"])
     extra = statistics.median(ratios(found, "two threads", "one thread"))
     note = f"the two threads were given {busy:.2f} cores and used {extra:.2f}× the processor time of one; wall time needs the cores free"
-    yield Row("3 clips of 360 lines and 3 of 720", ratios(found, "one thread", "two threads", "wall_s"), at_least=1.5, note=note, seconds=as_seconds(found))
+    yield Row(
+        "3 clips of 360 lines and 3 of 720",
+        ratios(found, "one thread", "two threads", "wall_s"),
+        at_least=1.5,
+        note=note,
+        seconds=as_seconds(found),
+    )
 
 
 @line("memory", "peak memory of a fresh process after 12 clips against 6 (encoder signal, two threads)")
@@ -421,7 +438,13 @@ def memory(bench: Bench):
 def memory_of_a_tower(bench: Bench):
     resident_bytes()
     rounds = min(bench.rounds, 2)  # memory hardly varies, and this takes minutes
-    peaks = {n: [fresh(extract_and_peak, str(bench.copies(n, bench.short)), str(bench.folder / f"tower-{n}-{k}"), "mc3_18", threads=CORES) for k in range(rounds)] for n in (6, 12)}
+    peaks = {
+        n: [
+            fresh(extract_and_peak, str(bench.copies(n, bench.short)), str(bench.folder / f"tower-{n}-{k}"), "mc3_18", threads=CORES)
+            for k in range(rounds)
+        ]
+        for n in (6, 12)
+    }
     yield Row("12 clips of 3 s against 6", [b / a for a, b in zip(*peaks.values(), strict=True)], at_most=1.05)
     whole = [fresh(extract_and_peak, str(bench.copies(1)), str(bench.folder / "tower-whole"), "mc3_18", threads=CORES) / 1e9]
     yield Row("peak, a clip of 10 s and 720 lines", whole, "GB", at_most=1.2)
@@ -431,14 +454,21 @@ def extract_and_peak(clips: str, out_dir: str, encoder: str = "signal") -> int:
     from avesound.embeddings.extract import extract
     from avesound.encoders import create_encoder
 
-    towers = {"encoder": "signal"} if encoder == "signal" else {"encoder": create_encoder(encoder, weights="random", device="cpu"), "audio": False}
+    towers = (
+        {"encoder": "signal"}
+        if encoder == "signal"
+        else {"encoder": create_encoder(encoder, weights="random", device="cpu"), "audio": False}
+    )
     report = extract(clips, out_dir, **towers, workers=2, progress=False)
     if set(report.counts) != {"ok"}:
         raise RuntimeError(str(report))
     return resident_bytes(peak=True)
 
 
-@line("video tower", "40 windows of 16 frames of a clip through mc3_18, processor time of the stock loop (torchvision's network and preset, one window after the other) against …")
+@line(
+    "video tower",
+    "40 windows of 16 frames of a clip through mc3_18, processor time of the stock loop (torchvision's network and preset, one window after the other) against …",
+)
 def video_tower(bench: Bench):
     yield from _rows_of(fresh(video_tower_times, str(bench.made[0].path), bench.rounds, threads=CORES))
 
@@ -474,8 +504,15 @@ def video_tower_times(path: str, rounds: int) -> list[dict]:
         return per_frame[index].mean(axis=1)
 
     chosen = [("exact, float32", "mc3_18", "float32", 1.45), ("exact, bfloat16", "mc3_18", "bfloat16", 2.5)]
-    chosen += [("dense, float32 (opt-in, other vectors)", "mc3_18_dense", "float32", 4.5), ("dense, bfloat16 (opt-in, other vectors)", "mc3_18_dense", "bfloat16", 8.0)]
-    lacking = [{"what": what, "skipped": "this processor has no bfloat16"} for what, _, dtype, _ in chosen if dtype == "bfloat16" and not cpu_has_bfloat16()]
+    chosen += [
+        ("dense, float32 (opt-in, other vectors)", "mc3_18_dense", "float32", 4.5),
+        ("dense, bfloat16 (opt-in, other vectors)", "mc3_18_dense", "bfloat16", 8.0),
+    ]
+    lacking = [
+        {"what": what, "skipped": "this processor has no bfloat16"}
+        for what, _, dtype, _ in chosen
+        if dtype == "bfloat16" and not cpu_has_bfloat16()
+    ]
     chosen = [row for row in chosen if row[2] == "float32" or cpu_has_bfloat16()]
     made: dict = {}
     encoders = {what: create_encoder(name, weights="random", device="cpu", dtype=dtype) for what, name, dtype, _ in chosen}
@@ -491,10 +528,22 @@ def video_tower_times(path: str, rounds: int) -> list[dict]:
             if dtype == "float32":
                 fault = "" if (off := np.abs(made[what] - dense).max()) <= 1e-5 else f"differs from a direct dense pass by {off:.0e}"
         elif dtype == "float32":
-            fault, note = "" if error <= 1e-5 else f"differs by {error:.0e}", f"largest difference {error:.0e} of {np.abs(made['stock']).max():.1f}"
+            fault, note = (
+                "" if error <= 1e-5 else f"differs by {error:.0e}",
+                f"largest difference {error:.0e} of {np.abs(made['stock']).max():.1f}",
+            )
         else:
             fault = "" if centred >= 0.998 else f"clip-centred cosine {centred:.4f}"
-        rows.append({"what": what, "values": ratios(found, "stock", what), "at_least": bound, "fault": fault, "note": note, "seconds": as_seconds({k: found[k] for k in ("stock", what)})})
+        rows.append(
+            {
+                "what": what,
+                "values": ratios(found, "stock", what),
+                "at_least": bound,
+                "fault": fault,
+                "note": note,
+                "seconds": as_seconds({k: found[k] for k in ("stock", what)}),
+            }
+        )
     return rows + lacking
 
 
@@ -523,7 +572,10 @@ def log_mel_times(path: str, rounds: int) -> list[dict]:
     torch.set_num_threads(1)
     wav = decode_audio(path)
     rows = []
-    for name, lengths, bound in [("windows of 0.25, 0.5, 1, 2 and 5 s", (0.25, 0.5, 1.0, 2.0, 5.0), 20), ("windows of 1 s alone", (1.0,), None)]:
+    for name, lengths, bound in [
+        ("windows of 0.25, 0.5, 1, 2 and 5 s", (0.25, 0.5, 1.0, 2.0, 5.0), 20),
+        ("windows of 1 s alone", (1.0,), None),
+    ]:
         sets = [sliding_windows(len(wav) / SAMPLE_RATE, length, 0.25) for length in lengths]
         index = [window_samples(windows, SAMPLE_RATE, len(wav)) for windows in sets]
         made: dict = {}
@@ -533,7 +585,16 @@ def log_mel_times(path: str, rounds: int) -> list[dict]:
         }
         found = in_turns(work, 3 * rounds)
         equal = all(np.array_equal(a, b) for a, b in zip(made["each"], made["once"], strict=True))
-        rows.append({"what": name, "values": ratios(found, *work), "at_least": bound, "fault": "" if equal else "not equal bit for bit", "note": "equal bit for bit" if equal else "", "seconds": as_seconds(found)})
+        rows.append(
+            {
+                "what": name,
+                "values": ratios(found, *work),
+                "at_least": bound,
+                "fault": "" if equal else "not equal bit for bit",
+                "note": "equal bit for bit" if equal else "",
+                "seconds": as_seconds(found),
+            }
+        )
     return rows
 
 
@@ -555,14 +616,29 @@ def audio_tower_times(path: str, rounds: int) -> list[dict]:
     chosen = {"padded": ("zero", "float32"), "its own length, float32": ("none", "float32")}
     if cpu_has_bfloat16():
         chosen["its own length, bfloat16"] = ("none", "bfloat16")
-    encoders = {name: create_encoder("ast", weights="random", device="cpu", fill=fill, dtype=dtype) for name, (fill, dtype) in chosen.items()}
+    encoders = {
+        name: create_encoder("ast", weights="random", device="cpu", fill=fill, dtype=dtype) for name, (fill, dtype) in chosen.items()
+    }
     found = in_turns({name: lambda name=name: encode_clip(encoders[name], clip, None, (windows,)) for name in chosen}, rounds)
-    return [{"what": name, "values": ratios(found, "padded", name), "at_least": 8, "seconds": as_seconds({k: found[k] for k in ("padded", name)})} for name in list(chosen)[1:]]
+    return [
+        {
+            "what": name,
+            "values": ratios(found, "padded", name),
+            "at_least": 8,
+            "seconds": as_seconds({k: found[k] for k in ("padded", name)}),
+        }
+        for name in list(chosen)[1:]
+    ]
 
 
-@line("end to end", "a clip of 3 s to cached vectors of mc3_18 and AST, processor time of the naive way (all frames as arrays, torch's resize, stock networks, padded windows one by one) against extract")
+@line(
+    "end to end",
+    "a clip of 3 s to cached vectors of mc3_18 and AST, processor time of the naive way (all frames as arrays, torch's resize, stock networks, padded windows one by one) against extract",
+)
 def end_to_end(bench: Bench):
-    yield from _rows_of(fresh(end_to_end_times, str(bench.copies(1, bench.short)), str(bench.folder / "end-to-end"), bench.rounds, threads=CORES))
+    yield from _rows_of(
+        fresh(end_to_end_times, str(bench.copies(1, bench.short)), str(bench.folder / "end-to-end"), bench.rounds, threads=CORES)
+    )
 
 
 def end_to_end_times(clips: str, out_dir: str, rounds: int) -> list[dict]:
@@ -587,10 +663,18 @@ def end_to_end_times(clips: str, out_dir: str, rounds: int) -> list[dict]:
 
     def naive():
         with av.open(str(path)) as container:
-            frames, times = zip(*((f.to_ndarray(format="rgb24"), float(f.pts * f.time_base)) for f in container.decode(video=0)), strict=True)
+            frames, times = zip(
+                *((f.to_ndarray(format="rgb24"), float(f.pts * f.time_base)) for f in container.decode(video=0)), strict=True
+            )
         duration = times[-1] + times[-1] / (len(times) - 1)
         shown = np.maximum(np.searchsorted(times, (np.arange(round(duration * 15)) + 0.5) / 15, side="right") - 1, 0)
-        small = interpolate(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float(), size=(128, 171), mode="bilinear", antialias=True)[shown].round().byte()
+        small = (
+            interpolate(torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float(), size=(128, 171), mode="bilinear", antialias=True)[
+                shown
+            ]
+            .round()
+            .byte()
+        )
         wav = decode_audio(path)
         with torch.inference_mode():
             seen = [video(preset(small[i])[None]) for i in window_samples(sliding_windows(duration, 16 / 15, 0.25), 15, len(small))]
@@ -605,15 +689,33 @@ def end_to_end_times(clips: str, out_dir: str, rounds: int) -> list[dict]:
     chosen = {"the default": ("mc3_18", "float32", 2.4)}
     if cpu_has_bfloat16():
         chosen["dense and bfloat16"] = ("mc3_18_dense", "bfloat16", 8.0)
-    pairs = {name: [create_encoder(tower, weights="random", device="cpu", dtype=dtype) for tower in (eye, "ast")] for name, (eye, dtype, _) in chosen.items()}
+    pairs = {
+        name: [create_encoder(tower, weights="random", device="cpu", dtype=dtype) for tower in (eye, "ast")]
+        for name, (eye, dtype, _) in chosen.items()
+    }
 
     def ours(name):
-        report = extract(clips, f"{out_dir}-{pairs[name][0].spec.name}", encoder=pairs[name][0], audio_encoder=pairs[name][1], overwrite=True, progress=False)
+        report = extract(
+            clips,
+            f"{out_dir}-{pairs[name][0].spec.name}",
+            encoder=pairs[name][0],
+            audio_encoder=pairs[name][1],
+            overwrite=True,
+            progress=False,
+        )
         if report.counts != {"ok": 1}:
             raise RuntimeError(str(report))
 
     found = in_turns({"naive": naive} | {name: lambda name=name: ours(name) for name in chosen}, rounds)
-    return [{"what": name, "values": ratios(found, "naive", name), "at_least": bound, "seconds": as_seconds({k: found[k] for k in ("naive", name)})} for name, (_, _, bound) in chosen.items()]
+    return [
+        {
+            "what": name,
+            "values": ratios(found, "naive", name),
+            "at_least": bound,
+            "seconds": as_seconds({k: found[k] for k in ("naive", name)}),
+        }
+        for name, (_, _, bound) in chosen.items()
+    ]
 
 
 @line("on a GPU", "clips of 10 s in a second on the GPU, and the share of its bfloat16 peak (as a large matrix product reaches it)")
@@ -670,7 +772,14 @@ def throughput(path: str, device: str, rounds: int) -> list[dict]:
         values = per_second(lambda: [encode_clip(encoder, seen, *arguments) for _ in range(4)], 4)
         share = statistics.median(values) * counter.get_total_flops() / peak
         memory = f", {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB at most" if device == "cuda" else ""
-        rows.append({"what": f"{name}, {len(windows)} windows", "values": values, "unit": "clips/s", "note": f"{share:.0%} of the bfloat16 peak of {peak / 1e12:.1f} TFLOP/s{memory}"})
+        rows.append(
+            {
+                "what": f"{name}, {len(windows)} windows",
+                "values": values,
+                "unit": "clips/s",
+                "note": f"{share:.0%} of the bfloat16 peak of {peak / 1e12:.1f} TFLOP/s{memory}",
+            }
+        )
     return rows
 
 
@@ -732,7 +841,10 @@ def similarities(bench: Bench):
     yield Row("peak memory above the result", [f["growth_mb"] for f in found], "MB", at_most=10, note=note)
 
 
-@line("evaluation", "evaluation of 4,097 clips from such a cache: all metrics, baselines, 49 wrong sounds, calibration, intervals from 1,000 resamples, in a fresh process")
+@line(
+    "evaluation",
+    "evaluation of 4,097 clips from such a cache: all metrics, baselines, 49 wrong sounds, calibration, intervals from 1,000 resamples, in a fresh process",
+)
 def evaluation(bench: Bench):
     cache = bench.folder / "evaluation"
     write_cache(cache, 4097)
@@ -800,7 +912,10 @@ def similarity_times(cache: str, n: int) -> dict[str, float]:
     return vars(taken) | {"growth_mb": (resident_bytes(peak=True) - before - result) / 1e6, "result_mb": result / 1e6}
 
 
-@line("sweep", "1,200 settings × 4,097 clips × 40 windows, from the file that keeps the similarities to 11 metrics of every clip and setting, in float64")
+@line(
+    "sweep",
+    "1,200 settings × 4,097 clips × 40 windows, from the file that keeps the similarities to 11 metrics of every clip and setting, in float64",
+)
 def sweep(bench: Bench):
     yield from _rows_of(fresh(sweep_times, str(bench.folder / "grid.npz"), bench.rounds))
 
@@ -819,7 +934,10 @@ def sweep_times(path: str, rounds: int) -> list[dict]:
     common = {"taus": tuple(np.geomspace(0.05, 5, 10)), "smooth_sigmas": (0.0, 0.25, 0.5, 1.0)}
     pairs = (*itertools.pairwise(lengths), lengths)
     readings = {
-        "5 lengths alone, 3 audio queries fused in 3 ways": (3, Grid(lengths, audio_queries=("multi",), scale_fusions=("mean",), multi_reduces=FUSIONS, **common)),
+        "5 lengths alone, 3 audio queries fused in 3 ways": (
+            3,
+            Grid(lengths, audio_queries=("multi",), scale_fusions=("mean",), multi_reduces=FUSIONS, **common),
+        ),
         "5 sets of 2 or 5 lengths, fused in 3 ways": (1, Grid(pairs, scale_fusions=FUSIONS, **common)),
     }
     rows = []
@@ -842,16 +960,38 @@ def sweep_times(path: str, rounds: int) -> list[dict]:
 
         slow: dict = {}
         curves = {float(length): curve[:n_slice] for length, curve in kept_npz(path).items()}
-        work = {"grid": ours, "loop": lambda settings=settings, curves=curves, slow=slow: slow.update(plain_loop(settings, curves, cells[0], events[:n_slice, 0]))}
+        work = {
+            "grid": ours,
+            "loop": lambda settings=settings, curves=curves, slow=slow: slow.update(
+                plain_loop(settings, curves, cells[0], events[:n_slice, 0])
+            ),
+        }
         found = in_turns(work, rounds)
         furthest = max(np.abs(np.array([firsts[metric][s] for s in settings]) - slow[metric]).max() for metric in slow)
         fault = "" if furthest <= 1e-5 and len(settings) == 1200 else f"{len(settings)} settings, differs by {furthest:.0e}"
         cpu = statistics.median(s.cpu_s for s in found["grid"])
         note = f"{cpu:.2f} s of processor time, {CORES} threads; largest difference to the loop {furthest:.0e}"
-        rows.append({"what": name, "values": [s.wall_s for s in found["grid"]], "unit": "s", "at_most": 1.5, "fault": fault, "note": note, "seconds": as_seconds(found)})
+        rows.append(
+            {
+                "what": name,
+                "values": [s.wall_s for s in found["grid"]],
+                "unit": "s",
+                "at_most": 1.5,
+                "fault": fault,
+                "note": note,
+                "seconds": as_seconds(found),
+            }
+        )
         for of, bound in [("wall_s", 150), ("cpu_s", None)]:
             scaled = [ratio * n_clips / n_slice for ratio in ratios(found, "loop", "grid", of)]
-            rows.append({"what": f"  a numpy loop over clips and settings against it, {'wall' if bound else 'processor'} time", "values": scaled, "at_least": bound, "note": f"the loop over {n_slice} clips, scaled"})
+            rows.append(
+                {
+                    "what": f"  a numpy loop over clips and settings against it, {'wall' if bound else 'processor'} time",
+                    "values": scaled,
+                    "at_least": bound,
+                    "note": f"the loop over {n_slice} clips, scaled",
+                }
+            )
     return rows
 
 
@@ -882,7 +1022,13 @@ def plain_loop(rows, curves, cells, events) -> dict[str, np.ndarray]:
             overlap = np.clip(np.minimum(cells[:, 1], end) - np.maximum(cells[:, 0], start), 0, None) / width
             inside = float(pdf @ overlap)
             mae, dist = abs(t - (start + end) / 2), max(start - t, t - end, 0.0)
-            values = {"mae": mae, "dist": dist, "inside": float(start <= t < end), "mass_inside": inside, "log_score": np.log(max(inside, 1e-6))}
+            values = {
+                "mae": mae,
+                "dist": dist,
+                "inside": float(start <= t < end),
+                "mass_inside": inside,
+                "log_score": np.log(max(inside, 1e-6)),
+            }
             for delta in (0.25, 0.5, 1.0):
                 values[f"hit_{delta}"], values[f"hit_event_{delta}"] = float(mae <= delta + 1e-9), float(dist <= delta + 1e-9)
             for name, value in values.items():
@@ -921,7 +1067,10 @@ def machine() -> dict:
     import psutil
 
     wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "sve", "bf16")
-    versions = {name: importlib.metadata.version(name) for name in ("avesound", "numpy", "scipy", "av", "torch", "torchvision", "torchaudio", "transformers")}
+    versions = {
+        name: importlib.metadata.version(name)
+        for name in ("avesound", "numpy", "scipy", "av", "torch", "torchvision", "torchaudio", "transformers")
+    }
     return {
         "cpu": _cpuinfo("model name") or platform.processor() or platform.machine(),
         "cores": CORES,
@@ -1004,7 +1153,9 @@ def as_text(found: dict) -> str:
 
 def as_markdown(report: dict) -> str:
     said = report["machine"]
-    versions = ", ".join(f"{name} {said[name]}" for name in ("avesound", "python", "numpy", "scipy", "torch", "torchvision", "av", "ffmpeg"))
+    versions = ", ".join(
+        f"{name} {said[name]}" for name in ("avesound", "python", "numpy", "scipy", "torch", "torchvision", "av", "ffmpeg")
+    )
     flags = f" ({', '.join(said['flags'])})" if said["flags"] else ""
     text = [
         "# Speed",
@@ -1016,7 +1167,10 @@ def as_markdown(report: dict) -> str:
     for found in report["lines"]:
         heading, title = (words[0].upper() + words[1:] for words in (found["line"], found["title"]))
         text += ["", f"## {heading}", "", f"{title}. Other processes kept {found['others_cores']:.1f} cores busy.", ""]
-        text += ["| " + " | ".join(COLUMNS) + " |", "|" + "|".join("-" * width for width in (50, 12, 22, 16)) + "|"]  # widths of the page's columns
+        text += [
+            "| " + " | ".join(COLUMNS) + " |",
+            "|" + "|".join("-" * width for width in (50, 12, 22, 16)) + "|",
+        ]  # widths of the page's columns
         for row in found["rows"]:
             what, *rest = cells_of(row)
             text.append("| " + " | ".join([what + (f" ({row['note']})" if row.get("note") else ""), *rest]) + " |")

@@ -1,4 +1,5 @@
 "What several tests need: where the real clips are, and clips made here."
+
 import os
 from pathlib import Path
 

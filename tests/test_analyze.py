@@ -36,7 +36,13 @@ def write_run(folder: Path, n: int = 48, seed: int = 0, **columns) -> Path:
     rows, curves, said = [], [], []
     centers = 0.25 + 0.5 * np.arange(20)
     for i in range(n):
-        row = {"video_id": f"-{i:03d}_x", "event_label": LABELS[i % len(LABELS) if i % 11 else 0], "split": "test", "status": "ok", "detail": ""}
+        row = {
+            "video_id": f"-{i:03d}_x",
+            "event_label": LABELS[i % len(LABELS) if i % 11 else 0],
+            "split": "test",
+            "status": "ok",
+            "detail": "",
+        }
         if i % 8 == 7:
             rows.append(row | {"status": "no_audio" if i % 16 == 7 else "missing_video", "detail": "no sound"})
             continue
@@ -57,7 +63,17 @@ def write_run(folder: Path, n: int = 48, seed: int = 0, **columns) -> Path:
         curves += [{"video_id": row["video_id"], "t_sec": c, "similarity": p, "pdf": p} for c, p in zip(centers, pdf)]
         for method, guess in [("centre", 5.0), ("first", 0.0)]:
             d = max(start - guess, guess - end, 0)
-            said.append({"video_id": row["video_id"], "method": method, "partial": row["partial"], "mae": abs(guess - mid), "dist": d, "inside": float(start <= guess < end), "future_metric": 1.0})
+            said.append(
+                {
+                    "video_id": row["video_id"],
+                    "method": method,
+                    "partial": row["partial"],
+                    "mae": abs(guess - mid),
+                    "dist": d,
+                    "inside": float(start <= guess < end),
+                    "future_metric": 1.0,
+                }
+            )
     pd.DataFrame(rows).to_csv(folder / "summary.csv", index=False)
     pd.DataFrame(said).to_csv(folder / "summary_baselines.csv", index=False)
     pd.DataFrame(curves).to_csv(folder / "curves.csv", index=False)
@@ -122,12 +138,21 @@ def test_the_page_can_be_told_from_the_files_beside_it(run):
     _, report = run
     overall = json.loads((report.folder / "metrics_overall.json").read_text(encoding="utf-8"))
     tables = {name: pd.read_csv(report.folder / f"{name}_metrics.csv") for name in ("per_class", "per_duration", "per_position")}
-    tables |= {name: json.loads((report.folder / f"{file}.json").read_text()) for name, file in [("calibration", "calibration_bins"), ("coverage", "coverage")]}
+    tables |= {
+        name: json.loads((report.folder / f"{file}.json").read_text())
+        for name, file in [("calibration", "calibration_bins"), ("coverage", "coverage")]
+    }
     overall["in_short"] = in_short(overall, tables)
     made = sections(read_summary(report.folder / "summary_canonical.csv"), overall, tables, {}, [])
     blocks = [block for section in made for block in section.blocks]
     page = Page(report.html.read_text(encoding="utf-8"))
-    cells = [" ".join(cell) if isinstance(cell, tuple) else cell for block in blocks if isinstance(block, Table) for row in (block.header, *block.rows) for cell in row]
+    cells = [
+        " ".join(cell) if isinstance(cell, tuple) else cell
+        for block in blocks
+        if isinstance(block, Table)
+        for row in (block.header, *block.rows)
+        for cell in row
+    ]
     assert len(cells) > 350 and sum(bool(re.search(r"\d\.\d\d", cell)) for cell in cells) > 150
     assert [cell.strip() for cell in page.cells] == [cell.strip() for cell in cells]
     text = "".join(page.text)
@@ -148,9 +173,15 @@ def test_failed_clips_are_counted_and_named_and_in_no_mean(run):
 
 
 def test_what_the_file_calls_failed_is_in_no_mean_whatever_else_it_says(tmp_path):
-    (tmp_path / "s.csv").write_text("video_id,status,t_pred_sec,gt_start,gt_end\na,ok,1,0,2\nb,low_confidence,9,0,2\nc,no_event,9,0,2\nd,ok,3,0,2\n")
+    (tmp_path / "s.csv").write_text(
+        "video_id,status,t_pred_sec,gt_start,gt_end\na,ok,1,0,2\nb,low_confidence,9,0,2\nc,no_event,9,0,2\nd,ok,3,0,2\n"
+    )
     report = analyze(tmp_path / "s.csv", tmp_path / "out", "t", n_examples=0)
-    assert report.overall["means"]["all"]["encoder"]["dist"] == report.overall["means"]["partial"]["encoder"]["dist"] | {"low": 0.0, "high": 1.0} and report.overall["counts"]["all"] == 2
+    assert (
+        report.overall["means"]["all"]["encoder"]["dist"]
+        == report.overall["means"]["partial"]["encoder"]["dist"] | {"low": 0.0, "high": 1.0}
+        and report.overall["counts"]["all"] == 2
+    )
     assert report.overall["means"]["all"]["encoder"]["dist"]["mean"] == 0.5
     assert pd.read_csv(report.folder / "summary_canonical.csv")["mae"].isna().tolist() == [False, True, True, False]
 
@@ -169,7 +200,9 @@ def test_means_and_groups_are_those_of_a_plain_groupby(run):
             assert classes.loc[label, "n"] == len(group) and classes.loc[label, "few"] == (len(group) < 10)
             assert np.isclose(classes.loc[label, "mae_mean"], group["mae"].mean(), rtol=1e-4)
             if report.overall["best_baseline"] == "centre":
-                assert np.isclose(classes.loc[label, "dist_difference_mean"], (group["dist"] - group["video_id"].map(centre)).mean(), atol=1e-4)
+                assert np.isclose(
+                    classes.loc[label, "dist_difference_mean"], (group["dist"] - group["video_id"].map(centre)).mean(), atol=1e-4
+                )
     assert "crps" in report.overall["means"]["all"]["encoder"] and "future_metric" not in report.overall["means"]["all"]["encoder"]
 
 
@@ -237,7 +270,10 @@ def test_an_old_summary_is_analysed_with_baselines_of_its_own(tmp_path):
         ("video_id,t_pred_sec,gt_mid", ["a,1.5,2", "b,7,3"]),  # middles alone: no distance
         ("video_id,t_pred_sec,gt_start,gt_end", ["a,1.5,0,10"]),  # one clip, no partial event
         ("video_id,t_pred_sec,gt_start,gt_end,confidence", ["a,1.5,0,3,17.2", "b,2,5,6,3"]),  # no probability
-        ("video_id,event_label,t_pred_sec,gt_start,gt_end,dist", ["a,x,14,0,3,11", "b,$y_1$,2,40,60,38", "c,日本,2,5,6,3"]),  # long clips, odd labels
+        (
+            "video_id,event_label,t_pred_sec,gt_start,gt_end,dist",
+            ["a,x,14,0,3,11", "b,$y_1$,2,40,60,38", "c,日本,2,5,6,3"],
+        ),  # long clips, odd labels
         ("video_id,t_pred_sec,gt_start,gt_end", ["a,1.5,0,3", "a,2.5,0,3", "b,2,5,6"]),  # predictions that differ
         ("video_id,inside", ["a,1", "b,0"]),
     ],
@@ -275,7 +311,15 @@ def test_what_evaluate_says_beside_the_summary_is_on_the_page(tmp_path):
     summary.with_suffix(".json").write_text(json.dumps(said))
     report = analyze(summary, tmp_path / "out", "t", n_examples=0)
     text = " ".join("".join(Page(report.html.read_text(encoding="utf-8")).text).split())
-    for words in ("sha256:ab", "77 clips of val, by dist", "A note of evaluate.", "8 ids stand in several splits", "0.125", "0.5, 2", "Not compared with, because evaluate did not: centre."):
+    for words in (
+        "sha256:ab",
+        "77 clips of val, by dist",
+        "A note of evaluate.",
+        "8 ids stand in several splits",
+        "0.125",
+        "0.5, 2",
+        "Not compared with, because evaluate did not: centre.",
+    ):
         assert words in text, words
     assert report.overall["best_baseline"] == "first" and "centre" in report.overall["means"]["all"] and "within 1.25 s" in text
 
@@ -339,7 +383,12 @@ def test_groups_of_one_have_no_interval_and_few_are_marked(tmp_path):
 
 def test_the_command_line_does_what_the_function_does(run, tmp_path, capsys):
     summary, report = run
-    done = subprocess.run([SCRIPT, "analyze", "--summary_csv", summary, "--out_dir", tmp_path, "--run_tag", "whole"], capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [SCRIPT, "analyze", "--summary_csv", summary, "--out_dir", tmp_path, "--run_tag", "whole"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(str(report)) and f"open {tmp_path / 'whole' / 'report.html'}" in done.stdout
     for path in report.files:
@@ -366,7 +415,13 @@ def test_real_clips_become_a_report(real_clips, tmp_path):
 
     folder = real_clips
     extract(folder, tmp_path / "cache", annotations_csv=folder / "annotations.csv", progress=False)
-    evaluate(tmp_path / "cache/vid_emb", tmp_path / "cache/aud_emb", folder / "annotations.csv", summary_csv=tmp_path / "summary.csv", curve_dir=tmp_path / "curves")
+    evaluate(
+        tmp_path / "cache/vid_emb",
+        tmp_path / "cache/aud_emb",
+        folder / "annotations.csv",
+        summary_csv=tmp_path / "summary.csv",
+        curve_dir=tmp_path / "curves",
+    )
     report = analyze(tmp_path / "summary.csv", tmp_path / "out", "real", vid_dir=folder, n_examples=1)
     assert report.overall["counts"]["all"] > 5 and not report.overall["problems"] and not report.overall["reading"]["contradictions"]
 
@@ -387,7 +442,11 @@ def test_a_browser_shows_it_offline_in_full_width_in_the_dark_and_on_paper(run):
             page.on("console", lambda message, said=said: said.append(message.text))
             page.on("request", lambda request, asked=asked: asked.append(request.url))
             page.goto(report.html.as_uri())
-            assert said == [] and [url for url in asked if not url.startswith(("data:", "file:"))] == [] and sum(url.startswith("file:") for url in asked) == 1
+            assert (
+                said == []
+                and [url for url in asked if not url.startswith(("data:", "file:"))] == []
+                and sum(url.startswith("file:") for url in asked) == 1
+            )
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 0)")
             if width >= 1280:  # no table is cut off at the width of a laptop
@@ -415,14 +474,30 @@ def test_wrong_sound_and_map_are_on_the_page_where_evaluate_says_them(tmp_path):
     report = analyze(summary, tmp_path / "out", "t", n_examples=0)
     tables = {table.caption: table for table in [*metric_tables(report.overall), *method_tables(report.overall)]}
     rows = {row[0]: row for row in tables["All clips"].rows}
-    assert rows["mAP of the intervals\u00a0↑"][1:] == [("0.38", "[0.25, 0.50]"), "40", "centre", "0.12", ("+0.25", "[+0.25, +0.50]"), "0.042"]
+    assert rows["mAP of the intervals\u00a0↑"][1:] == [
+        ("0.38", "[0.25, 0.50]"),
+        "40",
+        "centre",
+        "0.12",
+        ("+0.25", "[+0.25, +0.50]"),
+        "0.042",
+    ]
     assert rows["distance to the event (s)\u00a0↓"][-1] == "0.031" and rows["inside the event\u00a0↑"][-1] == "–"
-    assert any(row[0] == "p, wrong sound" and "0.031" in row for caption, table in tables.items() for row in table.rows if caption.startswith("All clips:"))
+    assert any(
+        row[0] == "p, wrong sound" and "0.031" in row
+        for caption, table in tables.items()
+        for row in table.rows
+        if caption.startswith("All clips:")
+    )
     assert "p = 0.62: these clips do not show that it makes use of what it hears" in " ".join(report.overall["in_short"])
     # Numbers of another run are no numbers of this one.
     summary.with_suffix(".json").write_text(json.dumps(told | {"means": {"all": {"encoder": {"dist": {"mean": 7.0}, "map": cell}}}}))
     other = analyze(summary, tmp_path / "out", "u", n_examples=0)
-    assert other.overall["p_shuffled"] == {} and "map" not in other.overall["means"]["all"]["encoder"] and any("of another run" in note for note in other.overall["notes"])
+    assert (
+        other.overall["p_shuffled"] == {}
+        and "map" not in other.overall["means"]["all"]["encoder"]
+        and any("of another run" in note for note in other.overall["notes"])
+    )
 
 
 def test_a_single_clip_has_no_interval_and_wins_nothing(tmp_path):
@@ -432,4 +507,9 @@ def test_a_single_clip_has_no_interval_and_wins_nothing(tmp_path):
     report = analyze(tmp_path / "one/summary.csv", tmp_path / "out", "t")
     assert report.overall["means"]["all"]["encoder"]["dist"]["low"] is None
     said = " ".join(report.overall["in_short"])
-    assert "1 clip with" in said and "a single clip says nothing of others" in said and "[" not in said.split("came true")[0] and "1 clips" not in said
+    assert (
+        "1 clip with" in said
+        and "a single clip says nothing of others" in said
+        and "[" not in said.split("came true")[0]
+        and "1 clips" not in said
+    )

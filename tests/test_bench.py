@@ -30,7 +30,11 @@ def run(tmp_path, *arguments: str) -> tuple[int, dict]:
 def test_the_script_writes_a_table_and_names_no_machine(tmp_path):
     out = tmp_path / "bench"
     done = subprocess.run(
-        [sys.executable, ROOT / "tests/bench.py", "--out_dir", out, "--quick", "--only", "start"], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, ROOT / "tests/bench.py", "--out_dir", out, "--quick", "--only", "start"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in out.iterdir()) == ["bench.json", "bench.md"]

@@ -2,6 +2,7 @@
 
 Needs playwright (a Python package, without its own browsers) and a Chromium: /usr/bin/chromium, or what AVESOUND_CHROMIUM names.
 """
+
 import os
 import re
 import shutil
@@ -57,9 +58,19 @@ def run(tmp_path_factory):
         more.append((REAL, "Race car, auto racing", 5.0, 10.0, "", "train"))
     write_annotations(pd.concat([table, pd.DataFrame(more, columns=table.columns)], ignore_index=True), folder / "data/annotations.csv")
     extract(clips, folder / "cache", windows=WindowSettings(lengths=LENGTHS), progress=False)
-    evaluate(folder / "cache/vid_emb", folder / "cache/aud_emb", folder / "data/annotations.csv", summary_csv=folder / "results/summary.csv", curve_dir=folder / "results/curves", plot_n=0, n_boot=10)
+    evaluate(
+        folder / "cache/vid_emb",
+        folder / "cache/aud_emb",
+        folder / "data/annotations.csv",
+        summary_csv=folder / "results/summary.csv",
+        curve_dir=folder / "results/curves",
+        plot_n=0,
+        n_boot=10,
+    )
     curves = pd.read_csv(folder / "results/curves/curves.csv")
-    curves["pdf_refined"] = curves["pdf"] ** 2 / (curves["pdf"] ** 2).groupby(curves["video_id"]).transform("sum")  # for want of a trained refiner
+    curves["pdf_refined"] = curves["pdf"] ** 2 / (curves["pdf"] ** 2).groupby(curves["video_id"]).transform(
+        "sum"
+    )  # for want of a trained refiner
     curves.to_csv(folder / "results/curves/curves.csv", index=False)
     return folder
 
@@ -76,7 +87,17 @@ def browser():
 def page(run, browser, tmp_path_factory):
     "JupyterLab with the inspector in it, and what the console complained about."
     own = tmp_path_factory.mktemp("jupyter")  # nothing of the user's takes part
-    env = os.environ | {name: str(own / name) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")}
+    env = os.environ | {
+        name: str(own / name)
+        for name in (
+            "JUPYTER_CONFIG_DIR",
+            "JUPYTER_DATA_DIR",
+            "JUPYTER_RUNTIME_DIR",
+            "IPYTHONDIR",
+            "JUPYTERLAB_SETTINGS_DIR",
+            "JUPYTERLAB_WORKSPACES_DIR",
+        )
+    }
     env = {name: value for name, value in env.items() if name != "IN_TEST"}
     news = own / "JUPYTERLAB_SETTINGS_DIR/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
     news.parent.mkdir(parents=True)
@@ -200,7 +221,10 @@ def test_settings_redraw_at_once(page, first, record_property):
         pictures.add(page.evaluate(drawn))
     assert len(pictures) > 12  # the way back passes settings that were seen
     assert page.text_content(".inspector output[for$=tau]") != "0.5"
-    record_property("measured", f"inspector: moving τ redraws a 10-s clip with 5 scales in {statistics.median(times):.0f} ms (median of {len(times)}; slowest {max(times):.0f} ms)")
+    record_property(
+        "measured",
+        f"inspector: moving τ redraws a 10-s clip with 5 scales in {statistics.median(times):.0f} ms (median of {len(times)}; slowest {max(times):.0f} ms)",
+    )
     for length in LENGTHS:
         if length != 1.0:
             page.uncheck(f".inspector .lengths input[value='{length:g}']")
@@ -209,15 +233,21 @@ def test_settings_redraw_at_once(page, first, record_property):
 
 def test_settings_are_pinned_and_compared(page, first):
     page.click("text=As in the run")
-    page.wait_for_function("[...document.querySelectorAll('.inspector .metrics thead th')].map(th => th.textContent).join() === ',before,refined'")
+    page.wait_for_function(
+        "[...document.querySelectorAll('.inspector .metrics thead th')].map(th => th.textContent).join() === ',before,refined'"
+    )
     page.click("text=Pin to compare")
     page.wait_for_selector(".inspector .lane-curves path.other", state="attached")
-    page.wait_for_function("[...document.querySelectorAll('.inspector .metrics thead th')].map(th => th.textContent).join() === ',before,refined,pinned'")
+    page.wait_for_function(
+        "[...document.querySelectorAll('.inspector .metrics thead th')].map(th => th.textContent).join() === ',before,refined,pinned'"
+    )
     page.evaluate("document.querySelector('.inspector .metrics thead th:last-child').textContent = 'a_run_with_a_long_name'")
     side, table = (page.locator(f".inspector {what}").bounding_box() for what in (".side", ".metrics"))
     assert table["x"] + table["width"] <= side["x"] + side["width"] + 1  # all columns are to be seen
     page.select_option(".inspector fieldset select >> nth=0", "middle")
-    page.wait_for_function("[...document.querySelectorAll('.inspector .metrics thead th')].map(th => th.textContent).join() === ',now,pinned'")
+    page.wait_for_function(
+        "[...document.querySelectorAll('.inspector .metrics thead th')].map(th => th.textContent).join() === ',now,pinned'"
+    )
     page.select_option(".inspector fieldset select >> nth=0", "sync")
     page.locator(".inspector fieldset label", has_text="Compare with").locator("select").select_option("")
     page.wait_for_function("!document.querySelector('.inspector .lane-curves path.other')")
@@ -274,7 +304,11 @@ def test_an_event_that_is_marked_is_in_the_csv(page, first, run):
     page.keyboard.press("m")
     page.wait_for_selector(".inspector .marks li:has-text('Doorbell')")
     (row,) = pd.read_csv(run / "marked.csv").to_dict("records")
-    assert (row["video_id"], row["event_label"], row["split"]) == (first, "Doorbell", "test") and abs(row["start_s"] - 2.0) < 0.1 and abs(row["end_s"] - 4.5) < 0.1
+    assert (
+        (row["video_id"], row["event_label"], row["split"]) == (first, "Doorbell", "test")
+        and abs(row["start_s"] - 2.0) < 0.1
+        and abs(row["end_s"] - 4.5) < 0.1
+    )
     from avesound.evaluation.evaluate import evaluate
 
     assert evaluate(run / "cache/vid_emb", run / "cache/aud_emb", run / "marked.csv", n_boot=10).overall["status"] == {"ok": 1}
@@ -291,9 +325,19 @@ def test_bounds_that_are_not_saved_wait_with_their_clip(page, first, run):
     page.wait_for_function("document.querySelector('.inspector .clips .quiet').textContent.match(/^[0-9]+ clips$/)")
     page.fill(".inspector .annotate input", "Bell")
     page.focus(".inspector .timeline")
-    for key in ("Home", "Shift+ArrowRight", "i", "Shift+ArrowRight", "o", "n", "m"):  # the m comes too late: it must not land in the next clip
+    for key in (
+        "Home",
+        "Shift+ArrowRight",
+        "i",
+        "Shift+ArrowRight",
+        "o",
+        "n",
+        "m",
+    ):  # the m comes too late: it must not land in the next clip
         page.keyboard.press(key)
-    page.wait_for_function(f"document.querySelector('.inspector h2').textContent !== '{first}' && !document.querySelector('.inspector .stale')")
+    page.wait_for_function(
+        f"document.querySelector('.inspector h2').textContent !== '{first}' && !document.querySelector('.inspector .stale')"
+    )
     assert len(pd.read_csv(run / "marked.csv")) == 0 and page.text_content(".inspector .bounds") == ""
     page.keyboard.press("p")
     page.wait_for_function("document.querySelector('.inspector .bounds').textContent === '1.00 s to 2.00 s'")
@@ -315,7 +359,9 @@ def test_a_speed_stays(page, first):
     page.select_option(".inspector select[aria-label=Speed]", "0.5")
     page.focus(".inspector .list")
     page.keyboard.press("End")
-    page.wait_for_function(f"document.querySelector('.inspector h2').textContent !== '{first}' && !document.querySelector('.inspector .stale')")
+    page.wait_for_function(
+        f"document.querySelector('.inspector h2').textContent !== '{first}' && !document.querySelector('.inspector .stale')"
+    )
     settled(page, "video.playbackRate === 0.5")
     page.select_option(".inspector select[aria-label=Speed]", "1")
     page.keyboard.press("Home")
@@ -326,7 +372,9 @@ def test_the_view_follows_a_jump(page, first):
     page.keyboard.press("+")
     page.wait_for_function("document.querySelector('.inspector .pan').style.visibility === 'visible'")
     page.keyboard.press("End")
-    page.wait_for_function("!document.querySelector('.inspector .playhead').hidden && document.querySelector('.inspector .lane-curves').textContent.includes('8')")
+    page.wait_for_function(
+        "!document.querySelector('.inspector .playhead').hidden && document.querySelector('.inspector .lane-curves').textContent.includes('8')"
+    )
     page.keyboard.press("0")
     page.wait_for_function("document.querySelector('.inspector .pan').style.visibility === 'hidden'")
 
@@ -342,7 +390,9 @@ def test_while_it_plays_a_screen_reader_hears_the_clip_alone(page, first):
     page.keyboard.press("Space")
     page.wait_for_function("told.length > 0")  # where it was stopped is said
     assert abs(float(page.get_attribute(".inspector .timeline", "aria-valuenow")) - video(page, "currentTime")) < 0.1
-    assert page.evaluate("[...document.querySelectorAll('.inspector output')].every(node => node.getAttribute('aria-live') === 'off')")  # the slider says it
+    assert page.evaluate(
+        "[...document.querySelectorAll('.inspector output')].every(node => node.getAttribute('aria-live') === 'off')"
+    )  # the slider says it
 
 
 def test_a_search_that_nothing_fits(page, first):
@@ -428,7 +478,9 @@ def test_the_still_of_the_documentation_plays_offline(browser, scheme):
     end = float(page.get_attribute(".lanes", "aria-valuemax"))
     for t in (6.5, 1.2):
         page.mouse.click(box["x"] + box["width"] * (left + t / end * (right - left)) / width, box["y"] + 30)
-        page.wait_for_function(f"(video => !video.seeking && Math.abs(video.currentTime - {t}) < 0.1)(document.querySelector('video'))", timeout=PATIENCE)
+        page.wait_for_function(
+            f"(video => !video.seeking && Math.abs(video.currentTime - {t}) < 0.1)(document.querySelector('video'))", timeout=PATIENCE
+        )
         line = page.locator(".playhead").bounding_box()
         assert abs(line["x"] - box["x"] - box["width"] * (left + t / end * (right - left)) / width) < 3
     page.keyboard.press("Shift+ArrowRight")

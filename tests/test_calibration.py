@@ -1,4 +1,5 @@
 "`avesound.metrics.calibration` against torchmetrics, scikit-learn, numerical regions, and its own promise on clips that nothing was fitted to."
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -36,12 +37,23 @@ def test_the_null_is_what_honest_predictors_get():
     found = reliability(confidence, rng.random(80) < confidence)
     eces = [reliability(confidence, rng.random(80) < confidence, n_null=1).ece for _ in range(400)]
     assert found.null_ece == pytest.approx(np.mean(eces), abs=0.01) and np.mean(np.array(eces) > found.null_ece_high) < 0.1
-    inside = np.mean([((r := reliability(confidence, rng.random(80) < confidence, n_null=1)).accuracy >= found.null_low) & (r.accuracy <= found.null_high) for _ in range(200)])
+    inside = np.mean(
+        [
+            ((r := reliability(confidence, rng.random(80) < confidence, n_null=1)).accuracy >= found.null_low)
+            & (r.accuracy <= found.null_high)
+            for _ in range(200)
+        ]
+    )
     assert inside > 0.93
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3)), min_size=1, max_size=7).filter(lambda c: any(m for m, _ in c)), st.floats(0, 1), st.floats(0, 12), st.floats(0.5, 6))
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(1, 3)), min_size=1, max_size=7).filter(lambda c: any(m for m, _ in c)),
+    st.floats(0, 1),
+    st.floats(0, 12),
+    st.floats(0.5, 6),
+)
 def test_hdr_coverage_equals_a_region_built_of_slivers(cells, level, start, length):
     mass, widths = np.array(cells, dtype=float).T
     mass /= mass.sum()
@@ -83,7 +95,9 @@ def test_conformal_intervals_hold_what_they_promise_on_other_clips(target, level
         margin = conformal_margin(events[:40], interval[:40], level, target)
         wide = conformal_interval(interval[40:], margin, 1e9) if margin >= -0.5 else None
         if wide is not None and interval[40:].min() - margin > 0:  # nothing was cut
-            np.testing.assert_array_equal(interval_miss(events[40:], wide, target) <= 1e-9, interval_miss(events[40:], interval[40:], target) <= margin + 1e-9)
+            np.testing.assert_array_equal(
+                interval_miss(events[40:], wide, target) <= 1e-9, interval_miss(events[40:], interval[40:], target) <= margin + 1e-9
+            )
         covered.append((interval_miss(events[40:], interval[40:], target) <= margin).mean())
     assert level - 0.015 <= np.mean(covered) <= level + 1 / 41 + 0.015
 

@@ -208,7 +208,7 @@ QUARTO_ADDS = """
 @pytest.mark.parametrize(
     ("path", "text"),
     [
-        ("index.html", '<head>{}</head>'),
+        ("index.html", "<head>{}</head>"),
         ("sub/page.html", '<script src="{}"></script>'),
         ("page.html", '<link rel="preload stylesheet" href="{}">'),
         ("page.html", '<img alt="" src="{}">'),
@@ -229,7 +229,9 @@ def test_what_a_page_loads_from_elsewhere_is_named(tmp_path, path, text, address
 
 
 def test_what_quarto_adds_is_taken_out_and_nothing_else(tmp_path, capsys):
-    mine = '<a href="https://example.org">a link is followed by the reader</a><script src="site_libs/quarto.js"></script><p>jquery.min.js</p>'
+    mine = (
+        '<a href="https://example.org">a link is followed by the reader</a><script src="site_libs/quarto.js"></script><p>jquery.min.js</p>'
+    )
     page = tmp_path / "page.html"
     page.write_text(QUARTO_ADDS + mine)
     assert offline.main([str(tmp_path)]) == 0
@@ -339,7 +341,14 @@ HOSTILE = {
     "PIP_CONSTRAINT": "/nowhere.txt", "PIP_REQUIRE_HASHES": "1", "PIP_ONLY_BINARY": ":none:", "UV_SYSTEM_PYTHON": "1", "UV_PYTHON": "3.8", "UV_TARGET": "elsewhere", "UV_EXCLUDE_NEWER": "2020-01-01",
     "UV_REQUIRE_HASHES": "1", "UV_NO_BUILD": "1", "UV_RESOLUTION": "lowest", "UV_PROJECT_ENVIRONMENT": "elsewhere",
 }  # fmt: skip
-FOLLOWED = {"PIP_INDEX_URL": "https://mirror.example.org/simple", "PIP_CERT": "/etc/cert.pem", "UV_CACHE_DIR": "/scratch/uv", "UV_DEFAULT_INDEX": "https://mirror.example.org/simple", "UV_HTTP_TIMEOUT": "300", "HTTPS_PROXY": "http://proxy"}
+FOLLOWED = {
+    "PIP_INDEX_URL": "https://mirror.example.org/simple",
+    "PIP_CERT": "/etc/cert.pem",
+    "UV_CACHE_DIR": "/scratch/uv",
+    "UV_DEFAULT_INDEX": "https://mirror.example.org/simple",
+    "UV_HTTP_TIMEOUT": "300",
+    "HTTPS_PROXY": "http://proxy",
+}
 
 
 def test_of_what_pip_and_uv_are_told_where_packages_come_from_is_followed_and_nothing_else():
@@ -357,17 +366,30 @@ def test_pip_installs_into_the_environment_whatever_it_is_told(tmp_path):
     with zipfile.ZipFile(tmp_path / "avesound_probe-1.0-py3-none-any.whl", "w") as wheel:
         wheel.writestr("avesound_probe.py", "here = __file__")
         wheel.writestr("avesound_probe-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: avesound-probe\nVersion: 1.0\n")
-        wheel.writestr("avesound_probe-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr("avesound_probe-1.0.dist-info/RECORD", "avesound_probe.py,,\navesound_probe-1.0.dist-info/METADATA,,\navesound_probe-1.0.dist-info/WHEEL,,\navesound_probe-1.0.dist-info/RECORD,,\n")
+        wheel.writestr(
+            "avesound_probe-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        wheel.writestr(
+            "avesound_probe-1.0.dist-info/RECORD",
+            "avesound_probe.py,,\navesound_probe-1.0.dist-info/METADATA,,\navesound_probe-1.0.dist-info/WHEEL,,\navesound_probe-1.0.dist-info/RECORD,,\n",
+        )
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv/bin/python"
-    (tmp_path / "pip.conf").write_text(f"[global]\nfind-links = {tmp_path}\nno-index = true\n[install]\nuser = true\ntarget = {tmp_path / 'elsewhere'}\nrequire-hashes = true\nconstraint = /nowhere.txt\n")
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")} | HOSTILE | {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "HOME": str(tmp_path)}
+    (tmp_path / "pip.conf").write_text(
+        f"[global]\nfind-links = {tmp_path}\nno-index = true\n[install]\nuser = true\ntarget = {tmp_path / 'elsewhere'}\nrequire-hashes = true\nconstraint = /nowhere.txt\n"
+    )
+    env = (
+        {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+        | HOSTILE
+        | {"PIP_CONFIG_FILE": str(tmp_path / "pip.conf"), "HOME": str(tmp_path)}
+    )
     words = [python, "-m", "pip", "install", "--quiet", "avesound-probe"]
     plain = subprocess.run(words, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
     done = subprocess.run([python, ROOT / ".ci/installers.py", *words], env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert plain.returncode != 0 and done.returncode == 0, (plain.stderr, done.stderr)
-    where = subprocess.run([python, "-c", "import avesound_probe; print(avesound_probe.here)"], capture_output=True, text=True, check=True).stdout
+    where = subprocess.run(
+        [python, "-c", "import avesound_probe; print(avesound_probe.here)"], capture_output=True, text=True, check=True
+    ).stdout
     assert Path(where.strip()).is_relative_to(tmp_path / "venv") and not (tmp_path / "elsewhere").exists()
 
 
@@ -378,7 +400,9 @@ def test_every_installer_of_the_environment_is_run_that_way():
 
 def test_the_front_page_names_the_platforms_that_have_wheels():
     "Which ones have, `.ci/platforms` asks the index; the first four it names are those that had when the page was written."
-    names = [line.split("|")[2] for line in re.search(r"platforms='(.*?)'", (ROOT / ".ci/platforms").read_text(), re.DOTALL)[1].splitlines()]
+    names = [
+        line.split("|")[2] for line in re.search(r"platforms='(.*?)'", (ROOT / ".ci/platforms").read_text(), re.DOTALL)[1].splitlines()
+    ]
     page = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     begin = page.index("make demo")
     assert len(names) == 8 and [name for name in names if name not in page[begin : begin + 3000]] == []
@@ -404,10 +428,22 @@ PLAIN_GRID_ENGINE = "case $1 in -sc) printf '%s\\n' 'gpu gpu INT' 'mem_free mf M
         ({}, 1, "neither qrsh .* nor srun .* is here"),
         ({"qrsh": SILENT, "qconf": SILENT}, 1, "qrsh .* no master answers it. Run it on your cluster's login node"),
         ({"qrsh": SILENT, "qconf": "sleep 60"}, 1, "no master answers it"),
-        ({"qrsh": SILENT, "qconf": SILENT, "srun": SILENT, "sinfo": SILENT}, 1, "no master answers it, and srun .* no controller answers it"),
-        ({"srun": "echo ran srun $*", "sinfo": "echo gpu up"}, 0, "ran srun --time=4:00:00 --gres=gpu:1 --mem=24G --cpus-per-task=4 --account=me --pty .*-l"),
+        (
+            {"qrsh": SILENT, "qconf": SILENT, "srun": SILENT, "sinfo": SILENT},
+            1,
+            "no master answers it, and srun .* no controller answers it",
+        ),
+        (
+            {"srun": "echo ran srun $*", "sinfo": "echo gpu up"},
+            0,
+            "ran srun --time=4:00:00 --gres=gpu:1 --mem=24G --cpus-per-task=4 --account=me --pty .*-l",
+        ),
         ({"qrsh": SILENT, "qconf": SILENT, "srun": "echo ran srun $*", "sinfo": "echo gpu up"}, 0, "ran srun "),
-        ({"qrsh": "echo ran qrsh $*", "qconf": GRID_ENGINE, "srun": "echo ran srun", "sinfo": "echo up"}, 0, "ran qrsh -l h_rt=4:00:00 -l gpus=1 -l gpu_c=7.5 -pe omp 4 -l mem_per_core=6G --account=me"),
+        (
+            {"qrsh": "echo ran qrsh $*", "qconf": GRID_ENGINE, "srun": "echo ran srun", "sinfo": "echo up"},
+            0,
+            "ran qrsh -l h_rt=4:00:00 -l gpus=1 -l gpu_c=7.5 -pe omp 4 -l mem_per_core=6G --account=me",
+        ),
         ({"qrsh": "echo ran qrsh $*", "qconf": PLAIN_GRID_ENGINE}, 0, "ran qrsh -l h_rt=4:00:00 -l gpu=1 -l mem_free=24G --account=me"),
     ],
 )
@@ -433,8 +469,13 @@ def test_the_makefile_cleans_as_its_table_says(tmp_path):
         (tmp_path / name).mkdir(parents=True)
     make = lambda target: subprocess.run(["make", target], cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: E731
     make("tidy")
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [".ci", ".venv", "data", "nbs"] and not list((tmp_path / "nbs").iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [".ci", ".venv", "data", "nbs"] and not list(
+        (tmp_path / "nbs").iterdir()
+    )
     make("clean")
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [".ci", "data", "nbs"]
     asked = subprocess.run(["make", "--dry-run", "data", "ZIP=a b.zip"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    assert '.venv/bin/avesound download --out_dir data/ave --zip "a b.zip"' in asked and ".venv/bin/avesound extract-wav --vid_dir data/ave/raw/AVE --out_dir data/ave/ave_wav" in asked
+    assert (
+        '.venv/bin/avesound download --out_dir data/ave --zip "a b.zip"' in asked
+        and ".venv/bin/avesound extract-wav --vid_dir data/ave/raw/AVE --out_dir data/ave/ave_wav" in asked
+    )

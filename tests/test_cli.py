@@ -1,4 +1,5 @@
 "The console script, as a user runs it: every command, in order, in a folder of its own."
+
 import io
 import json
 import os
@@ -23,7 +24,9 @@ def avesound(*words, cwd=None):
 def work(tmp_path_factory):
     "A folder with a small synthetic data set."
     folder = tmp_path_factory.mktemp("work")
-    code, said, error = avesound("synth", "--out_dir", "data", "--n_train", 2, "--n-val", "1", "--n_test", 5, "--difficulty", "easy", cwd=folder)
+    code, said, error = avesound(
+        "synth", "--out_dir", "data", "--n_train", 2, "--n-val", "1", "--n_test", 5, "--difficulty", "easy", cwd=folder
+    )
     assert code == 0, error
     return folder
 
@@ -39,7 +42,9 @@ def test_the_workflow_step_by_step(work):
     assert code == 0 and "8 ok" in said
     code, said, _ = avesound("extract-audio", "--wav_dir", "wav", "--out_dir", "cache", "--win", "0.5", "--stride_sec", "0.5", cwd=work)
     assert code == 0 and "8 ok" in said
-    code, said, _ = avesound("extract-audio-multiscale", "--wav_dir", "wav", "--out_dir", "cache", "--lengths", "1,2", "--stride_sec", "0.5", cwd=work)
+    code, said, _ = avesound(
+        "extract-audio-multiscale", "--wav_dir", "wav", "--out_dir", "cache", "--lengths", "1,2", "--stride_sec", "0.5", cwd=work
+    )
     assert code == 0 and "8 ok" in said and len(list((work / "cache/aud_emb").glob("*.npz"))) == 24
     code, said, error = avesound(
         "evaluate", "--vid_emb_dir", "cache/vid_emb", "--aud_emb_dir", "cache/aud_emb", "--annotations_csv", "data/annotations.csv", "--summary_csv", "out/summary.csv",
@@ -50,7 +55,12 @@ def test_the_workflow_step_by_step(work):
     summary = pd.read_csv(work / "out/summary.csv")
     assert len(summary) == 5 and {"hit_0.5", "hit_2.0", "hit_event_2.0"} <= set(summary) and (summary["split"] == "test").all()
     settings = json.loads((work / "out/summary.json").read_text())["settings"]
-    assert settings["multi_offsets"] == [-1, 0, 1] and settings["score_zscore"] is False and settings["pred_softargmax"] is True and settings["tau_adapt"] == 0.8
+    assert (
+        settings["multi_offsets"] == [-1, 0, 1]
+        and settings["score_zscore"] is False
+        and settings["pred_softargmax"] is True
+        and settings["tau_adapt"] == 0.8
+    )
     assert len(list((work / "out/curves").glob("*.png"))) == 2
     curves = pd.read_csv(work / "out/curves/curves.csv")
     assert list(curves.columns) == ["video_id", "t_sec", "similarity", "pdf"] and curves["video_id"].nunique() == 5
@@ -106,48 +116,108 @@ def test_the_official_annotations_have_the_known_facts(tmp_path):
     for fact in ("4,143", "4,097", "VWi2ENBuTbw", "66.4", "87.2", "84.6", "0.74", "1,392", "62.0", "54.2", "2.19", "0.70", "2.07"):
         assert fact in said, f"{fact} is missing from:\n{said}"
     table = pd.read_csv(tmp_path / "ave.csv")
-    assert len(table) == 4143 and table["video_id"].nunique() == 4097 and table["split"].value_counts().to_dict() == {"train": 3339, "val": 402, "test": 402}
+    assert (
+        len(table) == 4143
+        and table["video_id"].nunique() == 4097
+        and table["split"].value_counts().to_dict() == {"train": 3339, "val": 402, "test": 402}
+    )
 
 
 def test_evaluate_with_a_selection_compare_and_crossmodal(work):
     for lengths in ("0.5,1",):
         code, _, error = avesound("extract", "--vid_dir", "data/AVE", "--out_dir", "all", "--lengths", lengths, cwd=work)
         assert code == 0, error
-    code, _, error = avesound("extract", "--vid_dir", "data/AVE", "--out_dir", "wrong", "--wrong_sound", "1", "--lengths", "0.5,1", cwd=work)
+    code, _, error = avesound(
+        "extract", "--vid_dir", "data/AVE", "--out_dir", "wrong", "--wrong_sound", "1", "--lengths", "0.5,1", cwd=work
+    )
     assert code == 0, error
-    common = ["--vid_emb_dir", "all/vid_emb", "--aud_emb_dir", "all/aud_emb", "--annotations_csv", "data/annotations.csv", "--split", "test"]
+    common = [
+        "--vid_emb_dir",
+        "all/vid_emb",
+        "--aud_emb_dir",
+        "all/aud_emb",
+        "--annotations_csv",
+        "data/annotations.csv",
+        "--split",
+        "test",
+    ]
     from avesound.evaluation.protocol import Selection, write_selection
     from avesound.localization.align import AlignSettings
 
     ids = pd.read_csv(work / "data/annotations.csv").query("split == 'test'")["video_id"].tolist()
     write_selection(Selection(AlignSettings(tau=0.2), (0.5, 1.0), "val", ("elsewhere",), "dist"), work / "good.json")
     write_selection(Selection(AlignSettings(tau=0.2), (0.5, 1.0), "test", tuple(ids[:2]), "dist"), work / "leaky.json")
-    code, said, error = avesound("evaluate", *common, "--summary_csv", "one/summary.csv", "--tuned_on", "good.json", "--shuffled_dirs", "wrong", "--calibrate_on", "train", cwd=work)
+    code, said, error = avesound(
+        "evaluate",
+        *common,
+        "--summary_csv",
+        "one/summary.csv",
+        "--tuned_on",
+        "good.json",
+        "--shuffled_dirs",
+        "wrong",
+        "--calibrate_on",
+        "train",
+        cwd=work,
+    )
     assert code == 0 and "shuffled" in said, error
     chosen = json.loads((work / "one/summary.json").read_text())["settings"]
     assert chosen["L_sec"] == [0.5, 1.0] and chosen["tau"] != 0.5
     code, _, error = avesound("evaluate", *common, "--summary_csv", "no/summary.csv", "--tuned_on", "leaky.json", cwd=work)
     assert code == 1 and "tuned on 2 of these clips" in error and not (work / "no").exists()
-    code, said, error = avesound("evaluate", *common, "--summary_csv", "two/summary.csv", "--audio_query", "oracle", "--n_shuffles", "0", cwd=work)
+    code, said, error = avesound(
+        "evaluate", *common, "--summary_csv", "two/summary.csv", "--audio_query", "oracle", "--n_shuffles", "0", cwd=work
+    )
     assert code == 0 and "NOT A RESULT: the audio query is taken from the annotations" in said, error
-    code, said, error = avesound("compare", "one/summary.csv", "two/summary.csv", "--out_dir", "side", "--names", "one,two", "--baselines", "centre,loudest", cwd=work)
+    code, said, error = avesound(
+        "compare",
+        "one/summary.csv",
+        "two/summary.csv",
+        "--out_dir",
+        "side",
+        "--names",
+        "one,two",
+        "--baselines",
+        "centre,loudest",
+        cwd=work,
+    )
     assert code == 0 and "two is NOT A RESULT" in said and "| loudest |" in said, error
     assert sorted(p.name for p in (work / "side").iterdir()) == ["comparison.csv", "comparison.md", "comparison.tex", "forest.png"]
-    code, said, error = avesound("evaluate-crossmodal", "--annotations_csv", "data/annotations.csv", "--split", "test", "--vid_emb_dir", "all/vid_emb", "--aud_emb_dir", "all/aud_emb", "--out_json", "cml.json", cwd=work)
+    code, said, error = avesound(
+        "evaluate-crossmodal",
+        "--annotations_csv",
+        "data/annotations.csv",
+        "--split",
+        "test",
+        "--vid_emb_dir",
+        "all/vid_emb",
+        "--aud_emb_dir",
+        "all/aud_emb",
+        "--out_json",
+        "cml.json",
+        cwd=work,
+    )
     assert code == 0 and "always_end" in said and "segment is the mean" in said, error
-    assert set(json.loads((work / "cml.json").read_text())["means"]) == {"encoder", "chance", "always_start", "always_end"} and (work / "cml.csv").is_file()
+    assert (
+        set(json.loads((work / "cml.json").read_text())["means"]) == {"encoder", "chance", "always_start", "always_end"}
+        and (work / "cml.csv").is_file()
+    )
     code, _, error = avesound("evaluate-crossmodal", cwd=work)
     assert code == 1 and "--order_h5" in error
 
 
 @pytest.mark.skipif(not (DATA / "ave").is_dir(), reason="AVE's official annotations are not at hand")
 def test_the_traps_of_ave_are_printed_by_a_command(tmp_path):
-    code, said, error = avesound("annotations", "--txt", DATA / "ave/Annotations.txt", "--out_csv", tmp_path / "ave.csv", "--clean_test_txt", tmp_path / "clean.txt")
+    code, said, error = avesound(
+        "annotations", "--txt", DATA / "ave/Annotations.txt", "--out_csv", tmp_path / "ave.csv", "--clean_test_txt", tmp_path / "clean.txt"
+    )
     assert code == 0, error
     for fact in ("87.2 %", "84.6 %", "62.0 %", "54.2 %", "394 clips of the test split that are in no other"):
         assert fact in said
     assert len((tmp_path / "clean.txt").read_text().split()) == 394
-    code, said, error = avesound("evaluate-crossmodal", "--txt", DATA / "ave/Annotations.txt", "--order_h5", DATA / "ave/test_order_match.h5")
+    code, said, error = avesound(
+        "evaluate-crossmodal", "--txt", DATA / "ave/Annotations.txt", "--order_h5", DATA / "ave/test_order_match.h5"
+    )
     assert code == 0, error
     lines = {line.split()[0]: line.split()[1] for line in said.splitlines() if line.startswith(("chance", "always"))}
     assert lines == {"chance": "20.8", "always_start": "35.3", "always_end": "46.8"}
@@ -156,8 +226,13 @@ def test_the_traps_of_ave_are_printed_by_a_command(tmp_path):
 def test_it_runs_as_a_module_too():
     done = subprocess.run([sys.executable, "-m", "avesound.cli", "--version"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and done.stdout.startswith("avesound ")
-    done = subprocess.run([sys.executable, "-m", "avesound.cli", "analyze", "--summary_csv", "nowhere.csv"], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 1 and done.stderr == "avesound analyze: no such summary: nowhere.csv; `avesound evaluate --summary_csv nowhere.csv` makes it\n"
+    done = subprocess.run(
+        [sys.executable, "-m", "avesound.cli", "analyze", "--summary_csv", "nowhere.csv"], capture_output=True, text=True, timeout=300
+    )
+    assert (
+        done.returncode == 1
+        and done.stderr == "avesound analyze: no such summary: nowhere.csv; `avesound evaluate --summary_csv nowhere.csv` makes it\n"
+    )
 
 
 # ---- what is printed, wherever it goes
@@ -175,7 +250,9 @@ def dead_and_odd(tmp_path_factory):
     meta = {"encoder": {"name": "τ→狗", "dim": 6, "joint": True, "weights": "none"}, "stride_s": 0.25, "duration_s": 10.0}
     for k, name in enumerate(["α", "β", "γ", "δ", "ε", "ζ"]):
         write_embeddings(folder / f"vid_emb/{name}.npz", rng.normal(size=(40, 6)), windows, meta)
-        write_embeddings(folder / f"aud_emb/{name}__L1000ms.npz", (k != 5) * rng.normal(size=(40, 6)), windows, meta, loudness_db=np.arange(40))
+        write_embeddings(
+            folder / f"aud_emb/{name}__L1000ms.npz", (k != 5) * rng.normal(size=(40, 6)), windows, meta, loudness_db=np.arange(40)
+        )
     rows = [f"{name},“犬” $$ a|b,{k},{k + 2},{('train', 'val', 'test')[k % 3]}" for k, name in enumerate(["α", "β", "γ", "δ", "ε", "ζ"])]
     (folder / "a.csv").write_text("\n".join(["video_id,event_label,start_s,end_s,split", *rows]) + "\n", encoding="utf-8")
     return folder
@@ -200,12 +277,22 @@ def test_no_encoding_ends_a_command(encoding, dead_and_odd):
     for name, words in PRINTING.items():
         done = subprocess.run([SCRIPT, *words], capture_output=True, cwd=dead_and_odd, env=env, timeout=120)
         out, error = done.stdout.decode(encoding), done.stderr.decode(encoding)
-        assert done.returncode == {"a mistake": 1, "a wrong option": 2}.get(name, 0) and "Traceback" not in error and "UnicodeEncodeError" not in error, (name, out, error)
+        assert (
+            done.returncode == {"a mistake": 1, "a wrong option": 2}.get(name, 0)
+            and "Traceback" not in error
+            and "UnicodeEncodeError" not in error
+        ), (name, out, error)
         if name == "evaluate":
             shown = {"cp1252": "dist v", "ascii": "dist v", "utf-8": "dist ↓"}[encoding]
-            assert shown in out and "flat" in out and ("tau->\\u72d7" in out if encoding == "ascii" else "\\u72d7" in out if encoding == "cp1252" else "τ→狗" in out), out
+            assert (
+                shown in out
+                and "flat" in out
+                and ("tau->\\u72d7" in out if encoding == "ascii" else "\\u72d7" in out if encoding == "cp1252" else "τ→狗" in out)
+            ), out
         if name == "a mistake":
-            assert error.startswith("avesound evaluate: ") and ("\\u72d7.csv" in error or "狗.csv" in error) and len(error.splitlines()) == 1
+            assert (
+                error.startswith("avesound evaluate: ") and ("\\u72d7.csv" in error or "狗.csv" in error) and len(error.splitlines()) == 1
+            )
     page = (dead_and_odd / "reports/one/report.html").read_text(encoding="utf-8")
     assert "“犬” $$ a|b" in page  # what is written to files is UTF-8 all the same
 
@@ -237,7 +324,15 @@ def test_a_closed_pipe_loses_what_is_printed_and_nothing_else(name, unbuffered, 
     if wanted:
         (dead_and_odd / wanted).unlink(missing_ok=True) if name != "analyze" else None
     writer = closed_pipe()
-    done = subprocess.run([SCRIPT, *words], stdout=writer, stderr=subprocess.PIPE, cwd=dead_and_odd, env=os.environ | {"PYTHONUNBUFFERED": unbuffered}, text=True, timeout=120)
+    done = subprocess.run(
+        [SCRIPT, *words],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        cwd=dead_and_odd,
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        text=True,
+        timeout=120,
+    )
     os.close(writer)
     assert done.returncode == 0 and "BrokenPipe" not in done.stderr and "Traceback" not in done.stderr, done.stderr
     assert wanted is None or (dead_and_odd / wanted).exists()
@@ -247,7 +342,15 @@ def test_what_comes_after_a_closed_pipe_is_done(work):
     "The clean list is written after the report has been printed."
     writer = closed_pipe()
     words = ["annotations", "--txt", "data/Annotations.txt", "--out_csv", "piped.csv", "--clean_test_txt", "clean.txt"]
-    done = subprocess.run([SCRIPT, *words], stdout=writer, stderr=subprocess.PIPE, cwd=work, env=os.environ | {"PYTHONUNBUFFERED": "1"}, text=True, timeout=120)
+    done = subprocess.run(
+        [SCRIPT, *words],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        cwd=work,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        text=True,
+        timeout=120,
+    )
     os.close(writer)
     assert done.returncode == 0 and (work / "clean.txt").exists(), done.stderr
 
@@ -255,5 +358,12 @@ def test_what_comes_after_a_closed_pipe_is_done(work):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
 def test_a_full_disk_is_a_line(dead_and_odd):
     with open("/dev/full", "wb") as full:
-        done = subprocess.run([SCRIPT, *PRINTING["evaluate"]], stdout=full, stderr=subprocess.PIPE, cwd=dead_and_odd, text=True, timeout=120)
-    assert done.returncode == 1 and "No space left on device" in done.stderr and "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+        done = subprocess.run(
+            [SCRIPT, *PRINTING["evaluate"]], stdout=full, stderr=subprocess.PIPE, cwd=dead_and_odd, text=True, timeout=120
+        )
+    assert (
+        done.returncode == 1
+        and "No space left on device" in done.stderr
+        and "Traceback" not in done.stderr
+        and "Exception ignored" not in done.stderr
+    )

@@ -1,4 +1,5 @@
 "The whole way from a cache to metrics, against a slow and obvious version of it."
+
 import json
 import math
 
@@ -45,7 +46,9 @@ def slow_evaluation(video, audio, v_centers, a_centers, stride, events, zscore, 
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10**6), st.booleans(), st.sampled_from([0.0, 0.4]), st.sampled_from([0.1, 0.5, 2.0]), st.sampled_from([0.25, 0.5, 0.4]))
+@given(
+    st.integers(0, 10**6), st.booleans(), st.sampled_from([0.0, 0.4]), st.sampled_from([0.1, 0.5, 2.0]), st.sampled_from([0.25, 0.5, 0.4])
+)
 def test_evaluate_is_what_plain_loops_compute(tmp_path_factory, seed, zscore, sigma, tau, stride):
     folder, rng = tmp_path_factory.mktemp("cache"), np.random.default_rng(seed)
     truth, rows = {}, []
@@ -60,9 +63,18 @@ def test_evaluate_is_what_plain_loops_compute(tmp_path_factory, seed, zscore, si
         events = [(bounds[0], bounds[1]), (bounds[2], bounds[3])][: rng.integers(1, 3)]
         rows += [dict(video_id=name, event_label="x", start_s=s, end_s=e, quality="good", split="test") for s, e in events]
         if len(windows) > 1:
-            truth[name] = slow_evaluation(video.tolist(), audio.tolist(), windows.centers_sec.tolist(), heard.centers_sec.tolist(), stride, events, zscore, sigma, tau)
+            truth[name] = slow_evaluation(
+                video.tolist(), audio.tolist(), windows.centers_sec.tolist(), heard.centers_sec.tolist(), stride, events, zscore, sigma, tau
+            )
     pd.DataFrame(rows).to_csv(folder / "a.csv", index=False)
-    found = evaluate(folder / "v", folder / "a", folder / "a.csv", L_sec=[0.5], n_boot=20, settings=AlignSettings(score_zscore=zscore, score_smooth_sigma=sigma, tau=tau))
+    found = evaluate(
+        folder / "v",
+        folder / "a",
+        folder / "a.csv",
+        L_sec=[0.5],
+        n_boot=20,
+        settings=AlignSettings(score_zscore=zscore, score_smooth_sigma=sigma, tau=tau),
+    )
     summary = found.summary.set_index("video_id")
     for name, (t, pdf, curve, metrics) in truth.items():
         cells = found.curves[found.curves["video_id"] == name]
@@ -81,7 +93,11 @@ def test_a_foreign_cache_with_only_vectors_and_centres_is_scored(tmp_path):
         np.savez(tmp_path / kind / name, emb=rng.normal(size=(20, 8)), centers_sec=0.25 + 0.5 * np.arange(20))
     (tmp_path / "a.csv").write_text("video_id,event_label,start_s,end_s\na,Bark,3,6\n")
     found = evaluate(tmp_path / "v", tmp_path / "a", tmp_path / "a.csv", summary_csv=tmp_path / "s.csv")
-    assert found.summary["status"].tolist() == ["ok"] and found.overall["problems"] == [] and found.overall["notes"] == ["the cache does not say which encoder made it"]
+    assert (
+        found.summary["status"].tolist() == ["ok"]
+        and found.overall["problems"] == []
+        and found.overall["notes"] == ["the cache does not say which encoder made it"]
+    )
     said = json.loads((tmp_path / "s.json").read_text())
     assert said["means"]["all"]["loudest"]["dist"]["mean"] is None  # unknown loudness is no loudness
     assert "loudest" in str(found)
@@ -90,7 +106,12 @@ def test_a_foreign_cache_with_only_vectors_and_centres_is_scored(tmp_path):
 def test_vectors_that_must_not_be_compared_are_refused_or_marked(tmp_path):
     windows = Windows(np.arange(4.0), np.arange(1.0, 5.0))
     rng = np.random.default_rng(0)
-    meta = {"encoder": {"name": "x", "dim": 3, "joint": True, "weights": "untrained"}, "stride_s": 1.0, "duration_s": 4.0, "fingerprint": "f"}
+    meta = {
+        "encoder": {"name": "x", "dim": 3, "joint": True, "weights": "untrained"},
+        "stride_s": 1.0,
+        "duration_s": 4.0,
+        "fingerprint": "f",
+    }
     write_embeddings(tmp_path / "v/a.npz", rng.normal(size=(4, 3)), windows, meta)
     write_embeddings(tmp_path / "a/a__L1000ms.npz", rng.normal(size=(4, 3)), windows, meta)
     (tmp_path / "a.csv").write_text("video_id,event_label,start_s,end_s\na,Bark,1,2\n")
@@ -125,7 +146,11 @@ def test_what_was_written_is_whole_even_if_writing_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(pd.DataFrame, "to_csv", torn)
     with pytest.raises(OSError, match="disk full"):
         evaluate(tmp_path / "v", tmp_path / "a", tmp_path / "a.csv", summary_csv=tmp_path / "out/s.csv")
-    assert (tmp_path / "out/s.csv").read_bytes() == before and sorted(p.name for p in (tmp_path / "out").iterdir()) == ["s.csv", "s.json", "s_baselines.csv"]
+    assert (tmp_path / "out/s.csv").read_bytes() == before and sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "s.csv",
+        "s.json",
+        "s_baselines.csv",
+    ]
 
 
 # ---- what a reviewer would try
@@ -135,7 +160,12 @@ def towers(folder, ids, lift, seed=0, events=None):
     "Caches of two towers that see and hear apart: vectors agree during the event, by `lift`."
     rng = np.random.default_rng(seed)
     windows = sliding_windows(10.0, 1.0, 0.25)
-    meta = {"encoder": {"name": "towers", "dim": 12, "joint": True, "weights": "none", "video_hears": False}, "stride_s": 0.25, "duration_s": 10.0, "fingerprint": f"{lift}"}
+    meta = {
+        "encoder": {"name": "towers", "dim": 12, "joint": True, "weights": "none", "video_hears": False},
+        "stride_s": 0.25,
+        "duration_s": 10.0,
+        "fingerprint": f"{lift}",
+    }
     for i, name in enumerate(ids):
         start, end = events[i]
         during = ((windows.centers_sec >= start) & (windows.centers_sec < end))[:, None]
@@ -174,7 +204,10 @@ def test_towers_that_know_nothing_are_not_told_apart_from_wrong_sound(made):
     folder, ids, events = made
     towers(folder / "noise", ids, 0.0, events=events)
     found = evaluate(folder / "noise/v", folder / "noise/a", folder / "a.csv", split="test").overall
-    assert all(p > 0.02 for p in found["p_shuffled"]["partial"].values()) and found["differences"]["partial"]["auroc"]["to"]["shuffled"]["low"] < 0
+    assert (
+        all(p > 0.02 for p in found["p_shuffled"]["partial"].values())
+        and found["differences"]["partial"]["auroc"]["to"]["shuffled"]["low"] < 0
+    )
 
 
 def test_settings_tuned_on_the_test_are_caught_by_name(made):
@@ -191,7 +224,9 @@ def test_a_clip_in_two_splits_is_caught_whichever_way_it_comes(made):
     # One file says val and test: the clip belongs to val alone, and is not scored with the test.
     annotate(folder / "both.csv", [*ids, ids[40]], [*events, events[40]], ["train"] * 30 + ["val"] * 40 + ["test"] * 81)
     found = evaluate(folder / "v", folder / "a", folder / "both.csv", split="test")
-    assert ids[40] not in set(found.summary["video_id"]) and found.overall["n_clips"] == 80 and found.overall["n_shared_between_splits"] == 1
+    assert (
+        ids[40] not in set(found.summary["video_id"]) and found.overall["n_clips"] == 80 and found.overall["n_shared_between_splits"] == 1
+    )
     # Two files, each with one split: what was looked at is on record.
     annotate(folder / "test.csv", [*ids[70:], ids[40]], [*events[70:], events[40]], ["test"] * 81)
     tuned = Selection(AlignSettings(), (1.0,), "val", tuple(ids[30:70]), "log_score")
@@ -201,9 +236,15 @@ def test_a_clip_in_two_splits_is_caught_whichever_way_it_comes(made):
 
 def test_every_further_setting_on_the_same_test_clips_is_counted(made):
     folder, ids, events = made
-    notes = [evaluate(folder / "v", folder / "a", folder / "a.csv", split="test", settings=AlignSettings(tau=tau), n_shuffles=0).overall["notes"] for tau in (0.3, 0.5, 0.5, 0.7)]
+    notes = [
+        evaluate(folder / "v", folder / "a", folder / "a.csv", split="test", settings=AlignSettings(tau=tau), n_shuffles=0).overall["notes"]
+        for tau in (0.3, 0.5, 0.5, 0.7)
+    ]
     assert notes[0] == [] and [note[0].split(" settings")[0][-1] for note in notes[1:]] == ["2", "2", "3"]
-    assert evaluate(folder / "v", folder / "a", folder / "a.csv", split="val", settings=AlignSettings(tau=0.9), n_shuffles=0).overall["notes"] == []
+    assert (
+        evaluate(folder / "v", folder / "a", folder / "a.csv", split="val", settings=AlignSettings(tau=0.9), n_shuffles=0).overall["notes"]
+        == []
+    )
 
 
 def test_calibration_on_val_holds_on_test_and_never_looks_at_it(made):
@@ -216,7 +257,9 @@ def test_calibration_on_val_holds_on_test_and_never_looks_at_it(made):
     # Other answers on the test clips, the same fit.
     moved = [(s, e) if k < 70 else (0, 1) for k, (s, e) in enumerate(events)]
     annotate(folder / "moved.csv", ids, moved, ["train"] * 30 + ["val"] * 40 + ["test"] * 80)
-    again = evaluate(folder / "v", folder / "a", folder / "moved.csv", split="test", calibrate_on="val", conformal_level=0.8).overall["calibration"]["fitted"]
+    again = evaluate(folder / "v", folder / "a", folder / "moved.csv", split="test", calibrate_on="val", conformal_level=0.8).overall[
+        "calibration"
+    ]["fitted"]
     assert again["margin_s"] == fitted["margin_s"] and again["temperature"] == fitted["temperature"]
     with pytest.raises(ProtocolError, match="80 of its clips are scored"):
         evaluate(folder / "v", folder / "a", folder / "a.csv", split="test", calibrate_on="test")
@@ -278,7 +321,9 @@ def odd_clips():
 @pytest.fixture
 def strangers_cache(tmp_path):
     good, odd = odd_clips()
-    clips = {f"odd-{name}": pair for name, pair in list(odd.items())[:11]} | {f"clip{k}": (good | {"emb": np.random.default_rng(100 + k).normal(size=(20, 4))}, good) for k in range(24)}
+    clips = {f"odd-{name}": pair for name, pair in list(odd.items())[:11]} | {
+        f"clip{k}": (good | {"emb": np.random.default_rng(100 + k).normal(size=(20, 4))}, good) for k in range(24)
+    }
     clips |= {f"odd-{name}": pair for name, pair in list(odd.items())[11:]}  # some stand before the good ones, some after
     for folder in ("v", "a"):
         (tmp_path / folder).mkdir()
@@ -294,7 +339,16 @@ def strangers_cache(tmp_path):
 @pytest.mark.filterwarnings("error")
 def test_a_clip_that_cannot_be_used_costs_itself_and_stops_nothing(strangers_cache):
     folder, odd = strangers_cache
-    found = evaluate(folder / "v", folder / "a", folder / "a.csv", n_boot=50, n_shuffles=5, summary_csv=folder / "s.csv", curve_dir=folder / "curves", plot_n=2)
+    found = evaluate(
+        folder / "v",
+        folder / "a",
+        folder / "a.csv",
+        n_boot=50,
+        n_shuffles=5,
+        summary_csv=folder / "s.csv",
+        curve_dir=folder / "curves",
+        plot_n=2,
+    )
     lost = found.summary[found.summary["status"] == "corrupt_cache"].set_index("video_id")["detail"]
     assert set(lost.index) == odd and found.overall["status"] == {"ok": 24, "corrupt_cache": len(odd)}
     assert all(name in detail for name, detail in lost.items()), "each names its file"
@@ -312,7 +366,15 @@ def test_a_clip_that_cannot_be_used_costs_itself_and_stops_nothing(strangers_cac
     (folder / "v").rename(folder / "vid_emb"), (folder / "a").rename(folder / "aud_emb")
     everything = (folder / "a.csv").read_text().replace(",train\n", ",val\n").replace(",test\n", ",val\n")
     (folder / "val.csv").write_text(everything)
-    swept = sweep([folder], folder / "val.csv", out_dir=folder / "grid", grid=Grid(taus=(0.5,), smooth_sigmas=(0.0,), zscores=(True,)), test_split=None, n_boot=50, progress=False)
+    swept = sweep(
+        [folder],
+        folder / "val.csv",
+        out_dir=folder / "grid",
+        grid=Grid(taus=(0.5,), smooth_sigmas=(0.0,), zscores=(True,)),
+        test_split=None,
+        n_boot=50,
+        progress=False,
+    )
     assert len(swept.selection["video_ids"]) == 24 and swept.selection["n_left_out"] == len(odd)
     made = fit_projector(folder / "vid_emb", folder / "aud_emb", folder / "val.csv", split="val", dim=2).provenance
     assert made["n_clips"] == 25 and odd - set(made["left_out"]) == {"odd-sparse"}
@@ -333,15 +395,33 @@ def test_the_viewer_shows_what_is_wrong_with_a_clip(strangers_cache):
 
 def test_a_journal_that_somebody_has_edited_stops_nothing(made):
     folder, ids, events = made
-    lines = [{"id": 7, "status": "ok"}, {"id": ids[0], "status": None}, {"id": ids[1], "status": "corrupt", "detail": ["x"]}, ["id"], {"id": ids[2], "status": "corrupt", "detail": "is truncated"}]
+    lines = [
+        {"id": 7, "status": "ok"},
+        {"id": ids[0], "status": None},
+        {"id": ids[1], "status": "corrupt", "detail": ["x"]},
+        ["id"],
+        {"id": ids[2], "status": "corrupt", "detail": "is truncated"},
+    ]
     (folder / "extract.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n" + "[" * 20000 + "\n")
     for name in ids[:3]:
         video_file(folder / "v", name).unlink()
-    status = evaluate(folder / "v", folder / "a", folder / "a.csv", split="train", n_boot=20, n_shuffles=0).summary.set_index("video_id")["status"]
+    status = evaluate(folder / "v", folder / "a", folder / "a.csv", split="train", n_boot=20, n_shuffles=0).summary.set_index("video_id")[
+        "status"
+    ]
     assert status[ids[:3]].tolist() == ["missing_video", "missing_video", "corrupt"]
 
 
-@pytest.mark.parametrize("beside", ["{", "[]", '"words"', '{"means": [], "settings": 3, "status": null}', '{"problems": "no", "means": {}, "settings": {}, "status": {}}', "[" * 20000])
+@pytest.mark.parametrize(
+    "beside",
+    [
+        "{",
+        "[]",
+        '"words"',
+        '{"means": [], "settings": 3, "status": null}',
+        '{"problems": "no", "means": {}, "settings": {}, "status": {}}',
+        "[" * 20000,
+    ],
+)
 def test_a_record_beside_a_summary_that_is_none_is_a_line(beside, made):
     from avesound.evaluation.compare import compare
     from avesound.report.analyze import analyze
@@ -349,7 +429,10 @@ def test_a_record_beside_a_summary_that_is_none_is_a_line(beside, made):
     folder, _, _ = made
     evaluate(folder / "v", folder / "a", folder / "a.csv", split="train", n_boot=20, n_shuffles=0, summary_csv=folder / "s.csv")
     (folder / "s.json").write_text(beside)
-    assert any("s.json beside the summary is not used" in note for note in analyze(folder / "s.csv", folder / "reports", "one", n_boot=20, overwrite=True).overall["notes"])
+    assert any(
+        "s.json beside the summary is not used" in note
+        for note in analyze(folder / "s.csv", folder / "reports", "one", n_boot=20, overwrite=True).overall["notes"]
+    )
     try:
         compare([folder / "s.csv", folder / "s.csv"], names=["a", "b"], metrics=("dist",), n_boot=20, n_perm=9)
     except ValueError as error:
@@ -365,20 +448,38 @@ def test_every_curve_dead_is_no_success(tmp_path):
     for k in range(12):
         write_embeddings(tmp_path / f"v/c{k}.npz", np.zeros((40, 8)), windows, {})
         write_embeddings(tmp_path / f"a/c{k}__L1000ms.npz", np.zeros((40, 8)), windows, {})
-    (tmp_path / "a.csv").write_text("video_id,event_label,start_s,end_s,split\n" + "".join(f"c{k},x,3,7,{'val' if k % 2 else 'test'}\n" for k in range(12)))
+    (tmp_path / "a.csv").write_text(
+        "video_id,event_label,start_s,end_s,split\n" + "".join(f"c{k},x,3,7,{'val' if k % 2 else 'test'}\n" for k in range(12))
+    )
     script = Path(sys.executable).with_name("avesound")
     common = ["--vid_emb_dir", tmp_path / "v", "--aud_emb_dir", tmp_path / "a", "--annotations_csv", tmp_path / "a.csv"]
     done = subprocess.run([script, "evaluate", *common, "--summary_csv", tmp_path / "s.csv"], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1 and "12 flat" in done.stdout and "NOT A RESULT: no curve says anything" in done.stdout and "all its video and audio vectors are zero" in done.stdout, done.stderr
+    assert (
+        done.returncode == 1
+        and "12 flat" in done.stdout
+        and "NOT A RESULT: no curve says anything" in done.stdout
+        and "all its video and audio vectors are zero" in done.stdout
+    ), done.stderr
     summary = pd.read_csv(tmp_path / "s.csv")
-    assert (summary["status"] == "flat").all() and summary[["t_pred_sec", "dist", "inside", "mae", "mass_inside", "log_score", "crps"]].isna().all(axis=None)
-    assert all(cell["n"] == 0 for cells in json.loads((tmp_path / "s.json").read_text())["means"]["all"].values() for cell in cells.values()), "no baseline is scored where the encoder is not"
+    assert (summary["status"] == "flat").all() and summary[
+        ["t_pred_sec", "dist", "inside", "mae", "mass_inside", "log_score", "crps"]
+    ].isna().all(axis=None)
+    assert all(
+        cell["n"] == 0 for cells in json.loads((tmp_path / "s.json").read_text())["means"]["all"].values() for cell in cells.values()
+    ), "no baseline is scored where the encoder is not"
     assert json.loads((tmp_path / "s.json").read_text())["status"] == {"flat": 12}
     done = subprocess.run([script, "sweep", *common, "--out_dir", tmp_path / "grid"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and "flat" in done.stderr and "Traceback" not in done.stderr
     (tmp_path / "cross.csv").write_text("video_id,event_label,start_s,end_s\n" + "".join(f"c{k},x,0,3\n" for k in range(12)))
-    done = subprocess.run([script, "evaluate-crossmodal", *common[:4], "--annotations_csv", tmp_path / "cross.csv"], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1 and "flat" in done.stderr and "Traceback" not in done.stderr  # all at the start: the first of equal places was always right
+    done = subprocess.run(
+        [script, "evaluate-crossmodal", *common[:4], "--annotations_csv", tmp_path / "cross.csv"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (
+        done.returncode == 1 and "flat" in done.stderr and "Traceback" not in done.stderr
+    )  # all at the start: the first of equal places was always right
 
 
 def test_a_report_has_the_intervals_of_the_evaluation_though_some_clips_say_nothing(made):
@@ -394,4 +495,6 @@ def test_a_report_has_the_intervals_of_the_evaluation_though_some_clips_say_noth
     for subset in ("all", "partial"):
         for metric in ("dist", "inside", "mass_inside"):
             ours, theirs = (means["means"][subset]["encoder"][metric] for means in (found, report))
-            assert ours["n"] == 72 and [ours[part] for part in ("mean", "low", "high")] == pytest.approx([theirs[part] for part in ("mean", "low", "high")], abs=1e-4), (subset, metric)
+            assert ours["n"] == 72 and [ours[part] for part in ("mean", "low", "high")] == pytest.approx(
+                [theirs[part] for part in ("mean", "low", "high")], abs=1e-4
+            ), (subset, metric)

@@ -1,4 +1,5 @@
 "Extraction: killed at any moment, resumed, sharded, on hostile and on real folders."
+
 import json
 import os
 import random
@@ -61,9 +62,7 @@ sys.addaudithook(at_a_file)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_killed_at_any_moment_and_started_again_gives_the_same_bytes(seed, small_set, undisturbed, tmp_path):
     moments = random.Random(seed).sample(range(1, 41), 6)
-    ends = [
-        subprocess.run([sys.executable, "-c", SUICIDAL, small_set, tmp_path, str(moment)], timeout=60).returncode for moment in moments
-    ]
+    ends = [subprocess.run([sys.executable, "-c", SUICIDAL, small_set, tmp_path, str(moment)], timeout=60).returncode for moment in moments]
     assert ends[0] == -signal.SIGKILL and ends.count(-signal.SIGKILL) >= 3, f"hardly interrupted, this proved nothing: {moments}, {ends}"
     subprocess.run([sys.executable, "-c", PROGRAM, small_set, tmp_path], check=True, timeout=60)
     assert contents(tmp_path) == contents(undisturbed)
@@ -158,9 +157,18 @@ def test_clips_of_any_length_give_one_window_or_a_status(tmp_path):
         frames, wav = flash_and_click(duration_s=ms / 1000, fps=25)
         write_clip(tmp_path / "clips" / f"{ms}.mp4", frames, 25, wav)
     report = extract(tmp_path / "clips", tmp_path / "cache", windows=WindowSettings(lengths=(0.25, 5.0)), max_s=3, progress=False)
-    assert {r["id"]: r["status"] for r in report.records} == {"40": "too_short", "150": "too_short", "250": "ok", "400": "ok", "1000": "ok", "3300": "too_long"}
+    assert {r["id"]: r["status"] for r in report.records} == {
+        "40": "too_short",
+        "150": "too_short",
+        "250": "ok",
+        "400": "ok",
+        "1000": "ok",
+        "3300": "too_long",
+    }
     assert read_embeddings(tmp_path / "cache/vid_emb/1000.npz").emb.shape == (4, 3)
-    inside = extract(tmp_path / "clips", tmp_path / "inside", windows=WindowSettings(lengths=(0.25, 0.5), edge="inside", win_s=0.5), progress=False)
+    inside = extract(
+        tmp_path / "clips", tmp_path / "inside", windows=WindowSettings(lengths=(0.25, 0.5), edge="inside", win_s=0.5), progress=False
+    )
     assert {r["id"]: r["status"] for r in inside.records}["400"] == "too_short"
 
 
@@ -382,7 +390,9 @@ def odd_names(small_set, tmp_path):
 
 
 def test_what_bears_a_clips_name_is_a_clip_or_a_row(odd_names, tmp_path):
-    done = subprocess.run([SCRIPT, "extract", "--vid_dir", odd_names, "--out_dir", tmp_path / "c"], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [SCRIPT, "extract", "--vid_dir", odd_names, "--out_dir", tmp_path / "c"], capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     status = {record["id"]: record["status"] for record in read_records([tmp_path / "c/extract.jsonl"])}
     assert status == {
@@ -392,10 +402,20 @@ def test_what_bears_a_clips_name_is_a_clip_or_a_row(odd_names, tmp_path):
     lines = (tmp_path / "c/extract.jsonl").read_bytes().decode().splitlines()  # UTF-8, and a record on each line
     assert len(lines) == 9 and all(json.loads(line)["id"].encode() for line in lines)
     assert "_" not in {json.loads(line).get("error", "-")[0] for line in lines}  # a name for people
-    for words in (r"caf\xe9.mp4: its name is no UTF-8", "a link to nowhere.mp4, which is not there", "frames.mp4: a folder", "pipe.mp4: a named pipe", "a link that leads to itself"):
+    for words in (
+        r"caf\xe9.mp4: its name is no UTF-8",
+        "a link to nowhere.mp4, which is not there",
+        "frames.mp4: a folder",
+        "pipe.mp4: a named pipe",
+        "a link that leads to itself",
+    ):
         assert words in done.stdout, words
-    again = subprocess.run([SCRIPT, "extract", "--vid_dir", odd_names, "--out_dir", tmp_path / "c"], capture_output=True, text=True, timeout=120)
-    assert again.returncode == 0 and len((tmp_path / "c/extract.jsonl").read_bytes().splitlines()) == 9  # what is no news is not written again
+    again = subprocess.run(
+        [SCRIPT, "extract", "--vid_dir", odd_names, "--out_dir", tmp_path / "c"], capture_output=True, text=True, timeout=120
+    )
+    assert (
+        again.returncode == 0 and len((tmp_path / "c/extract.jsonl").read_bytes().splitlines()) == 9
+    )  # what is no news is not written again
     assert extract_wav(odd_names, tmp_path / "w", progress=False).counts == {"no_file": 4, "bad_name": 3, "ok": 2}
     assert sorted(media_files(odd_names)) == ["inner", "ok"]
 
@@ -409,7 +429,12 @@ def test_a_name_that_is_no_utf8_ends_no_later_step(odd_names, tmp_path):
 
     extract(odd_names, tmp_path / "c", progress=False)
     (tmp_path / "a.csv").write_text("video_id,event_label,start_s,end_s\nok,x,0,1\ninner,x,1,2\n")
-    where = {"vid_emb_dir": tmp_path / "c/vid_emb", "aud_emb_dir": tmp_path / "c/aud_emb", "annotations_csv": tmp_path / "a.csv", "summary_csv": tmp_path / "s.csv"}
+    where = {
+        "vid_emb_dir": tmp_path / "c/vid_emb",
+        "aud_emb_dir": tmp_path / "c/aud_emb",
+        "annotations_csv": tmp_path / "a.csv",
+        "summary_csv": tmp_path / "s.csv",
+    }
     assert evaluate(**where).overall["status"] == {"ok": 2}
     analyze(tmp_path / "s.csv", tmp_path / "reports", "one", vid_dir=odd_names)
     opened = open_run(Run(vid_dir=odd_names, **where))
@@ -422,7 +447,13 @@ def test_a_lost_link_beside_a_clip_and_a_folder_that_is_closed_are_named(small_s
     shutil.copy(small_set / "clip-0.mp4", tmp_path / "clips/a.mp4")
     (tmp_path / "clips/a.mkv").symlink_to("nowhere.mkv")
     real = os.scandir
-    monkeypatch.setattr(os, "scandir", lambda path: (_ for _ in ()).throw(PermissionError(13, "Permission denied", str(path))) if str(path).endswith("closed") else real(path))
+    monkeypatch.setattr(
+        os,
+        "scandir",
+        lambda path: (
+            (_ for _ in ()).throw(PermissionError(13, "Permission denied", str(path))) if str(path).endswith("closed") else real(path)
+        ),
+    )
     with pytest.warns(UserWarning) as said:
         assert list(media_files(tmp_path / "clips")) == ["a"]
     words = " ".join(str(one.message) for one in said)
@@ -436,7 +467,11 @@ def test_an_id_with_a_suffix_is_told_what_an_id_is(small_set, tmp_path):
     (tmp_path / "a.csv").write_text("video_id,event_label,start_s,end_s\nclip-0.mp4,x,0,1\nclip-1,x,0,1\nother.mp4,x,0,1\n")
     report = extract(small_set, tmp_path / "c", annotations_csv=tmp_path / "a.csv", progress=False)
     detail = {record["id"]: record["detail"] for record in report.records}
-    assert report.counts == {"missing": 2, "ok": 1} and "an id is the stem of the file's name: write clip-0" in detail["clip-0.mp4"] and "stem" not in detail["other.mp4"]
+    assert (
+        report.counts == {"missing": 2, "ok": 1}
+        and "an id is the stem of the file's name: write clip-0" in detail["clip-0.mp4"]
+        and "stem" not in detail["other.mp4"]
+    )
 
 
 # Sound as files ----------------------------------------------------------------------------------------------------------
@@ -457,7 +492,9 @@ def test_wav_files_are_those_of_their_clips_and_of_one_rate(small_set, tmp_path)
     with pytest.raises(CacheError, match="sample_rate was 16000, is 48000.*--overwrite"):
         extract_wav(clips, out, sample_rate=48000, progress=False)
     assert rate_of(out / "a.wav") == 16000
-    assert extract_wav(clips, out, sample_rate=48000, overwrite=True, progress=False).n_new == 2 and {rate_of(out / f"{name}.wav") for name in "ab"} == {48000}
+    assert extract_wav(clips, out, sample_rate=48000, overwrite=True, progress=False).n_new == 2 and {
+        rate_of(out / f"{name}.wav") for name in "ab"
+    } == {48000}
     # A clip that was replaced, one whose copy is newer, and a file that somebody has removed.
     shutil.copy(small_set / "clip-1.mp4", clips / "a.mp4")
     os.utime(clips / "b.mp4", ns=(1, 1))
@@ -490,7 +527,10 @@ def test_wav_files_do_not_lie_among_their_clips_nor_replace_anybody_elses(small_
         extract_wav(clips, tmp_path / "mine", overwrite=True, progress=False)
     assert (tmp_path / "mine/song.wav").read_bytes() == b"mine"
     (tmp_path / "mine/song.wav").unlink()
-    assert extract_wav(clips, tmp_path / "mine", overwrite=True, progress=False).counts == {"ok": 1} and rate_of(tmp_path / "mine/a.wav") == 16000
+    assert (
+        extract_wav(clips, tmp_path / "mine", overwrite=True, progress=False).counts == {"ok": 1}
+        and rate_of(tmp_path / "mine/a.wav") == 16000
+    )
 
 
 # File systems ------------------------------------------------------------------------------------------------------------
@@ -515,7 +555,9 @@ def test_a_file_system_without_locks_is_worked_on_with_a_warning(name, small_set
         done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=120)
         assert done.returncode == 0 and "8 clips: 5 ok" in done.stdout, done.stderr
         assert "Traceback" not in done.stderr
-    assert {str(p.relative_to(tmp_path / "c")): p.read_bytes() for p in (tmp_path / "c").rglob("*.npz")} == {n: b for n, b in contents(undisturbed).items() if n.endswith(".npz")}
+    assert {str(p.relative_to(tmp_path / "c")): p.read_bytes() for p in (tmp_path / "c").rglob("*.npz")} == {
+        n: b for n, b in contents(undisturbed).items() if n.endswith(".npz")
+    }
     assert not list((tmp_path / "c").rglob("*.held"))
     first = subprocess.run([*command[:-4], "--out_dir", tmp_path / "d"], capture_output=True, text=True, env=env, timeout=120)
     assert "this file system has no locks" in first.stderr and str(tmp_path / "d/vid_emb") in first.stderr
@@ -545,7 +587,14 @@ def test_a_read_only_cache_on_which_nothing_is_to_do_is_fine(small_set, tmp_path
     extract(small_set, tmp_path / "run/cache", annotations_csv=tmp_path / "a.csv", progress=False)
     extract_wav(small_set, tmp_path / "run/wav", progress=False)
     shutil.copy(tmp_path / "a.csv", tmp_path / "run/annotations.csv")
-    caches = ["--vid_emb_dir", tmp_path / "run/cache/vid_emb", "--aud_emb_dir", tmp_path / "run/cache/aud_emb", "--annotations_csv", tmp_path / "a.csv"]
+    caches = [
+        "--vid_emb_dir",
+        tmp_path / "run/cache/vid_emb",
+        "--aud_emb_dir",
+        tmp_path / "run/cache/aud_emb",
+        "--annotations_csv",
+        tmp_path / "a.csv",
+    ]
     (tmp_path / "elsewhere").mkdir()
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
     for words, says in [
@@ -555,11 +604,34 @@ def test_a_read_only_cache_on_which_nothing_is_to_do_is_fine(small_set, tmp_path
         (["sweep", *caches, "--out_dir", tmp_path / "grid", "--taus", "0.5", "--test_split", "none"], "settings on"),
         (["view", "--run", tmp_path / "run", "--vid_dir", small_set, "--still", "clip-0", "--out", tmp_path / "still.html"], "still.html"),
     ]:
-        done = subprocess.run([sys.executable, "-c", READ_ONLY, tmp_path / "run", *map(str, words)], capture_output=True, text=True, timeout=120, cwd=tmp_path / "elsewhere")
+        done = subprocess.run(
+            [sys.executable, "-c", READ_ONLY, tmp_path / "run", *map(str, words)],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=tmp_path / "elsewhere",
+        )
         assert done.returncode == 0 and says in done.stdout, (words[0], done.stdout, done.stderr)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")} == before
     # Where there is something to do, one line says that it cannot be done.
-    done = subprocess.run([sys.executable, "-c", READ_ONLY, tmp_path / "run", "extract", "--vid_dir", small_set, "--out_dir", tmp_path / "run/cache", "--stride", "0.5"], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            READ_ONLY,
+            tmp_path / "run",
+            "extract",
+            "--vid_dir",
+            small_set,
+            "--out_dir",
+            tmp_path / "run/cache",
+            "--stride",
+            "0.5",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 1 and "was made with other settings" in done.stderr or "Read-only file system" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -590,6 +662,8 @@ def test_a_wait_for_a_folder_that_another_process_claims_has_an_end(small_set, t
     with subprocess.Popen([sys.executable, "-c", program, tmp_path / "vid_emb/.claim.lock"], stdout=subprocess.PIPE, text=True) as other:
         other.stdout.readline()
         monkeypatch.setattr(files.locked.__wrapped__, "__defaults__", (0.2,))
-        with pytest.raises(files.LockError, match=rf"\.claim\.lock: held by process {other.pid} on this machine for more than 0\.2 s.*delete this file"):
+        with pytest.raises(
+            files.LockError, match=rf"\.claim\.lock: held by process {other.pid} on this machine for more than 0\.2 s.*delete this file"
+        ):
             extract(small_set, tmp_path, progress=False)
         other.kill()

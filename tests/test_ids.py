@@ -1,4 +1,5 @@
 "Ids and labels are text from the first file to the last, whatever they look like."
+
 import ast
 import csv
 import json
@@ -38,7 +39,11 @@ def run(tmp_path_factory):
         rows.append([name, IDS[::-1][k], k / 8, k / 8 + 1, "NA", "val" if k % 2 else "test"])
     with open(folder / "annotations.csv", "w", newline="") as file:
         csv.writer(file).writerows([["video_id", "event_label", "start_s", "end_s", "quality", "split"], *rows])
-    common = {"vid_emb_dir": folder / "cache/vid_emb", "aud_emb_dir": folder / "cache/aud_emb", "annotations_csv": folder / "annotations.csv"}
+    common = {
+        "vid_emb_dir": folder / "cache/vid_emb",
+        "aud_emb_dir": folder / "cache/aud_emb",
+        "annotations_csv": folder / "annotations.csv",
+    }
     evaluate(**common, summary_csv=folder / "results/summary.csv", curve_dir=folder / "results/curves", plot_n=2)
     evaluate(**common, summary_csv=folder / "other.csv", settings=AlignSettings(tau=0.1))
     return folder
@@ -49,19 +54,39 @@ def test_every_clip_comes_out_as_it_went_in(run):
     table = read_table(run / "results/summary.csv")
     assert table["video_id"].tolist() == IDS and dict(zip(table["video_id"], table["event_label"])) == labels
     assert read_annotations(run / "annotations.csv")["quality"].tolist() == ["NA"] * len(IDS)
-    assert set(read_table(run / "results/curves/curves.csv")["video_id"]) == set(IDS) == set(read_table(run / "results/summary_baselines.csv")["video_id"])
+    assert (
+        set(read_table(run / "results/curves/curves.csv")["video_id"])
+        == set(IDS)
+        == set(read_table(run / "results/summary_baselines.csv")["video_id"])
+    )
     report = analyze(run / "results/summary.csv", run / "reports", "one")
     canonical = read_table(report.folder / "summary_canonical.csv")
     assert canonical["video_id"].tolist() == IDS and report.overall["counts"]["clips"] == len(IDS)
     assert set(read_table(report.folder / "per_class_metrics.csv")["event_label"]) == set(IDS)
-    found = compare([run / "results/summary.csv", run / "other.csv"], run / "side", names=["NA", "nan"], metrics=("dist",), min_clips=1, n_perm=9)
-    assert found.n_clips == len(IDS) and set(IDS) <= set(found.table["stratum"]) and set(read_table(run / "side/comparison.csv")["method"]) == {"NA", "nan", "centre"}
+    found = compare(
+        [run / "results/summary.csv", run / "other.csv"], run / "side", names=["NA", "nan"], metrics=("dist",), min_clips=1, n_perm=9
+    )
+    assert (
+        found.n_clips == len(IDS)
+        and set(IDS) <= set(found.table["stratum"])
+        and set(read_table(run / "side/comparison.csv")["method"]) == {"NA", "nan", "centre"}
+    )
 
 
 def test_the_viewer_knows_every_clip(run):
-    opened = open_run(Run(vid_emb_dir=run / "cache/vid_emb", aud_emb_dir=run / "cache/aud_emb", annotations_csv=run / "annotations.csv", summary_csv=run / "results/summary.csv", curves_csv=run / "results/curves/curves.csv"))
+    opened = open_run(
+        Run(
+            vid_emb_dir=run / "cache/vid_emb",
+            aud_emb_dir=run / "cache/aud_emb",
+            annotations_csv=run / "annotations.csv",
+            summary_csv=run / "results/summary.csv",
+            curves_csv=run / "results/curves/curves.csv",
+        )
+    )
     rows = {row["video_id"]: row for row in opened.rows}
-    assert list(rows) == IDS and all(row["status"] == "ok" and isinstance(row["dist"], float) and isinstance(row["partial"], bool) for row in rows.values())
+    assert list(rows) == IDS and all(
+        row["status"] == "ok" and isinstance(row["dist"], float) and isinstance(row["partial"], bool) for row in rows.values()
+    )
     assert rows["NA"]["label"] == IDS[-1] and rows["NA"]["split"] == "test"
     inspector = Inspector(run=opened.run, save_csv=run / "marked.csv")
     for name in IDS:
@@ -73,8 +98,19 @@ def test_the_viewer_knows_every_clip(run):
 
 
 def test_a_sweep_chooses_on_all_of_them(run):
-    found = sweep([run / "cache"], run / "annotations.csv", out_dir=run / "grid", grid=Grid(taus=(0.5,), smooth_sigmas=(0.0,), zscores=(True,)), test_split="Test", split="Validation", progress=False, n_boot=20)
-    assert found.selection["video_ids"] == IDS[1::2] and set(read_table(next((run / "grid/runs").glob("*_test")) / "summary.csv")["video_id"]) == set(IDS[::2])
+    found = sweep(
+        [run / "cache"],
+        run / "annotations.csv",
+        out_dir=run / "grid",
+        grid=Grid(taus=(0.5,), smooth_sigmas=(0.0,), zscores=(True,)),
+        test_split="Test",
+        split="Validation",
+        progress=False,
+        n_boot=20,
+    )
+    assert found.selection["video_ids"] == IDS[1::2] and set(
+        read_table(next((run / "grid/runs").glob("*_test")) / "summary.csv")["video_id"]
+    ) == set(IDS[::2])
     for split in ("Testing", "TEST"):
         with pytest.raises(ValueError, match="settings are chosen on train or val clips"):
             sweep([run / "cache"], run / "annotations.csv", out_dir=run / "leak", split=split, test_split="test", progress=False)
@@ -92,7 +128,9 @@ def test_no_other_reader_of_tables_is_used():
     sources = {path: path.read_text(encoding="utf-8") for path in (ROOT / "avesound").rglob("*.py")}
     for path in (ROOT / "nbs").rglob("*.ipynb"):
         if ".ipynb_checkpoints" not in path.parts:
-            cells = ["".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
+            cells = [
+                "".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"
+            ]
             sources[path] = "\n".join(line for cell in cells for line in cell.splitlines() if not line.lstrip().startswith(("!", "%")))
     readers = {"read_csv", "read_table", "read_excel", "genfromtxt", "loadtxt"}
     found = {

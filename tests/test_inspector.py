@@ -1,4 +1,5 @@
 "The inspector without a browser: its numbers are those of evaluate, page and kernel agree on names, long clips stay cheap, marks are never lost."
+
 import contextlib
 import itertools
 import json
@@ -43,7 +44,14 @@ def run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     made = make_dataset(folder / "data", spec=SynthSpec(difficulty="hard", seed=3), n_train=0, n_val=2, n_test=4)
     extract(made / "AVE", folder / "cache", windows=WindowSettings(lengths=LENGTHS), progress=False)
-    evaluate(folder / "cache/vid_emb", folder / "cache/aud_emb", made / "annotations.csv", split="test", summary_csv=folder / "results/summary.csv", n_boot=10)
+    evaluate(
+        folder / "cache/vid_emb",
+        folder / "cache/aud_emb",
+        made / "annotations.csv",
+        split="test",
+        summary_csv=folder / "results/summary.csv",
+        n_boot=10,
+    )
     return folder
 
 
@@ -53,9 +61,18 @@ def run(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("query, fusion", list(itertools.product(["sync", "middle", "multi", "loudest", "all"], FUSIONS)))
 def test_it_shows_what_evaluate_says(run, query, fusion):
     settings = AlignSettings(audio_query=query, multi_reduce=fusion, scale_fusion=fusion, tau=0.3, score_smooth_sigma=0.25)
-    summary = evaluate(run / "cache/vid_emb", run / "cache/aud_emb", run / "data/annotations.csv", L_sec=LENGTHS, settings=settings, n_boot=10).summary
+    summary = evaluate(
+        run / "cache/vid_emb", run / "cache/aud_emb", run / "data/annotations.csv", L_sec=LENGTHS, settings=settings, n_boot=10
+    ).summary
     inspector = Inspector.of_run(run)
-    inspector.audio_query, inspector.multi_reduce, inspector.scale_fusion, inspector.tau, inspector.score_smooth_sigma, inspector.L_sec = query, fusion, fusion, 0.3, 0.25, list(LENGTHS)
+    inspector.audio_query, inspector.multi_reduce, inspector.scale_fusion, inspector.tau, inspector.score_smooth_sigma, inspector.L_sec = (
+        query,
+        fusion,
+        fusion,
+        0.3,
+        0.25,
+        list(LENGTHS),
+    )
     for row in summary.to_dict("records"):
         inspector.video_id = row["video_id"]
         assert inspector.reading["problem"] == ""
@@ -67,7 +84,15 @@ def test_it_shows_what_evaluate_says(run, query, fusion):
 
 def test_the_summarys_settings_are_taken_over(run, tmp_path):
     settings = AlignSettings(audio_query="multi", multi_offsets=(-2.0, 2.0), tau_adapt=0.7, pred_softargmax=True, interval_mass=0.8)
-    evaluate(run / "cache/vid_emb", run / "cache/aud_emb", run / "data/annotations.csv", L_sec=(0.5, 2.0), settings=settings, summary_csv=tmp_path / "s.csv", n_boot=10)
+    evaluate(
+        run / "cache/vid_emb",
+        run / "cache/aud_emb",
+        run / "data/annotations.csv",
+        L_sec=(0.5, 2.0),
+        settings=settings,
+        summary_csv=tmp_path / "s.csv",
+        n_boot=10,
+    )
     inspector = Inspector.of_run(run, summary_csv=tmp_path / "s.csv")
     assert inspector.settings == settings and inspector.L_sec == [0.5, 2.0]
     row = pd.read_csv(tmp_path / "s.csv").set_index("video_id").loc[inspector.video_id]
@@ -79,7 +104,9 @@ def test_another_run_is_judged_by_the_same_annotations(run, tmp_path):
     inspector = Inspector.of_run(run, compare_with=tmp_path / "other")
     inspector.compare = "other"
     assert inspector.reading["columns"] == ["now", "other"] and 'class="other"' in inspector.curves
-    expected = evaluate(tmp_path / "other/cache/vid_emb", tmp_path / "other/cache/aud_emb", run / "data/annotations.csv", n_boot=10).summary.set_index("video_id")
+    expected = evaluate(
+        tmp_path / "other/cache/vid_emb", tmp_path / "other/cache/aud_emb", run / "data/annotations.csv", n_boot=10
+    ).summary.set_index("video_id")
     (shown,) = (row["values"][1] for row in inspector.reading["metrics"] if row["name"] == "distance to the event")
     assert shown == f"{expected.loc[inspector.video_id, 'dist']:.2f} s"
     inspector.L_sec = [2.0]  # the other run has 1 s alone: it is shown with that
@@ -93,7 +120,11 @@ def test_another_run_is_judged_by_the_same_annotations(run, tmp_path):
 
 def test_the_page_asks_for_nothing_the_kernel_does_not_have():
     synced = {name for name, trait in Inspector.class_traits().items() if trait.metadata.get("sync")}
-    used = set(re.findall(r'\b(?:get|put|ask|fill)\((?:\w+, )?"(\w+)"', JS)) | set(re.findall(r"change:(\w+)", JS)) | set(re.search(r"const SETTINGS = \[(.*?)\]", JS)[1].replace('"', "").split(", "))
+    used = (
+        set(re.findall(r'\b(?:get|put|ask|fill)\((?:\w+, )?"(\w+)"', JS))
+        | set(re.findall(r"change:(\w+)", JS))
+        | set(re.search(r"const SETTINGS = \[(.*?)\]", JS)[1].replace('"', "").split(", "))
+    )
     assert used and used <= synced, used - synced
     own = {name for name in synced if not name.startswith("_") and name not in Inspector.__mro__[1].class_trait_names()}
     assert own <= used, f"kept in step for nothing: {own - used}"
@@ -116,7 +147,11 @@ MISSING_CONE = {
 
 def lab(linear: np.ndarray) -> np.ndarray:
     "CIE L*a*b* of linear sRGB."
-    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ np.clip(linear, 0, 1) / [0.9505, 1, 1.089]
+    xyz = (
+        np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+        @ np.clip(linear, 0, 1)
+        / [0.9505, 1, 1.089]
+    )
     f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 
@@ -146,7 +181,13 @@ def test_words_from_files_stay_words(tmp_path):
     (tmp_path / "a.csv").write_text(f'video_id,event_label,start_s,end_s\n"{evil.replace("/", "")}","{evil} & ""more""",1,2\n')
     inspector = Inspector(annotations_csv=tmp_path / "a.csv")
     inspector.span = [0.9, 2.1]
-    for drawn in (inspector.sound, inspector.curves, inspector.matrix, inspector.legend, still(Run(annotations_csv=tmp_path / "a.csv"), inspector.video_id)):
+    for drawn in (
+        inspector.sound,
+        inspector.curves,
+        inspector.matrix,
+        inspector.legend,
+        still(Run(annotations_csv=tmp_path / "a.csv"), inspector.video_id),
+    ):
         assert "<img" not in drawn
 
 
@@ -169,19 +210,54 @@ def test_a_slider_sends_the_curves_and_not_the_sound(run):
 
 def test_four_thousand_clips_are_sorted_in_no_time():
     rng = np.random.default_rng(0)
-    rows = [{"video_id": f"clip{i:05d}", "label": f"class {i % 28}", "split": "test", "status": "ok", "partial": bool(i % 3), "dist": float(rng.random()) if i % 7 else None, "confidence": 0.5, "entropy": 1.0} for i in range(4097)]
+    rows = [
+        {
+            "video_id": f"clip{i:05d}",
+            "label": f"class {i % 28}",
+            "split": "test",
+            "status": "ok",
+            "partial": bool(i % 3),
+            "dist": float(rng.random()) if i % 7 else None,
+            "confidence": 0.5,
+            "entropy": 1.0,
+        }
+        for i in range(4097)
+    ]
     began = time.perf_counter()
     order = choose(rows, search="CLIP class", label="class 3", partial=True, sort="dist", descending=True)
     assert time.perf_counter() - began < 1
     known = [rows[i]["dist"] for i in order if rows[i]["dist"] is not None]
-    assert known == sorted(known, reverse=True) and all(rows[i]["dist"] is None for i in order[len(known) :]) and all(rows[i]["label"] == "class 3" and rows[i]["partial"] for i in order)
+    assert (
+        known == sorted(known, reverse=True)
+        and all(rows[i]["dist"] is None for i in order[len(known) :])
+        and all(rows[i]["label"] == "class 3" and rows[i]["partial"] for i in order)
+    )
 
 
-@given(st.lists(st.tuples(st.sampled_from(["a", "B", "c|d", "d"]), st.none() | st.floats(0, 9), st.none() | st.booleans()), max_size=12), st.sampled_from(["", "a", "d"]), st.sampled_from([None, True, False]), st.booleans())
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "B", "c|d", "d"]), st.none() | st.floats(0, 9), st.none() | st.booleans()), max_size=12),
+    st.sampled_from(["", "a", "d"]),
+    st.sampled_from([None, True, False]),
+    st.booleans(),
+)
 def test_choosing_loses_and_invents_nothing(clips, label, partial, descending):
-    rows = [{"video_id": f"v{i}", "label": name, "split": "", "status": "ok", "partial": part, "dist": dist, "confidence": None, "entropy": None} for i, (name, dist, part) in enumerate(clips)]
+    rows = [
+        {
+            "video_id": f"v{i}",
+            "label": name,
+            "split": "",
+            "status": "ok",
+            "partial": part,
+            "dist": dist,
+            "confidence": None,
+            "entropy": None,
+        }
+        for i, (name, dist, part) in enumerate(clips)
+    ]
     order = choose(rows, label=label, partial=partial, sort="dist", descending=descending)
-    assert sorted(order) == [i for i, (name, _, part) in enumerate(clips) if (not label or label in name.split("|")) and (partial is None or part is partial)]
+    assert sorted(order) == [
+        i for i, (name, _, part) in enumerate(clips) if (not label or label in name.split("|")) and (partial is None or part is partial)
+    ]
 
 
 def test_a_long_recording_is_drawn_in_as_many_points_as_it_has_pixels(tmp_path):
@@ -198,12 +274,19 @@ def test_a_long_recording_is_drawn_in_as_many_points_as_it_has_pixels(tmp_path):
     write_embeddings(tmp_path / "a/long__L1000ms.npz", rng.normal(size=(len(starts), 8)), windows, {})
     inspector = Inspector(tmp_path / "clips", tmp_path / "v", tmp_path / "a")
     assert inspector.reading["problem"] == "" and inspector.span == [0.0, 600.0]
-    assert len(inspector.curves) < 60_000 and len(inspector.sound) < 60_000 and len(inspector.matrix) < 250_000 and inspector.reading["starts"] is None
+    assert (
+        len(inspector.curves) < 60_000
+        and len(inspector.sound) < 60_000
+        and len(inspector.matrix) < 250_000
+        and inspector.reading["starts"] is None
+    )
     coarse = inspector.sound
     shown = []
     inspector.observe(lambda change: shown.append(change["new"]), "sound")
     inspector.width = 700
-    assert len(shown) == 2 and "reading the sound" in shown[0] and "reading the sound" not in shown[1]  # the page is told before it has to wait
+    assert (
+        len(shown) == 2 and "reading the sound" in shown[0] and "reading the sound" not in shown[1]
+    )  # the page is told before it has to wait
     inspector.width = 900
     assert inspector.sound == coarse and len(shown) == 3  # what was read once is there at once
     write_clip(tmp_path / "clips/longer.mp4", None, 1.0, np.zeros(90 * 16000, np.float32))
@@ -240,7 +323,11 @@ def test_real_clips_of_every_kind_are_shown_or_say_why_not(real_clips):
         said[row["video_id"]] = (inspector.clip["note"], inspector.clip["has_video"], "wave" in inspector.sound)
         assert inspector.clip["duration"] > 0
     assert said["22olCB3wQaA"] == ("", True, True) and said["torchcodec_dog_eating_no_audio"] == ("", True, False)
-    assert "avi" in said["flame_1s_no_audio"][0] and "cannot be opened" in said["streamio_broken"][0] and said["audio_only_0.05s"][1:] == (False, True)
+    assert (
+        "avi" in said["flame_1s_no_audio"][0]
+        and "cannot be opened" in said["streamio_broken"][0]
+        and said["audio_only_0.05s"][1:] == (False, True)
+    )
 
 
 # ---- bytes and marks
@@ -273,7 +360,11 @@ def test_a_row_that_others_moved_is_not_deleted(run, tmp_path):
     mark_event(tmp_path / "m.csv", inspector.video_id, "Bell", 3, 4)
     unmark(tmp_path / "m.csv", inspector.video_id, 0)
     inspector.act({"do": "unmark", "n": 0})
-    assert "has changed meanwhile" in inspector.said["text"] and list(read_marks(tmp_path / "m.csv")["event_label"]) == ["Bell"] and inspector.marks == [["Bell", 3.0, 4.0]]
+    assert (
+        "has changed meanwhile" in inspector.said["text"]
+        and list(read_marks(tmp_path / "m.csv")["event_label"]) == ["Bell"]
+        and inspector.marks == [["Bell", 3.0, 4.0]]
+    )
     inspector.act({"do": "unmark", "n": 0})
     assert inspector.said["text"] == "Deleted: Bell, 3.00 to 4.00 s." and inspector.marks == []
 
@@ -312,7 +403,9 @@ def test_the_stills_of_the_documentation_are_what_the_present_code_draws(tmp_pat
 
 
 def avesound(*words):
-    done = subprocess.run([Path(sys.executable).with_name("avesound"), *map(str, words)], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(
+        [Path(sys.executable).with_name("avesound"), *map(str, words)], capture_output=True, text=True, check=False, timeout=120
+    )
     return done.returncode, done.stdout + done.stderr
 
 
@@ -436,8 +529,24 @@ def test_another_run_is_shown_as_its_summary_has_it(run, tmp_path):
     "The other run was scored with other settings, and other lengths, than those that the controls of this one stand at."
     shutil.copytree(run, tmp_path / "other")
     other = tmp_path / "other"
-    settings = AlignSettings(tau=0.15, score_smooth_sigma=0.5, audio_query="middle", score_zscore=False, conf_radius_s=1.5, pred_softargmax=True, interval_mass=0.9)
-    evaluate(other / "cache/vid_emb", other / "cache/aud_emb", run / "data/annotations.csv", L_sec=(0.5, 2.0), settings=settings, summary_csv=other / "results/summary.csv", n_boot=10)
+    settings = AlignSettings(
+        tau=0.15,
+        score_smooth_sigma=0.5,
+        audio_query="middle",
+        score_zscore=False,
+        conf_radius_s=1.5,
+        pred_softargmax=True,
+        interval_mass=0.9,
+    )
+    evaluate(
+        other / "cache/vid_emb",
+        other / "cache/aud_emb",
+        run / "data/annotations.csv",
+        L_sec=(0.5, 2.0),
+        settings=settings,
+        summary_csv=other / "results/summary.csv",
+        n_boot=10,
+    )
     theirs = pd.read_csv(other / "results/summary.csv", dtype={"video_id": str}).set_index("video_id")
     inspector = Inspector.of_run(run, compare_with=other)
     inspector.compare = "other"
@@ -445,7 +554,11 @@ def test_another_run_is_shown_as_its_summary_has_it(run, tmp_path):
         inspector.video_id = video_id
         for inspector.tau in (0.5, 4.0):
             guess = inspector._beside.guess
-            assert np.isclose([guess.t_sec, *guess.interval, guess.confidence, guess.entropy], row[["t_pred_sec", "interval_start_sec", "interval_end_sec", "confidence", "entropy"]].astype(float), rtol=1e-4).all()
+            assert np.isclose(
+                [guess.t_sec, *guess.interval, guess.confidence, guess.entropy],
+                row[["t_pred_sec", "interval_start_sec", "interval_end_sec", "confidence", "entropy"]].astype(float),
+                rtol=1e-4,
+            ).all()
             shown = {line["name"]: line["values"][-1] for line in inspector.reading["metrics"]}
             assert shown["distance to the event"] == f"{row['dist']:.2f} s" and inspector.reading["columns"][-1] == "other"
     inspector.tau = 0.5
@@ -476,9 +589,17 @@ def test_folders_whose_names_are_no_utf8_can_be_looked_at(run, tmp_path):
     folder = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), b"caf\xe9")))
     shutil.copytree(run, folder)
     inspector = Inspector.of_run(folder, compare_with=folder)
-    for page in ({"server_root": str(tmp_path), "base_url": "/", "host": "localhost"}, {"server_root": str(folder / "cache"), "base_url": "/", "host": "localhost"}):
+    for page in (
+        {"server_root": str(tmp_path), "base_url": "/", "host": "localhost"},
+        {"server_root": str(folder / "cache"), "base_url": "/", "host": "localhost"},
+    ):
         inspector.page = page
-        assert inspector.clip["urls"] and json.dumps(inspector.clip).encode() and "%E9" in inspector.clip["urls"][0] or "127.0.0.1" in inspector.clip["urls"][0]
+        assert (
+            inspector.clip["urls"]
+            and json.dumps(inspector.clip).encode()
+            and "%E9" in inspector.clip["urls"][0]
+            or "127.0.0.1" in inspector.clip["urls"][0]
+        )
     assert r"caf\xe9" in still(folder, inspector.video_id, folder / "still.html") and (folder / "still.html").exists()
     (folder / "results/summary.csv").rename(folder / os.fsdecode(b"r\xe9sultats.csv"))
     report = analyze(folder / os.fsdecode(b"r\xe9sultats.csv"), folder / "reports", "one", n_boot=20, vid_dir=folder / "data/AVE")

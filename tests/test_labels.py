@@ -1,4 +1,5 @@
 "Labels are somebody else's words: literal in every figure and table, and legible and quick where they are long or many."
+
 import json
 import re
 import shutil
@@ -26,7 +27,23 @@ from avesound.viewer.run import Run, open_run
 from avesound.viewer.still import still
 
 ROOT = Path(__file__).resolve().parent.parent
-LABELS = ["Bark $$", "$x$", r"$\frac{a}{b", "a_b^c {d}", r"C:\new\dogs", "rock | metal", "<b>bold</b> & co", "50 % #1 ~", "狗が吠える", "собака", "“quoted”, 'so'", '"', "[1] *x*", "`code`", "---"]
+LABELS = [
+    "Bark $$",
+    "$x$",
+    r"$\frac{a}{b",
+    "a_b^c {d}",
+    r"C:\new\dogs",
+    "rock | metal",
+    "<b>bold</b> & co",
+    "50 % #1 ~",
+    "狗が吠える",
+    "собака",
+    "“quoted”, 'so'",
+    '"',
+    "[1] *x*",
+    "`code`",
+    "---",
+]
 
 
 def make(folder, labels, n_windows=40):
@@ -34,7 +51,13 @@ def make(folder, labels, n_windows=40):
     rng, windows, rows = np.random.default_rng(0), sliding_windows(n_windows / 4, 1.0, 0.25), ["video_id,event_label,start_s,end_s,split"]
     for k, label in enumerate(labels):
         write_embeddings(video_file(folder / "cache/vid_emb", f"c{k}"), rng.normal(size=(n_windows, 4)), windows, {})
-        write_embeddings(audio_file(folder / "cache/aud_emb", f"c{k}", 1.0), rng.normal(size=(n_windows, 4)), windows, {}, loudness_db=rng.normal(size=n_windows))
+        write_embeddings(
+            audio_file(folder / "cache/aud_emb", f"c{k}", 1.0),
+            rng.normal(size=(n_windows, 4)),
+            windows,
+            {},
+            loudness_db=rng.normal(size=n_windows),
+        )
         quoted = label.replace('"', '""')
         rows.append(f'c{k},"{quoted}",{k % 6},{k % 6 + 2},{("test", "val")[k % 2]}')
     (folder / "a.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
@@ -58,7 +81,14 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("$a$_^{labels")
     common = make(folder, LABELS)
     for name in ("one", "two"):
-        evaluate(*common, summary_csv=folder / f"{name}.csv", curve_dir=folder / f"{name} curves", plot_n=len(LABELS) * (name == "one"), n_boot=50, n_shuffles=5)
+        evaluate(
+            *common,
+            summary_csv=folder / f"{name}.csv",
+            curve_dir=folder / f"{name} curves",
+            plot_n=len(LABELS) * (name == "one"),
+            n_boot=50,
+            n_shuffles=5,
+        )
     return folder, common
 
 
@@ -71,7 +101,15 @@ def test_labels_are_literal_in_every_figure(run):
         row = found.summary.set_index("video_id", drop=False).loc[f"c{k}"].to_dict()
         shown = " ".join(words_of(plot_clip(found.curves[found.curves["video_id"] == f"c{k}"], row, ())))
         assert f"c{k}: {label}, no event" in shown, shown
-    named = compare([folder / "one.csv", folder / "two.csv"], folder / "side", names=["$m$", "a|b_c^{"], metrics=("dist",), min_clips=1, n_boot=50, n_perm=9)
+    named = compare(
+        [folder / "one.csv", folder / "two.csv"],
+        folder / "side",
+        names=["$m$", "a|b_c^{"],
+        metrics=("dist",),
+        min_clips=1,
+        n_boot=50,
+        n_perm=9,
+    )
     shown = words_of(plot_forest(named))
     assert {f"{label} (1)" for label in LABELS} | {"$m$", "a|b_c^{"} <= shown, shown
     assert "$e_1$" in words_of(plot_overall(found.overall | {"encoder": "$e_1$"}))
@@ -80,7 +118,15 @@ def test_labels_are_literal_in_every_figure(run):
     (folder / "caches").mkdir(exist_ok=True)
     for name in ("$1$", "b_{"):
         shutil.copytree(folder / "cache", folder / "caches" / name, dirs_exist_ok=True)
-    swept = sweep([folder / "caches"], common[2], out_dir=folder / "grid", grid=Grid(taus=(0.3, 0.5), smooth_sigmas=(0.0,), zscores=(True,)), test_split=None, n_boot=50, progress=False)
+    swept = sweep(
+        [folder / "caches"],
+        common[2],
+        out_dir=folder / "grid",
+        grid=Grid(taus=(0.3, 0.5), smooth_sigmas=(0.0,), zscores=(True,)),
+        test_split=None,
+        n_boot=50,
+        progress=False,
+    )
     assert set(swept.table["cache"]) == {"$1$", "b_{"}
     ablate([folder / "caches/$1$", folder / "caches/b_{"], common[2], out_dir=folder / "ablation", n_boot=50, progress=False)
 
@@ -88,15 +134,21 @@ def test_labels_are_literal_in_every_figure(run):
 def test_labels_are_literal_in_every_table(run):
     folder, _ = run
     names = ["$m$", "a|b_c^{"]
-    found = compare([folder / "one.csv", folder / "two.csv"], folder / "side", names=names, metrics=("dist", "inside"), min_clips=1, n_boot=50, n_perm=9)
+    found = compare(
+        [folder / "one.csv", folder / "two.csv"], folder / "side", names=names, metrics=("dist", "inside"), min_clips=1, n_boot=50, n_perm=9
+    )
     strata = ["all", "partial", *LABELS]
     lines = [line for line in found.as_markdown(strata).splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {4}  # bars that end a cell
-    assert {re.split(r"(?<!\\)\|", line)[1].strip() for line in lines} >= {markdown_text(f"{label} (1)") for label in LABELS} | {markdown_text(name) for name in names}
+    assert {re.split(r"(?<!\\)\|", line)[1].strip() for line in lines} >= {markdown_text(f"{label} (1)") for label in LABELS} | {
+        markdown_text(name) for name in names
+    }
     tex = found.as_latex(strata)
     for line in tex.splitlines():
         assert len(re.findall(r"(?<!\\)&", line)) == (2 if line.endswith(r"\\") and not line.startswith(r"\midrule") else 0), line
-        assert not re.search(r"(?<!\\)[%#_~^]", line.replace(r"\textasciitilde{}", "").replace(r"\textasciicircum{}", "")), line  # comments, parameters, subscripts
+        assert not re.search(r"(?<!\\)[%#_~^]", line.replace(r"\textasciitilde{}", "").replace(r"\textasciicircum{}", "")), (
+            line
+        )  # comments, parameters, subscripts
         assert len(re.findall(r"(?<!\\)\$", line)) % 2 == 0, line
     assert latex_text(r"C:\new\dogs") in tex and latex_text("[1] *x*") in tex
     table = read_table(folder / "side/comparison.csv")
@@ -110,13 +162,20 @@ def test_labels_are_literal_in_every_table(run):
 
 def test_labels_are_literal_in_the_viewer(run):
     folder, common = run
-    opened = open_run(Run(name="*a* <b> [c](d)", vid_emb_dir=common[0], aud_emb_dir=common[1], annotations_csv=common[2], summary_csv=folder / "one.csv"))
+    opened = open_run(
+        Run(name="*a* <b> [c](d)", vid_emb_dir=common[0], aud_emb_dir=common[1], annotations_csv=common[2], summary_csv=folder / "one.csv")
+    )
     inspector = Inspector(run=opened.run)
     assert set(inspector.choices["labels"]) == {part for label in LABELS for part in label.split("|")}
     for k, label in enumerate(LABELS):
         inspector.video_id = f"c{k}"
         page = still(opened, f"c{k}")
-        assert inspector.clip["label"] == label and "<b>bold" not in page + inspector.curves and label in unescape(page) and f"“{label}”" in inspector.reading["sentence"]
+        assert (
+            inspector.clip["label"] == label
+            and "<b>bold" not in page + inspector.curves
+            and label in unescape(page)
+            and f"“{label}”" in inspector.reading["sentence"]
+        )
     notebook = viewer_notebook(opened.run, folder / "view.ipynb").read_text(encoding="utf-8")
     assert r"**\\*a\\* \\<b\\> \\[c\\](d)**" in notebook
 
@@ -131,12 +190,28 @@ def test_a_thousand_captions_leave_figures_legible_and_analyze_quick(tmp_path):
     begun = time.monotonic()
     report = analyze(tmp_path / "s.csv", tmp_path / "reports", "many")
     assert time.monotonic() - begun < 45, "more than a quarter of a minute for each of three parts"
-    side = compare([tmp_path / "s.csv", tmp_path / "s.csv"], tmp_path / "side", names=[CAPTION, CAPTION[::-1]], metrics=("dist",), min_clips=1, n_boot=20, n_perm=9)
+    side = compare(
+        [tmp_path / "s.csv", tmp_path / "s.csv"],
+        tmp_path / "side",
+        names=[CAPTION, CAPTION[::-1]],
+        metrics=("dist",),
+        min_clips=1,
+        n_boot=20,
+        n_perm=9,
+    )
     for path in [*report.folder.glob("*.png"), *(tmp_path / "curves").glob("*.png"), tmp_path / "side/forest.png"]:
         width, height = Image.open(path).size
-        assert 0.1 < height / width < 4 and height < 3500 and np.asarray(Image.open(path).convert("L")).std() > 5, (path.name, width, height)
+        assert 0.1 < height / width < 4 and height < 3500 and np.asarray(Image.open(path).convert("L")).std() > 5, (
+            path.name,
+            width,
+            height,
+        )
     page = report.html.read_text(encoding="utf-8")
-    assert len(page) < 5e6 and "Of 1,200 classes the 100 with most clips are in this table" in page and "Of 1,200 classes the 40 with most clips are drawn" in page
+    assert (
+        len(page) < 5e6
+        and "Of 1,200 classes the 100 with most clips are in this table" in page
+        and "Of 1,200 classes the 40 with most clips are drawn" in page
+    )
     assert set(read_table(report.folder / "per_class_metrics.csv")["event_label"]) == set(labels), "nothing is lost"
     assert side.n_clips == 1200
 

@@ -1,4 +1,5 @@
 "MC3: golden outputs, every form of checkpoint, and files that are wrong, broken or hostile."
+
 import importlib
 import json
 import os
@@ -475,7 +476,9 @@ def test_a_training_checkpoint_converts_and_gives_the_same_vectors(bare, golden,
         "state_dict": OrderedDict((f"module.{name}", tensor) for name, tensor in bare.items()),
     }  # fmt: skip
     torch.save(made, tmp_path / "model_best.pth")
-    with pytest.raises(CheckpointError, match=r"test_mc3.Config.*avesound convert-checkpoint \S+/model_best.pth \S+/model_best.safetensors"):
+    with pytest.raises(
+        CheckpointError, match=r"test_mc3.Config.*avesound convert-checkpoint \S+/model_best.pth \S+/model_best.safetensors"
+    ):
         mc3(tmp_path / "model_best.pth")
     done = convert_checkpoint(tmp_path / "model_best.pth", tmp_path / "out" / "model_best.safetensors")
     assert "test_mc3.Config" in " ".join(done.left_out) and done.n_tensors == len(bare)

@@ -1,4 +1,5 @@
 "Decoding: time, damage, and real files of every awkward kind."
+
 import csv
 import subprocess
 import sys
@@ -155,7 +156,9 @@ def test_memory_follows_what_is_asked_for_not_the_length_of_the_file(tmp_path):
         "assert len(c.frames) == 100, c.frames.shape; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
     )
     for start in (0, 580):
-        grown = subprocess.run([sys.executable, "-c", program, tmp_path / "long.mp4", str(start)], capture_output=True, text=True, check=True)
+        grown = subprocess.run(
+            [sys.executable, "-c", program, tmp_path / "long.mp4", str(start)], capture_output=True, text=True, check=True
+        )
         assert int(grown.stdout) < 60_000, f"{grown.stdout} KB for 10 s (5.8 MB of frames); the whole would be 346 MB"
 
 

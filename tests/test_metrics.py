@@ -341,7 +341,13 @@ def slow_average_precision(events, intervals, scores, threshold):
     n_events = sum(len(e) for e in events)
     right, precision, recall = 0, [], []
     for n, i in enumerate(sorted(range(len(events)), key=lambda i: -scores[i]), 1):
-        best = max((max(0.0, min(e, intervals[i][1]) - max(s, intervals[i][0])) / (max(e, intervals[i][1]) - min(s, intervals[i][0])) for s, e in events[i]), default=0.0)
+        best = max(
+            (
+                max(0.0, min(e, intervals[i][1]) - max(s, intervals[i][0])) / (max(e, intervals[i][1]) - min(s, intervals[i][0]))
+                for s, e in events[i]
+            ),
+            default=0.0,
+        )
         right += best >= threshold - 1e-9
         precision.append(right / n)
         recall.append(right / n_events)
@@ -362,7 +368,9 @@ def test_average_precision_at_tiou_equals_activitynets_procedure(seed, threshold
         intervals[i] = np.array(events[i][0]) + rng.normal(0, 0.3)
     scores = rng.permutation(12).astype(float)
     array = events_array([[Interval(*map(float, e)) for e in clip] for clip in events])
-    assert average_precision_at_tiou(array, intervals, scores, threshold) == pytest.approx(slow_average_precision(events, intervals, scores, threshold))
+    assert average_precision_at_tiou(array, intervals, scores, threshold) == pytest.approx(
+        slow_average_precision(events, intervals, scores, threshold)
+    )
 
 
 def test_average_precision_of_tied_scores_is_scikit_learns_where_precision_falls():

@@ -1,4 +1,5 @@
 "Two unimodal towers through a fitted projector, end to end on real clips, from the command line. Random weights: no claim about quality."
+
 import json
 import shutil
 import subprocess
@@ -39,7 +40,14 @@ def towers(real_clips, tmp_path_factory):
         "--audio_encoder", "ast", "--audio_weights", "random", "--audio_encoder_config", "hidden_size=48,num_hidden_layers=2,num_attention_heads=3,intermediate_size=96",
     )  # fmt: skip
     assert said.startswith("16 clips: 1") and "error" not in said
-    return folder, ["--vid_emb_dir", folder / "cache/vid_emb", "--aud_emb_dir", folder / "cache/aud_emb", "--annotations_csv", folder / "annotations.csv"]
+    return folder, [
+        "--vid_emb_dir",
+        folder / "cache/vid_emb",
+        "--aud_emb_dir",
+        folder / "cache/aud_emb",
+        "--annotations_csv",
+        folder / "annotations.csv",
+    ]
 
 
 def test_each_folder_knows_its_own_tower(towers):
@@ -63,7 +71,11 @@ def test_two_towers_are_refused_then_projected_then_marked(towers, tmp_path):
     said = run(*with_it, "--allow_untrained")
     assert "NOT A RESULT" in said and "mc3_18+ast" in said
     overall = json.loads((tmp_path / "s.json").read_text())
-    assert overall["encoder"] == "mc3_18+ast" and overall["projector"]["n_clips"] == 11 and overall["encoders"]["video"]["config"]["projector"] == made.sha256
+    assert (
+        overall["encoder"] == "mc3_18+ast"
+        and overall["projector"]["n_clips"] == 11
+        and overall["encoders"]["video"]["config"]["projector"] == made.sha256
+    )
     assert set(pd.read_csv(tmp_path / "s.csv")["weights"].dropna()) == {"untrained"}
 
 
@@ -72,7 +84,14 @@ def test_clips_that_were_fitted_on_are_refused(towers, tmp_path):
     run("fit-projector", *cache, "--out", tmp_path / "p.safetensors", "--shrinkage", "0.5")
     for split in ("train", None):
         with pytest.raises(ProjectorError, match="fitted on 11 of the clips"):
-            evaluate(folder / "cache/vid_emb", folder / "cache/aud_emb", folder / "annotations.csv", split=split, projector=tmp_path / "p.safetensors", allow_untrained=True)
+            evaluate(
+                folder / "cache/vid_emb",
+                folder / "cache/aud_emb",
+                folder / "annotations.csv",
+                split=split,
+                projector=tmp_path / "p.safetensors",
+                allow_untrained=True,
+            )
 
 
 def test_towers_together_or_one_after_the_other_make_the_same_cache(small_set, tmp_path):
@@ -82,7 +101,9 @@ def test_towers_together_or_one_after_the_other_make_the_same_cache(small_set, t
     extract(small_set, tmp_path / "each", encoder="signal", audio=False, progress=False)
     extract(small_set, tmp_path / "each", encoder=create_encoder("logmel"), video=False, progress=False)
     assert both.counts == {"ok": 5, "corrupt": 2, "no_audio": 1}
-    together, apart = ({p.relative_to(tmp_path / k).as_posix(): p.read_bytes() for p in (tmp_path / k).rglob("*.npz")} for k in ("both", "each"))
+    together, apart = (
+        {p.relative_to(tmp_path / k).as_posix(): p.read_bytes() for p in (tmp_path / k).rglob("*.npz")} for k in ("both", "each")
+    )
     assert together.keys() == apart.keys() and len(together) == 11
     assert all(together[name] == apart[name] for name in together)
 

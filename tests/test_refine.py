@@ -1,4 +1,5 @@
 "The refiner against plain arithmetic, interrupted and continued, on clips whose answer is known, from the command line, and where it must refuse."
+
 import contextlib
 import io
 import json
@@ -65,7 +66,9 @@ def cosines_cache(folder, curves, events, split_of, fingerprint="made up", spec=
         meta = {"encoder": spec, "stride_s": duration_s / len(curve), "duration_s": duration_s, "fingerprint": fingerprint}
         write_embeddings(video_file(folder / "v", video_id), np.stack([curve, np.sqrt(1 - curve**2)], axis=1), grid, meta)
         write_embeddings(audio_file(folder / "a", video_id, 1.0), np.tile([1.0, 0.0], (len(curve), 1)), grid, meta)
-        rows += [(video_id, "Bark", start, end, "good", split) for split in split_of[video_id].split("|") for start, end in events[video_id]]
+        rows += [
+            (video_id, "Bark", start, end, "good", split) for split in split_of[video_id].split("|") for start, end in events[video_id]
+        ]
     pd.DataFrame(rows, columns=COLUMNS).to_csv(folder / "annotations.csv", index=False)
     return folder / "v", folder / "a", folder / "annotations.csv"
 
@@ -201,7 +204,13 @@ def test_an_interrupted_training_ends_with_the_same_weights(tmp_path, monkeypatc
     with pytest.raises(RefinerError, match="settings.lr was 0.001, is 0.5"):  # what is half done is not mixed with other settings
         train_refiner(*data, refiner_ckpt=ckpt, training=replace(training, lr=0.5), progress=False)
     done = []
-    monkeypatch.setattr(refine, "train_network", lambda train, val, settings, run, **options: done.append((run.fed, run.seed, run.epoch)) or train_network(train, val, settings, run, **options))
+    monkeypatch.setattr(
+        refine,
+        "train_network",
+        lambda train, val, settings, run, **options: (
+            done.append((run.fed, run.seed, run.epoch)) or train_network(train, val, settings, run, **options)
+        ),
+    )
     made = train_refiner(*data, refiner_ckpt=ckpt, training=training, progress=False)
     assert weights_of(made) == weights_of(whole) and made.record["runs"] == whole.record["runs"]
     first = (stop_after - 1) // 4  # networks done before the one that was interrupted; four epochs each
@@ -290,15 +299,22 @@ def test_seeds_decide_and_torch_is_left_as_it_was(tiny):
     assert np.allclose(both.refine(pdf), (made.refine(pdf) + other.refine(pdf)) / 2)
 
 
-
-
-
 # ---- who may be learnt from, who may be judged
 
 
 def test_a_clip_of_several_splits_belongs_to_one(tmp_path):
     rng = np.random.default_rng(0)
-    splits = {"t0": "train", "t1": "train", "t2": "test|train", "v0": "val", "v1": "val", "v2": "test|val", "b0": "val|train", "x0": "test", "x1": "test"}
+    splits = {
+        "t0": "train",
+        "t1": "train",
+        "t2": "test|train",
+        "v0": "val",
+        "v1": "val",
+        "v2": "test|val",
+        "b0": "val|train",
+        "x0": "test",
+        "x1": "test",
+    }
     made = {name: clip(rng) for name in splits}
     data = cosines_cache(tmp_path, {n: c for n, (c, _) in made.items()}, {n: [e] for n, (_, e) in made.items()}, splits)
     refiner = train_refiner(*data, training=QUICK, progress=False)
@@ -325,14 +341,27 @@ def test_unusable_clips_are_left_out_and_named(tmp_path):
     rng = np.random.default_rng(0)
     names = [f"{split}{i}" for split in ("train", "val", "test") for i in range(6)]
     made = {name: clip(rng) for name in names}
-    events = {name: [event] for name, (_, event) in made.items()} | {"train0": [(11.0, 12.0)], "train1": [(3.0, 3.0)], "train2": [(np.nan, np.nan)], "test1": [(np.nan, np.nan)]}
+    events = {name: [event] for name, (_, event) in made.items()} | {
+        "train0": [(11.0, 12.0)],
+        "train1": [(3.0, 3.0)],
+        "train2": [(np.nan, np.nan)],
+        "test1": [(np.nan, np.nan)],
+    }
     data = cosines_cache(tmp_path, {n: c for n, (c, _) in made.items()}, events, {n: n[:-1] for n in names})
-    pd.read_csv(data[2]).assign(confidence=lambda t: np.where(t["video_id"].isin(["val0", "test0"]), "low", "high")).to_csv(data[2], index=False)
+    pd.read_csv(data[2]).assign(confidence=lambda t: np.where(t["video_id"].isin(["val0", "test0"]), "low", "high")).to_csv(
+        data[2], index=False
+    )
     (data[0] / "train3.npz").unlink()
     (data[1] / "test2__L1000ms.npz").write_bytes(b"broken")
     refiner = train_refiner(*data, training=QUICK, progress=False)
     assert refiner.record["train"] == ["train4", "train5"] and len(refiner.record["val"]) == 5
-    assert refiner.record["left_out"] == {"train0": "event outside the clip", "train1": "no event", "train2": "no event", "train3": "missing_video", "val0": "low confidence"}
+    assert refiner.record["left_out"] == {
+        "train0": "event outside the clip",
+        "train1": "no event",
+        "train2": "no event",
+        "train3": "missing_video",
+        "val0": "low confidence",
+    }
     found = evaluate_refiner(*data, refiner_ckpt=refiner, n_boot=20)
     assert found.overall["status"] == {"ok": 3, "no_event": 1, "corrupt_cache": 1, "low_confidence": 1}
     row = found.summary.set_index("video_id").loc["test1"]
@@ -343,16 +372,28 @@ def test_oracle_queries_are_marked_and_clips_without_an_event_keep_no_pdf(tmp_pa
     rng = np.random.default_rng(0)
     names = [f"{split}{i}" for split in ("train", "val", "test") for i in range(4)]
     made = {name: clip(rng) for name in names}
-    data = cosines_cache(tmp_path, {n: c for n, (c, _) in made.items()}, {n: [e] for n, (_, e) in made.items()} | {"test0": [(np.nan, np.nan)]}, {n: n[:-1] for n in names})
+    data = cosines_cache(
+        tmp_path,
+        {n: c for n, (c, _) in made.items()},
+        {n: [e] for n, (_, e) in made.items()} | {"test0": [(np.nan, np.nan)]},
+        {n: n[:-1] for n in names},
+    )
     refiner = train_refiner(*data, training=QUICK, settings=AlignSettings(audio_query="oracle"), progress=False)
     assert "oracle" in refiner.record["problems"][0]
     found = evaluate_refiner(*data, refiner_ckpt=refiner, n_boot=20)
-    assert "oracle" in str(found) and found.curves.groupby("video_id")["pdf_refined"].apply(lambda p: p.isna().all()).to_dict() == {n: n == "test0" for n in names[8:]}
+    assert "oracle" in str(found) and found.curves.groupby("video_id")["pdf_refined"].apply(lambda p: p.isna().all()).to_dict() == {
+        n: n == "test0" for n in names[8:]
+    }
 
 
 @pytest.mark.parametrize(
     ("lacking", "message"),
-    [("train", "no clip of split 'train'"), ("val", "no clip of split 'val'"), ("embeddings", "none of 8 clips has embeddings"), ("clips", "two training and two validation")],
+    [
+        ("train", "no clip of split 'train'"),
+        ("val", "no clip of split 'val'"),
+        ("embeddings", "none of 8 clips has embeddings"),
+        ("clips", "two training and two validation"),
+    ],
 )
 def test_too_little_to_learn_from(tmp_path, lacking, message):
     counts = {"train": (0, 4), "val": (8, 0), "clips": (1, 4)}.get(lacking, (8, 4))
@@ -399,7 +440,12 @@ def test_caches_of_other_origin_are_refused(tiny, tmp_path):
 def test_another_stride_is_noted(tiny, tmp_path):
     _, ckpt = tiny
     rng = np.random.default_rng(0)
-    data = cosines_cache(tmp_path, {f"x{i}": rng.uniform(0, 1, 20) for i in range(3)}, {f"x{i}": [(2, 4)] for i in range(3)}, dict.fromkeys(["x0", "x1", "x2"], "test"))
+    data = cosines_cache(
+        tmp_path,
+        {f"x{i}": rng.uniform(0, 1, 20) for i in range(3)},
+        {f"x{i}": [(2, 4)] for i in range(3)},
+        dict.fromkeys(["x0", "x1", "x2"], "test"),
+    )
     found = evaluate_refiner(*data, refiner_ckpt=ckpt, n_boot=20)
     assert "every 0.25 s, here they come every 0.5 s" in found.overall["notes"][0] and len(found.curves) == 60
 
@@ -423,11 +469,18 @@ def test_two_towers_through_a_projector(tmp_path, architecture):
             cause, grid, base = rng.normal(size=(40, 3)), time_grid(10.0, 0.25), {"stride_s": 0.25, "duration_s": 10.0}
             for kind, path, matrix, name in [("v", f"v/{split}{i}.npz", x, "eyes"), ("a", f"a/{split}{i}__L1000ms.npz", y, "ears")]:
                 spec = {"name": name, "dim": matrix.shape[1], "joint": False, "weights": f"sha256:{name}", "config": {}}
-                write_embeddings(tmp_path / path, cause @ matrix + rng.normal(0, 0.3, (40, matrix.shape[1])), grid, base | {"encoder": spec, "fingerprint": kind})
+                write_embeddings(
+                    tmp_path / path,
+                    cause @ matrix + rng.normal(0, 0.3, (40, matrix.shape[1])),
+                    grid,
+                    base | {"encoder": spec, "fingerprint": kind},
+                )
             rows.append((f"{split}{i}", "x", 2, 5, "", split))
     pd.DataFrame(rows, columns=COLUMNS).to_csv(tmp_path / "a.csv", index=False)
     data = tmp_path / "v", tmp_path / "a", tmp_path / "a.csv"
-    in_sample, apart = (fit_projector(*data, split=split, shrinkage=0.1, out=tmp_path / f"{split}.safetensors") for split in ("train", "spare"))
+    in_sample, apart = (
+        fit_projector(*data, split=split, shrinkage=0.1, out=tmp_path / f"{split}.safetensors") for split in ("train", "spare")
+    )
     training = replace(QUICK, architecture=architecture)
     with pytest.raises(ValueError, match="fit a projector"):
         train_refiner(*data, training=training, progress=False)
@@ -455,7 +508,11 @@ def test_a_checkpoint_that_is_none_is_refused(tiny, tmp_path):
     bad = tmp_path / "bad.safetensors"
 
     def refused(match):
-        for attempt in (lambda: load_refiner(bad), lambda: evaluate_refiner(*data, refiner_ckpt=bad), lambda: train_refiner(*data, refiner_ckpt=bad, training=QUICK, progress=False)):
+        for attempt in (
+            lambda: load_refiner(bad),
+            lambda: evaluate_refiner(*data, refiner_ckpt=bad),
+            lambda: train_refiner(*data, refiner_ckpt=bad, training=QUICK, progress=False),
+        ):
             with pytest.raises(RefinerError, match=match):
                 attempt()
 
@@ -480,7 +537,9 @@ def test_a_checkpoint_that_is_none_is_refused(tiny, tmp_path):
         evaluate_refiner(*data, refiner_ckpt=tmp_path / "none.safetensors")
     for ckpt_name, csv in [("r.ckpt", None), (ckpt, "s.txt")]:
         with pytest.raises(ValueError, match="ends? in"):
-            train_refiner(*data, refiner_ckpt=ckpt_name) if csv is None else evaluate_refiner(*data, refiner_ckpt=ckpt_name, summary_csv=csv)
+            train_refiner(*data, refiner_ckpt=ckpt_name) if csv is None else evaluate_refiner(
+                *data, refiner_ckpt=ckpt_name, summary_csv=csv
+            )
 
 
 def test_a_refiner_of_other_vectors_is_refused(tmp_path):
@@ -497,7 +556,11 @@ def test_the_record_says_how_it_was_made(tiny):
     record = json.loads(ckpt.with_suffix(".json").read_text())
     assert record == load_refiner(ckpt).record
     assert record["train"] == [f"train{i}" for i in range(8)] and record["versions"].keys() == {"avesound", "torch", "numpy", "safetensors"}
-    assert record["settings"] == json.loads(json.dumps(asdict(QUICK))) and record["align"] == json.loads(json.dumps(asdict(AlignSettings()))) and len(record["data_sha256"]) == 64
+    assert (
+        record["settings"] == json.loads(json.dumps(asdict(QUICK)))
+        and record["align"] == json.loads(json.dumps(asdict(AlignSettings())))
+        and len(record["data_sha256"]) == 64
+    )
     assert [(run["fed"], run["seed"], len(run["val_kl"])) for run in record["runs"]] == [(fed, 0, 4) for fed in FED]
     assert all(run["best_kl"] == min(run["val_kl"]) for run in record["runs"])
     assert "/" not in json.dumps({k: v for k, v in record.items() if k != "data_sha256"}), "a path"
@@ -516,7 +579,9 @@ def test_what_was_written_is_whole_even_if_writing_fails(tiny, tmp_path, monkeyp
     monkeypatch.setattr(pd.DataFrame, "to_csv", torn)
     with pytest.raises(OSError, match="disk full"):
         evaluate_refiner(*data, refiner_ckpt=ckpt, summary_csv=tmp_path / "s.csv", curve_dir=tmp_path / "c", n_boot=20)
-    assert {name: (tmp_path / name).read_bytes() for name in names} == before and sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.*")) == names
+    assert {name: (tmp_path / name).read_bytes() for name in names} == before and sorted(
+        p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.*")
+    ) == names
 
 
 @pytest.mark.parametrize("architecture", ["pdf", "fusion"])
@@ -535,7 +600,9 @@ def test_clips_of_unequal_length_do_not_disturb_each_other(tmp_path, architectur
         return {name: part["pdf_refined"].to_numpy() for name, part in rows.groupby("video_id")}
 
     found = refined(curves)
-    assert {name: len(pdf) for name, pdf in found.items()} == {"x0": 40, "x1": 13, "x2": 27} and np.allclose([pdf.sum() for pdf in found.values()], 1)
+    assert {name: len(pdf) for name, pdf in found.items()} == {"x0": 40, "x1": 13, "x2": 27} and np.allclose(
+        [pdf.sum() for pdf in found.values()], 1
+    )
     for pair in (["x0", "x1"], ["x1", "x2"]):
         assert all(np.allclose(pdf, found[name], atol=1e-6) for name, pdf in refined(pair).items())
 
@@ -544,7 +611,10 @@ def test_the_fusion_network_knows_no_place():
     "Windows in another order give the same PDF in that order: there is no prior to be augmented away."
     rng = np.random.default_rng(0)
     vectors, target = rng.normal(size=(12, 20, 2, 3)).astype(np.float32), rng.dirichlet(np.ones(20), 12)
-    train, val = (Examples(tuple(f"{s}{i}" for i in range(6)), vectors[part], target[part], np.ones((6, 20), bool)) for s, part in [("t", slice(0, 6)), ("v", slice(6, 12))])
+    train, val = (
+        Examples(tuple(f"{s}{i}" for i in range(6)), vectors[part], target[part], np.ones((6, 20), bool))
+        for s, part in [("t", slice(0, 6)), ("v", slice(6, 12))]
+    )
     settings = replace(QUICK, architecture="fusion")
     weights = train_network(train, val, settings, TrainingRun("own", 0), device="cpu")
     record = {"settings": asdict(settings), "dim": 3}
@@ -598,22 +668,48 @@ def test_columns_and_numbers_are_those_of_evaluate(known, tmp_path):
     found = evaluate_refiner(*data, refiner_ckpt=refiner, summary_csv=tmp_path / "s.csv", curve_dir=tmp_path, hit_deltas=(0.5, 2))
     plain = evaluate(*data, split="test", hit_deltas=(0.5, 2))
     assert [name for name in found.summary if name in plain.summary] == [name for name in plain.summary if name in found.summary]
-    assert set(found.summary) >= {"t_pred_sec", "gt_mid_sec", "interval_end_sec", "confidence", "entropy", "hit_2.0", "log_score", "recall_0.7", "partial", "tau", "L_sec", "flawed", "information", "refiner"}
+    assert set(found.summary) >= {
+        "t_pred_sec",
+        "gt_mid_sec",
+        "interval_end_sec",
+        "confidence",
+        "entropy",
+        "hit_2.0",
+        "log_score",
+        "recall_0.7",
+        "partial",
+        "tau",
+        "L_sec",
+        "flawed",
+        "information",
+        "refiner",
+    }
     own = found.methods.set_index(["method", "video_id"])
     for name in ("mae", "dist", "inside", "hit_0.5", "hit_event_2.0", "mass_inside", "log_score", "auroc", "tiou", "recall_0.5"):
         assert np.allclose(own.loc["unrefined"][name], plain.summary.set_index("video_id")[name]), name
         assert np.allclose(own.loc["refined"][name], found.summary.set_index("video_id")[name]), name
     centre = plain.baselines[plain.baselines["method"] == "centre"].set_index("video_id")
     assert np.allclose(own.loc["centre"]["dist"], centre["dist"])
-    assert np.allclose(found.curves["pdf"], plain.curves["pdf"]) and list(found.curves) == ["video_id", "t_sec", "similarity", "pdf", "pdf_refined"]
+    assert np.allclose(found.curves["pdf"], plain.curves["pdf"]) and list(found.curves) == [
+        "video_id",
+        "t_sec",
+        "similarity",
+        "pdf",
+        "pdf_refined",
+    ]
     # The prediction is that of the PDF in curves.csv; the event beside it is the annotated one.
     row = found.summary.iloc[7]
     cells = found.curves[found.curves["video_id"] == row["video_id"]]
-    assert row["t_pred_sec"] == cells["t_sec"].iloc[cells["pdf_refined"].argmax()] and row["dist"] == pytest.approx(max(row["gt_start_sec"] - row["t_pred_sec"], row["t_pred_sec"] - row["gt_end_sec"], 0))
+    assert row["t_pred_sec"] == cells["t_sec"].iloc[cells["pdf_refined"].argmax()] and row["dist"] == pytest.approx(
+        max(row["gt_start_sec"] - row["t_pred_sec"], row["t_pred_sec"] - row["gt_end_sec"], 0)
+    )
     written = pd.read_csv(tmp_path / "s.csv")
     assert list(written) == list(found.summary) and np.allclose(written["information"], found.summary["information"], rtol=1e-4)
     assert json.loads((tmp_path / "s.json").read_text()) == found.overall
-    assert set(pd.read_csv(tmp_path / "s_methods.csv")["method"]) >= {"refined", *RIVALS, "centre"} and len(pd.read_csv(tmp_path / "curves.csv")) == 200 * 40
+    assert (
+        set(pd.read_csv(tmp_path / "s_methods.csv")["method"]) >= {"refined", *RIVALS, "centre"}
+        and len(pd.read_csv(tmp_path / "curves.csv")) == 200 * 40
+    )
 
 
 def test_on_curves_of_other_clips_it_gains_nothing(tmp_path):
@@ -640,9 +736,19 @@ def test_augmentation_takes_the_place_away(tmp_path):
             shift = 0 if far else int(round((5 - (start + end) / 2) * 4))  # the event to the middle of the clip
             curves[name], events[name], splits[name] = np.roll(curve, shift), [(start + shift / 4, end + shift / 4)], split
     data = cosines_cache(tmp_path, curves, events, splits)
-    got = {on: evaluate_refiner(*data, refiner_ckpt=train_refiner(*data, training=replace(LEARNING, augment=on), progress=False)).overall for on in (True, False)}
-    means = {on: {name: row["information"]["mean"] for name, row in found["means"]["partial"].items() if "information" in row} for on, found in got.items()}
-    assert means[True]["refined"] > 0.6 and means[False]["refined"] < 0 and got[True]["differences"]["partial"]["dist"]["to"]["unrefined"]["high"] < 0
+    got = {
+        on: evaluate_refiner(*data, refiner_ckpt=train_refiner(*data, training=replace(LEARNING, augment=on), progress=False)).overall
+        for on in (True, False)
+    }
+    means = {
+        on: {name: row["information"]["mean"] for name, row in found["means"]["partial"].items() if "information" in row}
+        for on, found in got.items()
+    }
+    assert (
+        means[True]["refined"] > 0.6
+        and means[False]["refined"] < 0
+        and got[True]["differences"]["partial"]["dist"]["to"]["unrefined"]["high"] < 0
+    )
     assert got[False]["means"]["partial"]["refined"]["dist"]["mean"] > got[False]["means"]["partial"]["unrefined"]["dist"]["mean"]
 
 
@@ -650,14 +756,19 @@ def test_a_report_of_refined_pdfs_has_their_rivals_their_curves_and_all_events(t
     rng = np.random.default_rng(1)
     made = {f"{split}{i}": clip(rng) for split, n in [("train", 8), ("val", 4), ("test", 12)] for i in range(n)}
     events = {name: [event] if name != "test0" else [(0.5, 2.0), (6.0, 8.0)] for name, (_, event) in made.items()}
-    data = cosines_cache(tmp_path, {name: curve for name, (curve, _) in made.items()}, events, {name: name.rstrip("0123456789") for name in made})
+    data = cosines_cache(
+        tmp_path, {name: curve for name, (curve, _) in made.items()}, events, {name: name.rstrip("0123456789") for name in made}
+    )
     refiner = train_refiner(*data, training=QUICK, progress=False)
     found = evaluate_refiner(*data, refiner_ckpt=refiner, summary_csv=tmp_path / "s/summary.csv", curve_dir=tmp_path / "s", n_boot=100)
     assert found.summary.set_index("video_id").loc["test0", "events_sec"] == "0.5-2;6-8"
     report = analyze(tmp_path / "s/summary.csv", tmp_path / "reports", "r", n_examples=1, n_boot=100)
     assert report.overall["run"]["name"] == "made up (refined)" and report.overall["run"]["refiner"]["n_train"] == 8
     to = report.overall["differences"]["partial"]["dist"]["to"]
-    assert set(to) == {"unrefined", "prior", "shuffled", "mean_target"} and report.overall["best_baseline"] == found.overall["differences"]["partial"]["dist"]["best"]
+    assert (
+        set(to) == {"unrefined", "prior", "shuffled", "mean_target"}
+        and report.overall["best_baseline"] == found.overall["differences"]["partial"]["dist"]["best"]
+    )
     for name, difference in to.items():
         assert np.isclose(difference["mean"], found.overall["differences"]["partial"]["dist"]["to"][name]["mean"], atol=1e-4), name
     assert "information" in report.overall["means"]["all"]["encoder"] and "refined" not in report.overall["means"]["all"]
@@ -675,7 +786,14 @@ def media(tmp_path_factory):
     folder = tmp_path_factory.mktemp("media")
     made = make_dataset(folder / "data", spec=SynthSpec(difficulty="easy", duration_s=4, seed=3), n_train=10, n_val=4, n_test=6)
     extract(made / "AVE", folder / "cache", progress=False)
-    return folder, ["--vid_emb_dir", folder / "cache/vid_emb", "--aud_emb_dir", folder / "cache/aud_emb", "--annotations_csv", made / "annotations.csv"]
+    return folder, [
+        "--vid_emb_dir",
+        folder / "cache/vid_emb",
+        "--aud_emb_dir",
+        folder / "cache/aud_emb",
+        "--annotations_csv",
+        made / "annotations.csv",
+    ]
 
 
 @pytest.mark.parametrize("architecture", ["pdf", "fusion"])
@@ -694,16 +812,40 @@ def test_the_commands_give_what_the_functions_give(media, tmp_path, architecture
     assert there.align == settings and there.settings == training and there.record["data_sha256"] == made.record["data_sha256"]
     assert all(np.allclose(there.weights[name], made.weights[name], atol=1e-5) for name in made.weights)
     assert "trained on 10 clips" in avesound(*words) and "settings.lr was 0.01, is 0.5" in avesound(*words, "--lr", "0.5", ok=False)
-    said = avesound("evaluate-refiner", *cache, "--refiner_ckpt", ckpt, "--summary_csv", tmp_path / "s.csv", "--curve_dir", tmp_path / "c", "--hit_deltas", "1", "--n_boot", "50", "--seed", "3")
+    said = avesound(
+        "evaluate-refiner",
+        *cache,
+        "--refiner_ckpt",
+        ckpt,
+        "--summary_csv",
+        tmp_path / "s.csv",
+        "--curve_dir",
+        tmp_path / "c",
+        "--hit_deltas",
+        "1",
+        "--n_boot",
+        "50",
+        "--seed",
+        "3",
+    )
     found = evaluate_refiner(*data, refiner_ckpt=there, hit_deltas=(1.0,), n_boot=50, seed=3)
     assert said.startswith(str(found)) and json.loads((tmp_path / "s.json").read_text()) == found.overall
     assert found.overall["settings"]["tau"] == 0.3 and len(found.summary) == 6 and found.overall["encoder"] == "signal"  # not told again
-    assert "trained on 10 of the clips" in avesound("evaluate-refiner", *cache, "--refiner_ckpt", ckpt, "--summary_csv", tmp_path / "t.csv", "--split", "train", ok=False) and not (tmp_path / "t.csv").exists()
+    assert (
+        "trained on 10 of the clips"
+        in avesound("evaluate-refiner", *cache, "--refiner_ckpt", ckpt, "--summary_csv", tmp_path / "t.csv", "--split", "train", ok=False)
+        and not (tmp_path / "t.csv").exists()
+    )
 
 
 def test_wrong_options_are_one_line(media, tmp_path):
     _, cache = media
-    for words, message in [(["--seeds", "1,1"], "different whole numbers"), (["--epochs", "0"], "epochs must be"), (["--architecture", "fusion", "--L_sec", "0.5,1"], "one audio length"), (["--device", "cuda:99"], "cannot be used here")]:
+    for words, message in [
+        (["--seeds", "1,1"], "different whole numbers"),
+        (["--epochs", "0"], "epochs must be"),
+        (["--architecture", "fusion", "--L_sec", "0.5,1"], "one audio length"),
+        (["--device", "cuda:99"], "cannot be used here"),
+    ]:
         said = avesound("train-refiner", *cache, "--refiner_ckpt", tmp_path / "r.safetensors", *words, ok=False)
         assert message in said and "Traceback" not in said
     assert not list(tmp_path.iterdir())

@@ -161,7 +161,9 @@ def test_outputs_are_fit_to_print(notebook):
     )
     assert [(i, match[0]) for i, text in shown for match in machine.finditer(text)] == [], "a path of one machine"
     alive = [i for i, output in outputs for kind in output.get("data", {}) if re.search("widget|javascript", kind)]
-    assert alive == [], "widgets, progress bars among them, are nothing without their kernel, and their page would load scripts from elsewhere"
+    assert alive == [], (
+        "widgets, progress bars among them, are nothing without their kernel, and their page would load scripts from elsewhere"
+    )
     state = json.loads(notebook.read_text(encoding="utf-8"))["metadata"].get("widgets")
     assert state is None, "the state of widgets is stored"
 
@@ -354,7 +356,9 @@ def markdown_of(page: Path) -> list[str]:
     shown = []
     for cell in cells(page):
         shown += [cell["source"]] if cell["cell_type"] == "markdown" else []
-        shown += ["".join(output["data"]["text/markdown"]) for output in cell.get("outputs", []) if "text/markdown" in output.get("data", {})]
+        shown += [
+            "".join(output["data"]["text/markdown"]) for output in cell.get("outputs", []) if "text/markdown" in output.get("data", {})
+        ]
     return shown
 
 
@@ -363,7 +367,9 @@ def test_every_notebook_becomes_a_page(processed):
         {path.relative_to(folder).as_posix() for path in folder.rglob("*.ipynb")} for folder in (processed / "_proc", processed / "nbs")
     )
     assert made == wanted
-    lost = [path for path in ("_quarto.yml", "theme.scss", "performance.md", "images/workflow.svg") if not (processed / "_proc" / path).exists()]
+    lost = [
+        path for path in ("_quarto.yml", "theme.scss", "performance.md", "images/workflow.svg") if not (processed / "_proc" / path).exists()
+    ]
     assert lost == [], "what the pages need is beside them"
     stub = yaml.safe_load((processed / "_proc/_quarto.yml").read_text(encoding="utf-8"))
     assert "../_quarto.yml" in stub["metadata-files"], "the settings at the top level are in charge"
@@ -384,7 +390,9 @@ def test_links_between_names_and_pages_lead_somewhere(processed):
     targets = [link.partition("#") for link in links]
     assert {page for page, _, _ in targets} - set(names) == set(), "pages that are not there"
     known = {page: {name.lower() for name in found} for page, found in names.items()}
-    assert {f"{page}#{name}" for page, _, name in targets if name and name.partition(".")[0] not in known[page]} == set(), "names not described there"
+    assert {f"{page}#{name}" for page, _, name in targets if name and name.partition(".")[0] not in known[page]} == set(), (
+        "names not described there"
+    )
 
 
 def test_every_public_name_is_described_whole(processed):
@@ -409,7 +417,9 @@ def test_the_site_is_published_by_the_workflow():
     jobs = workflow["jobs"]
     steps = lambda job: [step.get("uses", step.get("run", "")) for step in jobs[job]["steps"]]  # noqa: E731
     assert workflow["permissions"] == {"contents": "read"}
-    assert [name for name, job in jobs.items() if "write" in job.get("permissions", {}).values()] == ["publish"], "only publishing may write"
+    assert [name for name, job in jobs.items() if "write" in job.get("permissions", {}).values()] == ["publish"], (
+        "only publishing may write"
+    )
     assert set(jobs["publish"]["needs"]) == {"test", "docs"} and "refs/heads/main" in jobs["publish"]["if"]
     assert any(step.startswith("make docs") for step in steps("docs")) and any("upload-pages-artifact@" in step for step in steps("docs"))
     assert steps("publish")[-1].startswith("actions/deploy-pages@")

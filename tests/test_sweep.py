@@ -1,4 +1,5 @@
 "A grid against one evaluation after the other, killed sweeps, and the commands `sweep` and `ablate`."
+
 import json
 import os
 import signal
@@ -76,7 +77,11 @@ def test_a_grid_is_what_one_evaluation_after_the_other_says(batch, rows):
         t = predict(aligned.pdf, cells, row.settings).t_sec
         wanted = clip_metrics(events, t, aligned.pdf, cells, curve=aligned.curve, hit_deltas=(0.3, 1.0))
         # A mean may lie on the edge of an event but for rounding; there the answer may jump.
-        edges = np.concatenate([events + shift for shift in (0, 0.3, -0.3, 1, -1)] + [events.mean(axis=-1, keepdims=True) + shift for shift in (0.3, -0.3, 1, -1)], axis=-1)
+        edges = np.concatenate(
+            [events + shift for shift in (0, 0.3, -0.3, 1, -1)]
+            + [events.mean(axis=-1, keepdims=True) + shift for shift in (0.3, -0.3, 1, -1)],
+            axis=-1,
+        )
         sure = ~((np.abs(edges - t[:, None, None]) < 1e-9).any(axis=(1, 2)) & row.settings.pred_softargmax)
         for values in (aligned.curve, aligned.pdf):  # the same for ranks: curves that cancel each other are 0 but for rounding
             gaps = np.diff(np.sort(values, axis=-1), axis=-1)
@@ -120,16 +125,40 @@ def made(tmp_path_factory) -> Path:
     return folder
 
 
-GRID = Grid(lengths=(0.5, (0.5, 1.0)), taus=(0.2, 1.0), smooth_sigmas=(0.0, 0.5), zscores=(True,), scale_fusions=("mean", "product"), audio_queries=("sync", "middle"))
+GRID = Grid(
+    lengths=(0.5, (0.5, 1.0)),
+    taus=(0.2, 1.0),
+    smooth_sigmas=(0.0, 0.5),
+    zscores=(True,),
+    scale_fusions=("mean", "product"),
+    audio_queries=("sync", "middle"),
+)
 
 
 def test_every_row_is_what_evaluate_says(made, tmp_path):
-    found = sweep(made / "caches", made / "data/annotations.csv", out_dir=tmp_path, grid=GRID, n_boot=50, test_split=None, ranking=True, progress=False)
+    found = sweep(
+        made / "caches",
+        made / "data/annotations.csv",
+        out_dir=tmp_path,
+        grid=GRID,
+        n_boot=50,
+        test_split=None,
+        ranking=True,
+        progress=False,
+    )
     rows = {str(row): row for row in [*GRID.settings(["coarse", "fine"]), SweepSetting(AlignSettings(), (1.0,), "coarse")]}
     assert len(found.table) == len(rows) == 49 and set(found.table["stride_s"]) == {0.25, 0.5} and found.table["is_reference"].sum() == 1
     for line in found.table.sample(12, random_state=0).to_dict("records"):
         row, cache = rows[line["setting"]], made / "caches" / line["cache"]
-        said = evaluate(cache / "vid_emb", cache / "aud_emb", made / "data/annotations.csv", L_sec=row.L_sec, settings=row.settings, split="val", n_boot=50).overall
+        said = evaluate(
+            cache / "vid_emb",
+            cache / "aud_emb",
+            made / "data/annotations.csv",
+            L_sec=row.L_sec,
+            settings=row.settings,
+            split="val",
+            n_boot=50,
+        ).overall
         for subset in ("all", "partial"):
             for metric in ("mae", "dist", "inside", "hit_0.25", "hit_event_0.5", "mass_inside", "log_score", "auroc", "average_precision"):
                 cell = said["means"][subset]["encoder"][metric]
@@ -138,7 +167,9 @@ def test_every_row_is_what_evaluate_says(made, tmp_path):
 
 
 def test_differences_are_to_the_reference_on_the_deciding_clips(made, tmp_path):
-    found = sweep(made / "caches/fine", made / "data/annotations.csv", out_dir=tmp_path, grid=GRID, criterion="dist", test_split=None, progress=False)
+    found = sweep(
+        made / "caches/fine", made / "data/annotations.csv", out_dir=tmp_path, grid=GRID, criterion="dist", test_split=None, progress=False
+    )
     table, s = found.table, found.selection
     assert np.allclose(table["difference"], table["partial_dist"] - table.loc[table["is_reference"], "partial_dist"].item())
     assert (table["difference_low"] <= table["difference"]).all() and table.loc[table["is_reference"], "difference"].item() == 0
@@ -183,7 +214,9 @@ def test_a_sweep_that_broke_goes_on_where_it_was(made, tmp_path, monkeypatch):
     monkeypatch.setattr("avesound.tuning.sweep.grid_metrics", counted)
     with pytest.raises(KeyboardInterrupt):
         sweep(made / "caches", made / "data/annotations.csv", out_dir=tmp_path / "broken", **arguments)
-    assert not (tmp_path / "broken/aggregate.csv").exists() and len(list((tmp_path / "broken/parts").iterdir())) == 2  # the first call was the reference's
+    assert (
+        not (tmp_path / "broken/aggregate.csv").exists() and len(list((tmp_path / "broken/parts").iterdir())) == 2
+    )  # the first call was the reference's
     done, broken_at = calls[1:3], calls[3]
     found = sweep(made / "caches", made / "data/annotations.csv", out_dir=tmp_path / "broken", **arguments)
     assert all(part not in calls[4:] for part in done) and broken_at in calls[4:]
@@ -192,8 +225,26 @@ def test_a_sweep_that_broke_goes_on_where_it_was(made, tmp_path, monkeypatch):
 
 
 def test_a_killed_process_leaves_nothing_half_written(made, tmp_path):
-    command = [sys.executable, "-c", "import sys; from avesound.cli import main; sys.exit(main())", "sweep", "--caches", str(made / "caches")]
-    command += ["--annotations_csv", str(made / "data/annotations.csv"), "--out_dir", str(tmp_path), "--lengths", "0.5,1.0,0.5+1.0", "--taus", ",".join(f"{t:.4f}" for t in np.geomspace(0.01, 5, 300)), "--n_boot", "2000"]
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from avesound.cli import main; sys.exit(main())",
+        "sweep",
+        "--caches",
+        str(made / "caches"),
+    ]
+    command += [
+        "--annotations_csv",
+        str(made / "data/annotations.csv"),
+        "--out_dir",
+        str(tmp_path),
+        "--lengths",
+        "0.5,1.0,0.5+1.0",
+        "--taus",
+        ",".join(f"{t:.4f}" for t in np.geomspace(0.01, 5, 300)),
+        "--n_boot",
+        "2000",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     end = time.monotonic() + 120
     while not list(tmp_path.glob("parts/[0-9a-f]*.npz")) and time.monotonic() < end and process.poll() is None:
@@ -209,8 +260,12 @@ def test_a_killed_process_leaves_nothing_half_written(made, tmp_path):
 
 def test_other_numbers_are_never_taken_for_these(made, tmp_path):
     first = sweep(made / "caches/fine", made / "data/annotations.csv", out_dir=tmp_path, grid=GRID, test_split=None, progress=False)
-    second = sweep(made / "caches/fine", made / "data/annotations.csv", out_dir=tmp_path, grid=GRID, test_split=None, progress=False, seed=1)
-    assert np.allclose(first.table["all_dist"], second.table.set_index("setting").loc[first.table["setting"], "all_dist"]) and not first.table["all_log_score_low"].equals(second.table["all_log_score_low"])
+    second = sweep(
+        made / "caches/fine", made / "data/annotations.csv", out_dir=tmp_path, grid=GRID, test_split=None, progress=False, seed=1
+    )
+    assert np.allclose(
+        first.table["all_dist"], second.table.set_index("setting").loc[first.table["setting"], "all_dist"]
+    ) and not first.table["all_log_score_low"].equals(second.table["all_log_score_low"])
     # Other events on the same clips.
     moved = pd.read_csv(made / "data/annotations.csv")
     moved["start_s"], moved["end_s"] = 0.0, 0.5
@@ -228,13 +283,30 @@ def test_the_command_does_what_the_function_does(made, tmp_path, capsys):
     line += " --smooth_sigmas 0,0.5 --zscores true --scale_fusions mean,product --audio_queries sync,middle --n_boot 50 --top_k 2 --criterion dist"
     assert run(line) == 0
     said = capsys.readouterr().out
-    found = sweep(made / "caches", made / "data/annotations.csv", out_dir=tmp_path / "b", grid=GRID, strides=[0.25], n_boot=50, top_k=2, criterion="dist", progress=False)
+    found = sweep(
+        made / "caches",
+        made / "data/annotations.csv",
+        out_dir=tmp_path / "b",
+        grid=GRID,
+        strides=[0.25],
+        n_boot=50,
+        top_k=2,
+        criterion="dist",
+        progress=False,
+    )
     assert (tmp_path / "a/aggregate.csv").read_bytes() == (tmp_path / "b/aggregate.csv").read_bytes()
     assert json.loads((tmp_path / "a/selection.json").read_text()) == found.selection
-    assert str(found) in said and sorted(path.name for path in (tmp_path / "a").rglob("*")) == sorted(path.name for path in (tmp_path / "b").rglob("*"))
+    assert str(found) in said and sorted(path.name for path in (tmp_path / "a").rglob("*")) == sorted(
+        path.name for path in (tmp_path / "b").rglob("*")
+    )
     # A pair of folders that are not called vid_emb and aud_emb.
     cache = made / "caches/fine"
-    assert run(f"sweep --vid_emb_dir {cache / 'vid_emb'} --aud_emb_dir {cache / 'aud_emb'} --annotations_csv {made / 'data/annotations.csv'} --out_dir {tmp_path / 'c'} --taus 0.2 --test_split none") == 0
+    assert (
+        run(
+            f"sweep --vid_emb_dir {cache / 'vid_emb'} --aud_emb_dir {cache / 'aud_emb'} --annotations_csv {made / 'data/annotations.csv'} --out_dir {tmp_path / 'c'} --taus 0.2 --test_split none"
+        )
+        == 0
+    )
     assert run(f"sweep --annotations_csv {made / 'data/annotations.csv'} --out_dir {tmp_path / 'd'}") == 1
     assert "`avesound extract-video " in capsys.readouterr().err
     assert run(f"sweep --caches {made / 'caches'} --strides 0.1 --annotations_csv {made / 'data/annotations.csv'}") == 1
@@ -247,7 +319,14 @@ def test_the_ablation_command_does_what_the_function_does(made, tmp_path, capsys
     caches = [made / "caches/fine", made / "caches/coarse"]
     line = f"ablate --caches {caches[0]} {caches[1]} --annotations_csv {made / 'data/annotations.csv'} --out_dir {tmp_path / 'a'} --n_clips 7 --audio-queries middle,multi --n_boot 50 --tau 0.3 --metrics dist,auroc"
     assert run(line) == 0
-    options = {"n_clips": 7, "audio_queries": ("middle", "multi"), "n_boot": 50, "base": AlignSettings(tau=0.3), "metrics": ("dist", "auroc"), "progress": False}
+    options = {
+        "n_clips": 7,
+        "audio_queries": ("middle", "multi"),
+        "n_boot": 50,
+        "base": AlignSettings(tau=0.3),
+        "metrics": ("dist", "auroc"),
+        "progress": False,
+    }
     found = ablate(caches, made / "data/annotations.csv", out_dir=tmp_path / "b", **options)
     assert str(found) in capsys.readouterr().out
     for name in ("ablation.csv", "ablation.md", "ablation.json"):
@@ -293,5 +372,8 @@ def test_fillings_and_the_dense_tower_are_tried_where_an_encoder_has_them(made, 
     caches, notes = make_variants(made / "data/AVE", tmp_path / "caches", tmp_path / "one.csv", encoder="tower", progress=False)
     assert [cache.name for cache in caches] == ["base", "edge_inside", "video_scales", "fill_repeat", "fill_context", "dense"]
     assert notes == ["fill_none: this tower takes one length only"]
-    assert caches[3].made_with["audio"]["encoder"]["config"]["fill"] == "repeat" and caches[5].made_with["video"]["encoder"]["name"] == "tower_dense"
+    assert (
+        caches[3].made_with["audio"]["encoder"]["config"]["fill"] == "repeat"
+        and caches[5].made_with["video"]["encoder"]["name"] == "tower_dense"
+    )
     assert cache_difference(caches[0], caches[3]) == "fill repeat" and cache_difference(caches[0], caches[5]) == "encoder tower_dense"

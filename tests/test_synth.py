@@ -45,9 +45,7 @@ def content(folder: Path) -> dict[str, bytes]:
 )
 def test_truth_and_distractors_keep_the_rules(difficulty, duration_s, rows, columns, kinds, full_fraction, two_fraction, seed, index):
     size = (2 * rows, 2 * columns)
-    spec = SynthSpec(
-        difficulty, tuple(kinds), duration_s, size=size, full_fraction=full_fraction, two_fraction=two_fraction, seed=seed
-    )
+    spec = SynthSpec(difficulty, tuple(kinds), duration_s, size=size, full_fraction=full_fraction, two_fraction=two_fraction, seed=seed)
     plan = plan_clip(spec, index)
     assert plan == plan_clip(spec, index)
     assert plan.label in kinds and len(plan.video_id) == 11

@@ -1,4 +1,5 @@
 "The definitions of `avesound.metrics.bootstrap` against loops, scipy and simulation."
+
 import warnings
 
 import numpy as np
@@ -119,11 +120,15 @@ def test_the_table_of_methods_equals_one_bootstrap_at_a_time():
         for metric, column in metrics.items():
             alone = bootstrap_interval(column, n_boot=200, seed=4)
             cell = made["means"][method][metric]
-            assert [cell[k] for k in ("mean", "low", "high")] == pytest.approx([float(alone.mean), float(alone.low), float(alone.high)], abs=1e-6)
+            assert [cell[k] for k in ("mean", "low", "high")] == pytest.approx(
+                [float(alone.mean), float(alone.low), float(alone.high)], abs=1e-6
+            )
             assert cell["n"] == alone.n_clips
     alone = paired_difference(values["own"]["dist"], values["one"]["dist"], n_boot=200, seed=4)
     cell = made["differences"]["dist"]["to"]["one"]
-    assert [cell[k] for k in ("mean", "low", "high", "n")] == pytest.approx([float(alone.mean), float(alone.low), float(alone.high), 35], abs=1e-6)
+    assert [cell[k] for k in ("mean", "low", "high", "n")] == pytest.approx(
+        [float(alone.mean), float(alone.low), float(alone.high), 35], abs=1e-6
+    )
     best = min(("one", "other"), key=lambda m: np.nanmean(values[m]["dist"]))  # lower is better, and "lucky" is no rival
     assert made["differences"]["dist"]["best"] == best
 
@@ -152,7 +157,9 @@ def handful(tmp_path_factory):
         heard[8:16] = seen[8:16]
         write_embeddings(folder / f"vid_emb/c{k}.npz", seen, windows, {})
         write_embeddings(folder / f"aud_emb/c{k}__L1000ms.npz", heard, windows, {})
-    (folder / "a.csv").write_text("video_id,event_label,start_s,end_s,split\n" + "".join(f"c{k},x,2,4,{('test', 'val', 'train')[k // 3]}\n" for k in range(9)))
+    (folder / "a.csv").write_text(
+        "video_id,event_label,start_s,end_s,split\n" + "".join(f"c{k},x,2,4,{('test', 'val', 'train')[k // 3]}\n" for k in range(9))
+    )
     common = folder / "vid_emb", folder / "aud_emb", folder / "a.csv"
     found = evaluate(*common, split="test", summary_csv=folder / "s.csv", n_boot=100)
     return folder, common, found
@@ -173,12 +180,28 @@ def test_what_three_clips_agree_on_is_marked_in_every_table(handful):
     queries = queries_of_clips(list(clips_from_annotations(read_annotations(folder / "a.csv")).values()))
     texts = {
         "evaluate": str(found),
-        "compare": str(compare([folder / "s.csv", folder / "s.csv"], folder / "side", names=["a", "b"], n_boot=100, n_perm=9, metrics=("dist", "inside"))),
+        "compare": str(
+            compare(
+                [folder / "s.csv", folder / "s.csv"], folder / "side", names=["a", "b"], n_boot=100, n_perm=9, metrics=("dist", "inside")
+            )
+        ),
         "compare.md": lambda: (folder / "side/comparison.md").read_text(),
         "compare.tex": lambda: (folder / "side/comparison.tex").read_text().replace(r"$\dagger$", "†"),
         "crossmodal": str(evaluate_crossmodal(queries[:3], *common[:2], n_boot=100)),
-        "sweep": str(sweep([folder], folder / "a.csv", out_dir=folder / "grid", grid=Grid(taus=(0.5,), smooth_sigmas=(0.0,), zscores=(True,)), n_boot=100, progress=False)),
-        "ablate.md": lambda: ablate([folder], folder / "a.csv", out_dir=folder / "ablation", n_boot=100, progress=False) and (folder / "ablation/ablation.md").read_text(),
+        "sweep": str(
+            sweep(
+                [folder],
+                folder / "a.csv",
+                out_dir=folder / "grid",
+                grid=Grid(taus=(0.5,), smooth_sigmas=(0.0,), zscores=(True,)),
+                n_boot=100,
+                progress=False,
+            )
+        ),
+        "ablate.md": lambda: (
+            ablate([folder], folder / "a.csv", out_dir=folder / "ablation", n_boot=100, progress=False)
+            and (folder / "ablation/ablation.md").read_text()
+        ),
         "analyze": str(report),
         "report": report.html.read_text(),
     }
@@ -193,8 +216,12 @@ def test_what_three_clips_agree_on_is_drawn_hollow(handful):
     from avesound.evaluation.compare import compare, plot_forest, plot_overall
 
     folder, _, found = handful
-    hollow = lambda figure: [line for ax in figure.axes for line in ax.lines if line.get_marker() in ("o", "s") and line.get_markerfacecolor() == "white"]  # noqa: E731
+    hollow = lambda figure: [
+        line for ax in figure.axes for line in ax.lines if line.get_marker() in ("o", "s") and line.get_markerfacecolor() == "white"
+    ]  # noqa: E731
     figure = plot_overall(found.overall)
     assert hollow(figure) and "hollow: too few clips" in figure.get_suptitle()
-    forest = plot_forest(compare([folder / "s.csv", folder / "s.csv"], names=["a", "b"], metrics=("dist",), baselines=(), n_boot=100, n_perm=9))
+    forest = plot_forest(
+        compare([folder / "s.csv", folder / "s.csv"], names=["a", "b"], metrics=("dist",), baselines=(), n_boot=100, n_perm=9)
+    )
     assert hollow(forest) and "hollow" in forest.legends[0].get_texts()[-1].get_text()

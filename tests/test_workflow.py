@@ -1,4 +1,4 @@
-"The workflow as its document has it, typed word for word: the lines are those that the page \"Coming from the scripts\" shows."
+'The workflow as its document has it, typed word for word: the lines are those that the page "Coming from the scripts" shows.'
 
 import contextlib
 import io
@@ -29,7 +29,9 @@ SEED = 5  # one that puts clips with something to find into val and test
 
 def blocks() -> list[list[str]]:
     "The lines of each bash block of the page."
-    text = "".join("".join(cell["source"]) + "\n" for cell in json.loads(PAGE.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "markdown")
+    text = "".join(
+        "".join(cell["source"]) + "\n" for cell in json.loads(PAGE.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "markdown"
+    )
     return [block.strip().splitlines() for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL)]
 
 
@@ -39,7 +41,9 @@ WORKFLOW, BEFORE, TODAY = blocks()
 def in_a_shell(line: str, folder: Path) -> subprocess.CompletedProcess:
     "What a shell does with a line, in a folder."
     env = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.run(["bash", "-c", line], cwd=folder, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=300)
+    return subprocess.run(
+        ["bash", "-c", line], cwd=folder, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=300
+    )
 
 
 def typed(line: str, folder: Path) -> subprocess.CompletedProcess:
@@ -86,19 +90,47 @@ def done(synthetic, tmp_path_factory):
 def test_the_page_shows_seven_lines_of_old_names():
     names = [line.split()[1] for line in WORKFLOW]
     assert all(line.startswith("avesound ") for line in WORKFLOW)
-    assert names == ["extract_video_emb", "extract_audio_multiscale", "eval_temporal_alignment", "hparam_sweep", "train_refiner", "eval_with_refiner", "analyze_results"]
+    assert names == [
+        "extract_video_emb",
+        "extract_audio_multiscale",
+        "eval_temporal_alignment",
+        "hparam_sweep",
+        "train_refiner",
+        "eval_with_refiner",
+        "analyze_results",
+    ]
 
 
 def test_the_lines_run_and_leave_every_file(done):
     folder, said = done
     assert len(list((folder / "cache/vid_emb").glob("*.npz"))) == 16 and len(list((folder / "cache/aud_emb").glob("*__L*ms.npz"))) == 80
-    assert sorted(path.name for path in (folder / "cache").iterdir() if path.is_dir()) == ["aud_emb", "vid_emb"] and (folder / "cache/extract.jsonl").is_file()
+    assert (
+        sorted(path.name for path in (folder / "cache").iterdir() if path.is_dir()) == ["aud_emb", "vid_emb"]
+        and (folder / "cache/extract.jsonl").is_file()
+    )
     assert len(pd.read_csv(folder / "reports/summary.csv")) == 16
-    for name in ("summary.json", "summary_baselines.csv", "curves/curves.csv", "grid/aggregate.csv", "grid/selection.json", "summary_refiner.csv", "curves_refiner/curves.csv"):
+    for name in (
+        "summary.json",
+        "summary_baselines.csv",
+        "curves/curves.csv",
+        "grid/aggregate.csv",
+        "grid/selection.json",
+        "summary_refiner.csv",
+        "curves_refiner/curves.csv",
+    ):
         assert (folder / "reports" / name).is_file(), name
     assert (folder / "checkpoints/refiner/refiner.pt").is_file()
     analysis = {path.name for path in (folder / "reports/analysis/refiner_final").iterdir()}
-    assert {"metrics_overall.json", "summary_canonical.csv", "per_class_metrics.csv", "hist_mae.png", "calibration.png", "calibration_bins.json", "coverage.png", "report.html"} <= analysis
+    assert {
+        "metrics_overall.json",
+        "summary_canonical.csv",
+        "per_class_metrics.csv",
+        "hist_mae.png",
+        "calibration.png",
+        "calibration_bins.json",
+        "coverage.png",
+        "report.html",
+    } <= analysis
     assert "encoder 'signal' needs no cuda: it runs on the CPU" in said[1]
     assert "--annotations_csv data/ave/ave_annotations.csv" in said[3] and "--refiner_ckpt checkpoints/refiner/refiner.pt" in said[4]
 
@@ -142,7 +174,15 @@ def test_old_and_new_names_give_the_same_numbers(done, synthetic, tmp_path):
         runs(line, new)
     for path in (folder / "cache").rglob("*.npz"):
         assert np.array_equal(np.load(path)["emb"], np.load(new / path.relative_to(folder))["emb"])
-    for name in ("summary.csv", "summary_baselines.csv", "curves/curves.csv", "grid/aggregate.csv", "summary_refiner.csv", "summary_refiner_methods.csv", "curves_refiner/curves.csv"):
+    for name in (
+        "summary.csv",
+        "summary_baselines.csv",
+        "curves/curves.csv",
+        "grid/aggregate.csv",
+        "summary_refiner.csv",
+        "summary_refiner_methods.csv",
+        "curves_refiner/curves.csv",
+    ):
         assert (new / "reports" / name).read_bytes() == (folder / "reports" / name).read_bytes(), name
 
 
@@ -154,16 +194,27 @@ def test_every_folder_of_a_cache_names_it(done, tmp_path):
         rows.append((tmp_path / f"{k}.csv").read_bytes())
     assert rows[0] == rows[1] == rows[2]
     for caches in ("cache", "cache/vid_emb", "cache/aud_emb"):
-        assert "settings on" in runs(f"avesound sweep --caches {caches} --taus 0.1 --smooth_sigmas 0 --test_split none --n_boot 9 --out_dir {tmp_path}/grid", folder)
+        assert "settings on" in runs(
+            f"avesound sweep --caches {caches} --taus 0.1 --smooth_sigmas 0 --test_split none --n_boot 9 --out_dir {tmp_path}/grid", folder
+        )
     swapped = typed("avesound evaluate --vid_emb_dir cache/aud_emb --aud_emb_dir cache/vid_emb", folder)
-    assert swapped.returncode == 1 and last(swapped) == "avesound evaluate: cache/aud_emb: holds audio embeddings, not video embeddings; name the folder of those, or the cache that holds both"
+    assert (
+        swapped.returncode == 1
+        and last(swapped)
+        == "avesound evaluate: cache/aud_emb: holds audio embeddings, not video embeddings; name the folder of those, or the cache that holds both"
+    )
     other = typed("avesound extract_audio_emb --out_dir cache/vid_emb", folder)
     assert other.returncode == 1 and "name cache/aud_emb" in last(other)
 
 
 @pytest.mark.parametrize(
     "line, first",
-    [(line, first) for line, first in zip(WORKFLOW, ["download", "extract-wav", "annotations", "extract-video", "annotations", "train-refiner", "evaluate-refiner"])],
+    [
+        (line, first)
+        for line, first in zip(
+            WORKFLOW, ["download", "extract-wav", "annotations", "extract-video", "annotations", "train-refiner", "evaluate-refiner"]
+        )
+    ],
     ids=[line.split()[1] for line in WORKFLOW],
 )
 def test_in_an_empty_folder_each_line_names_the_one_before(line, first, tmp_path):
@@ -178,7 +229,9 @@ def test_in_a_wrong_order_each_line_names_what_is_missing(synthetic, tmp_path):
         assert f"; `avesound {first} " in last(typed(WORKFLOW[line], folder))
     runs(WORKFLOW[0], folder)
     for line in (2, 3, 4):
-        assert "; `avesound extract-audio-multiscale --wav_dir data/ave/ave_wav --out_dir cache/aud_emb` makes it" in last(typed(WORKFLOW[line], folder))
+        assert "; `avesound extract-audio-multiscale --wav_dir data/ave/ave_wav --out_dir cache/aud_emb` makes it" in last(
+            typed(WORKFLOW[line], folder)
+        )
     assert "no such folder of WAV files: data/ave/ave_wav; `avesound extract-wav " in last(typed(WORKFLOW[1], folder))
     runs('avesound extract --lengths "0.5"', folder)  # the same cache; 1 s is not among its lengths
     assert "L = [1.0] s" in last(typed(WORKFLOW[2], folder)) and "0.5" in last(typed(WORKFLOW[2], folder))
@@ -190,7 +243,9 @@ def test_a_device_that_is_not_there_is_one_line(synthetic, tmp_path):
     assert failed.returncode == 1  # for want of embeddings: nothing is computed before it is known what
     runs("avesound extract", folder)
     failed = typed("avesound train_refiner --device cuda --epochs 1", folder)
-    assert failed.returncode == 1 and "device 'cuda' cannot be used here" in last(failed) and "'auto' takes what there is" in last(failed), failed.stderr
+    assert (
+        failed.returncode == 1 and "device 'cuda' cannot be used here" in last(failed) and "'auto' takes what there is" in last(failed)
+    ), failed.stderr
     assert "Traceback" not in failed.stderr
 
 
@@ -198,7 +253,9 @@ def test_a_checkpoint_is_replaced_only_when_told(done):
     folder, _ = done
     other = WORKFLOW[4].replace("--epochs 5", "--epochs 2")
     refused = typed(other, folder)
-    assert refused.returncode == 1 and "was trained otherwise (settings.epochs was 5, is 2). Choose another file, or --overwrite" in last(refused)
+    assert refused.returncode == 1 and "was trained otherwise (settings.epochs was 5, is 2). Choose another file, or --overwrite" in last(
+        refused
+    )
     before = (folder / "checkpoints/refiner/refiner.json").read_bytes()
     runs(f"{other} --overwrite", folder)
     assert json.loads((folder / "checkpoints/refiner/refiner.json").read_text())["settings"]["epochs"] == 2
@@ -211,7 +268,11 @@ def test_today_s_lines_run_too(synthetic, tmp_path):
     for line in TODAY:
         runs(line, folder)
     overall = json.loads((folder / "reports/summary.json").read_text())
-    assert overall["tuned_on"]["split"] == "val" and "shuffled" in overall["means"]["all"] and (folder / "reports/analysis/signal/report.html").is_file()
+    assert (
+        overall["tuned_on"]["split"] == "val"
+        and "shuffled" in overall["means"]["all"]
+        and (folder / "reports/analysis/signal/report.html").is_file()
+    )
 
 
 def test_the_lines_before_bring_the_data(synthetic, tmp_path):
@@ -235,7 +296,11 @@ def test_the_lines_before_bring_the_data(synthetic, tmp_path):
     assert "16 of 16 annotated clips are there" in said and "data/ave/ave_annotations.csv" in said
     for line in BEFORE[1:]:
         runs(line, folder)
-    assert sorted(path.name for path in (folder / "data/ave").iterdir() if not path.name.startswith(".")) == ["ave_annotations.csv", "ave_wav", "raw"]
+    assert sorted(path.name for path in (folder / "data/ave").iterdir() if not path.name.startswith(".")) == [
+        "ave_annotations.csv",
+        "ave_wav",
+        "raw",
+    ]
     assert len(list((folder / "data/ave/raw/AVE").glob("*.mp4"))) == len(list((folder / "data/ave/ave_wav").glob("*.wav"))) == 16
     csv = folder / "data/ave/ave_annotations.csv"
     assert {clip.video_id: clip.split for clip in read_clips(csv).clips.values()} == split_of

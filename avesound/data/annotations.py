@@ -47,7 +47,15 @@ _AVE_HEADER = re.compile("category&videoid&quality&start(time)?&end(time)?")  # 
 _SPLITS = {
     "train": ("train", "training", "trn", "tr"), "val": ("val", "valid", "validation", "validate", "dev", "devel", "development"), "test": ("test", "testing", "tst", "te"),
 }  # fmt: skip
-_SEVERAL_SPLITS = ("eval", "evaluation", "trainval", "trainvalid", "traindev", "valtest", "devtest")  # words that can mean more than one of them
+_SEVERAL_SPLITS = (
+    "eval",
+    "evaluation",
+    "trainval",
+    "trainvalid",
+    "traindev",
+    "valtest",
+    "devtest",
+)  # words that can mean more than one of them
 
 
 def split_name(
@@ -248,7 +256,9 @@ def _canonical_header(where: str, names: Sequence[str]) -> list[str]:
             continue
         places = [k for k, name in enumerate(header) if _letters(name) in spellings and name not in COLUMNS]
         if len(places) > 1 and column in COLUMNS[:1] + COLUMNS[2:4]:
-            raise ValueError(f"{where}: {' and '.join(repr(header[k]) for k in places)} could both be the column {column!r}; name one of them so")
+            raise ValueError(
+                f"{where}: {' and '.join(repr(header[k]) for k in places)} could both be the column {column!r}; name one of them so"
+            )
         if places:
             header[min(places, key=lambda k: spellings.index(_letters(header[k])))] = column
     return header

@@ -187,15 +187,15 @@ def download_ave(
     elif there := _complete_in(out_dir):
         return AVEDownload(*there, _annotations_csv(out_dir, there[0]), source, None, 0, len(there[1].present))
     else:
-        digest = fetch_zip(
-            source, archive, sha256=sha256, advice=_BY_HAND, retries=retries, timeout_s=timeout_s, backoff_s=backoff_s
-        )
+        digest = fetch_zip(source, archive, sha256=sha256, advice=_BY_HAND, retries=retries, timeout_s=timeout_s, backoff_s=backoff_s)
     raw = Path(out_dir) / "raw"
     extracted = safe_extract(archive, raw, folder=_dataset_folder(archive))
     layout = find_ave(raw)
     if zip_path is None and not keep_zip:
         archive.unlink()
-    return AVEDownload(layout, verify_ave(layout), _annotations_csv(out_dir, layout), source, digest, len(extracted.written), len(extracted.kept))
+    return AVEDownload(
+        layout, verify_ave(layout), _annotations_csv(out_dir, layout), source, digest, len(extracted.written), len(extracted.kept)
+    )
 
 
 def _dataset_folder(archive: Path) -> str:

@@ -41,7 +41,9 @@ def read_marks(
         names = ["event_label" if name == "category" else name for name in names]
     missing = [name for name in COLUMNS[:4] if name not in names]
     if missing:
-        raise ValueError(f"{path}: is no annotation CSV: its only line {','.join(rows[0][1])[:80]!r} names no column {', '.join(missing)}; choose another file")
+        raise ValueError(
+            f"{path}: is no annotation CSV: its only line {','.join(rows[0][1])[:80]!r} names no column {', '.join(missing)}; choose another file"
+        )
     names = dict.fromkeys([*COLUMNS, *names])
     return pd.DataFrame({name: pd.Series(dtype=float if name in ("start_s", "end_s") else object) for name in names})
 
@@ -63,8 +65,17 @@ def mark_event(
         If the event has no length, no label or no finite bounds, or the row is there already.
     """
     if not (np.isfinite(start_s) and np.isfinite(end_s) and 0 <= start_s and round(start_s, 3) < round(end_s, 3)):
-        raise ValueError(f"an event starts at 0 s or later and ends after it starts, by a millisecond at least, got {start_s:g} to {end_s:g} s")
-    row = {"video_id": video_id, "event_label": event_label.strip(), "start_s": round(start_s, 3), "end_s": round(end_s, 3), "quality": "", "split": split}
+        raise ValueError(
+            f"an event starts at 0 s or later and ends after it starts, by a millisecond at least, got {start_s:g} to {end_s:g} s"
+        )
+    row = {
+        "video_id": video_id,
+        "event_label": event_label.strip(),
+        "start_s": round(start_s, 3),
+        "end_s": round(end_s, 3),
+        "quality": "",
+        "split": split,
+    }
     if not row["event_label"]:
         raise ValueError("say what the event is: its label is empty")
 
@@ -98,7 +109,17 @@ def mark_no_event(
             raise ValueError(f"{video_id} has {int(own['start_s'].notna().sum())} events in {Path(path).name}: delete them first")
         if len(own):
             return table
-        return _with_row(table, {"video_id": video_id, "event_label": event_label.strip() or "none", "start_s": np.nan, "end_s": np.nan, "quality": "", "split": split})
+        return _with_row(
+            table,
+            {
+                "video_id": video_id,
+                "event_label": event_label.strip() or "none",
+                "start_s": np.nan,
+                "end_s": np.nan,
+                "quality": "",
+                "split": split,
+            },
+        )
 
     return _changed(path, change)
 

@@ -53,7 +53,9 @@ def hash_splits(
     """
     hashes = {source_video(video_id): id_hash(video_id) for video_id in video_ids}
     if len(hashes) < 3:
-        raise ValueError(f"{len(hashes)} videos cannot be split into train, val and test: annotate more clips, or give them a column `split`")
+        raise ValueError(
+            f"{len(hashes)} videos cannot be split into train, val and test: annotate more clips, or give them a column `split`"
+        )
     split_of = {video: "train" if h < VAL_FROM else "val" if h < TEST_FROM else "test" for video, h in hashes.items()}
     least = 1 if len(hashes) < 6 else 2
     for split, middle in 2 * (("val", (VAL_FROM + TEST_FROM) / 2), ("test", 1.0), ("train", 0.0)):
@@ -97,14 +99,18 @@ def with_splits(
     files = _split_files(Path(folder))
     listed = _listed_splits(table, files) if files else []
     if any(listed):
-        return table.assign(split=listed), f"the annotations have no splits; those of {', '.join(path.name for path in files.values())} in {files['test'].parent} are taken"
+        return table.assign(
+            split=listed
+        ), f"the annotations have no splits; those of {', '.join(path.name for path in files.values())} in {files['test'].parent} are taken"
     try:
         split_of = hash_splits(list(dict.fromkeys(table["video_id"])))
     except ValueError:
         return table, ""
     sizes = Counter(split_of.values())
     counts = ", ".join(f"{sizes[split]} {split}" for split in SPLITS)
-    return table.assign(split=[split_of[i] for i in table["video_id"]]), f"the annotations have no splits; clips are split by a hash of their id ({counts})"
+    return table.assign(
+        split=[split_of[i] for i in table["video_id"]]
+    ), f"the annotations have no splits; clips are split by a hash of their id ({counts})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +132,9 @@ class AnnotatedClips:
         if not chosen:
             known = sorted({clip.own_split for clip in self.clips.values()})
             advice = "name one of these as split, or leave the column `split` out: clips are then split by their id"
-            why = f"; {self.splits_from or advice}" if known != [""] else "; fewer than three videos cannot be split into train, val and test"
+            why = (
+                f"; {self.splits_from or advice}" if known != [""] else "; fewer than three videos cannot be split into train, val and test"
+            )
             raise ValueError(f"no clip of split {split!r} in {self.path}; there are: {known}{why}")
         return chosen
 

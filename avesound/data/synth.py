@@ -49,12 +49,30 @@ class Rules:
 RULES = {
     "easy": Rules(noise_db=-45, camera_noise=1),
     "medium": Rules(
-        noise_db=-30, camera_noise=2, hum_db=-30, flicker=0.01, own_share=0.3, foreign_share=0.5,
-        n_movers=1, mover_share=0.4, mover_scale=(0.7, 0.9), off_screen_db=(-10, -2),
+        noise_db=-30,
+        camera_noise=2,
+        hum_db=-30,
+        flicker=0.01,
+        own_share=0.3,
+        foreign_share=0.5,
+        n_movers=1,
+        mover_share=0.4,
+        mover_scale=(0.7, 0.9),
+        off_screen_db=(-10, -2),
     ),
     "hard": Rules(
-        noise_db=-24, camera_noise=3, hum_db=-24, flicker=0.03, shake=0.5, own_share=1, foreign_share=0.85,
-        n_movers=2, mover_share=0.6, mover_scale=(1, 1.3), off_screen_db=(-3, 5), overlap=0.3,
+        noise_db=-24,
+        camera_noise=3,
+        hum_db=-24,
+        flicker=0.03,
+        shake=0.5,
+        own_share=1,
+        foreign_share=0.85,
+        n_movers=2,
+        mover_share=0.6,
+        mover_scale=(1, 1.3),
+        off_screen_db=(-3, 5),
+        overlap=0.3,
     ),
 }
 
@@ -615,7 +633,9 @@ def make_dataset(
         return plan
 
     with ThreadPoolExecutor(workers) as pool:
-        made = tqdm(pool.map(make, range(sum(counts.values()))), total=sum(counts.values()), desc="synth", unit="clip", disable=not progress)
+        made = tqdm(
+            pool.map(make, range(sum(counts.values()))), total=sum(counts.values()), desc="synth", unit="clip", disable=not progress
+        )
         plans = list(made)
     splits = [split for split, n in counts.items() for _ in range(n)]
     _write_annotations(place, list(zip(plans, splits)))

@@ -72,7 +72,12 @@ class WindowSettings:
     def __post_init__(self):
         for name in ("lengths", "scales"):
             object.__setattr__(self, name, tuple(sorted({float(value) for value in getattr(self, name)})))
-        for name, values in [("win_s", [1.0 if self.win_s is None else self.win_s]), ("stride_s", [self.stride_s]), ("lengths", self.lengths), ("scales", self.scales)]:
+        for name, values in [
+            ("win_s", [1.0 if self.win_s is None else self.win_s]),
+            ("stride_s", [self.stride_s]),
+            ("lengths", self.lengths),
+            ("scales", self.scales),
+        ]:
             if not values or not all(np.isfinite(value) and value > 0 for value in values):
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         for length in self.lengths:
@@ -140,7 +145,13 @@ def _named_as_media(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-_KINDS = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 def _oddity(path: Path) -> tuple[str, str] | None:
@@ -150,13 +161,19 @@ def _oddity(path: Path) -> tuple[str, str] | None:
     except FileNotFoundError:
         return "no_file", f"a link to {printable(os.readlink(path))}, which is not there" if path.is_symlink() else "is gone"
     except OSError as error:
-        return ("no_file", "a link that leads to itself") if error.errno == errno.ELOOP else ("error", f"cannot be looked at ({error.strerror})")
+        return (
+            ("no_file", "a link that leads to itself")
+            if error.errno == errno.ELOOP
+            else ("error", f"cannot be looked at ({error.strerror})")
+        )
     if kind != stat.S_IFREG:
         return "no_file", f"{_KINDS.get(kind, 'something')}, not a file"
     try:
         check_video_id(path.stem)
     except CacheError as error:
-        return "bad_name", str(error) if printable(path.stem) == path.stem else "its name is no UTF-8 text, or has a control character: rename it"
+        return "bad_name", str(error) if printable(
+            path.stem
+        ) == path.stem else "its name is no UTF-8 text, or has a control character: rename it"
     return None
 
 
@@ -321,7 +338,10 @@ def extract(
     base = {"stride_s": windows.stride_s, "edge": windows.edge} | ({"wrong_sound": wrong_sound} if wrong_sound else {})
     folders: dict[str, tuple[Path, dict]] = {}
     if video:
-        folders["video"] = out_dir / "vid_emb", base | {"encoder": seeing.spec.as_dict(), "kind": "video", "win_s": windows.win_s, "scales": list(windows.scales)}
+        folders["video"] = (
+            out_dir / "vid_emb",
+            base | {"encoder": seeing.spec.as_dict(), "kind": "video", "win_s": windows.win_s, "scales": list(windows.scales)},
+        )
     if audio:
         folders["audio"] = out_dir / "aud_emb", base | {"encoder": hearing.spec.as_dict(), "kind": "audio"}
     for folder, settings in folders.values():
@@ -330,7 +350,9 @@ def extract(
     marks = {kind: fingerprint(settings) for kind, (_, settings) in folders.items()}
 
     journal = out_dir / ("extract.jsonl" if shard == "1/1" else f"extract.{shard.replace('/', 'of')}.jsonl")
-    finished, last = _journaled(journals(out_dir), ids, marks, overwrite, lambda record: _is_finished(record, files, folders, marks, windows))
+    finished, last = _journaled(
+        journals(out_dir), ids, marks, overwrite, lambda record: _is_finished(record, files, folders, marks, windows)
+    )
     todo = [video_id for video_id in ids if video_id not in finished]
     versions = _versions()
     # An encoder that is given whole clips gets both streams, whichever vectors are wanted.
@@ -354,12 +376,18 @@ def extract(
             clip = _with_sound(clip, other)
         if clip.duration_s < windows.stride_s:
             raise TooShort(f"{path.name}: lasts {clip.duration_s:.3f} s, less than one stride of {windows.stride_s:g} s")
-        source = {"name": path.name, "size": path.stat().st_size, "sha256": sha256_of(path)} | ({"sound_of": sound_of[video_id]} if wrong_sound else {})
+        source = {"name": path.name, "size": path.stat().st_size, "sha256": sha256_of(path)} | (
+            {"sound_of": sound_of[video_id]} if wrong_sound else {}
+        )
         return clip, source, time.perf_counter() - start
 
     def failed(video_id: str, error: BaseException, status: str | None = None) -> dict:
         found, detail = _status_of(error)
-        return {"id": video_id, "status": status or found, "detail": detail, "error": type(error).__name__.lstrip("_")} | _stamp(files.get(video_id)) | marks
+        return (
+            {"id": video_id, "status": status or found, "detail": detail, "error": type(error).__name__.lstrip("_")}
+            | _stamp(files.get(video_id))
+            | marks
+        )
 
     def finish(video_id: str, loaded) -> dict:
         if isinstance(loaded, BaseException):
@@ -374,9 +402,15 @@ def extract(
             meta = settings | {"duration_s": clip.duration_s, "source": source, "versions": versions, "fingerprint": marks[kind]}
             write_embeddings(path, vectors, cells, meta | ({"length_s": length_s} if kind == "audio" else {}), **extras)
         return {
-            "id": video_id, "status": missing or "ok", "detail": clip.undecodable or (f"has {missing.replace('_', ' ')} stream" if missing else ""),
-            **_stamp(files[video_id]), "sha256": source["sha256"], "skipped": skipped,
-            "duration_s": round(clip.duration_s, 3), "decode_s": round(decode_s, 4), "encode_s": round(encode_s, 4),
+            "id": video_id,
+            "status": missing or "ok",
+            "detail": clip.undecodable or (f"has {missing.replace('_', ' ')} stream" if missing else ""),
+            **_stamp(files[video_id]),
+            "sha256": source["sha256"],
+            "skipped": skipped,
+            "duration_s": round(clip.duration_s, 3),
+            "decode_s": round(decode_s, 4),
+            "encode_s": round(encode_s, 4),
             "write_s": round(time.perf_counter() - start - encode_s, 4),
         } | marks
 
@@ -397,7 +431,9 @@ def extract(
     return RunReport(tuple(records[video_id] for video_id in ids), n_new=len(todo))
 
 # %% ../../nbs/61_embeddings_extract.ipynb #0e30903e
-def _embed(seeing: Encoder, hearing: Encoder, clip: Clip, windows: WindowSettings, video: bool, audio: bool, batch_size: int) -> tuple[list, str | None, list[Seconds]]:
+def _embed(
+    seeing: Encoder, hearing: Encoder, clip: Clip, windows: WindowSettings, video: bool, audio: bool, batch_size: int
+) -> tuple[list, str | None, list[Seconds]]:
     "[(kind, length, vectors, windows, extra columns)] of a clip, which wanted stream is missing (a status), and audio lengths longer than the clip."
     missing = None
     skipped: list[Seconds] = []
@@ -447,10 +483,15 @@ def _warn_of_filling(encoder: Encoder, windows: WindowSettings) -> None:
     native, fill = encoder.spec.audio_win_s, encoder.spec.config.get("fill", "none")
     short = [f"{length:g}" for length in windows.lengths if native and length < native - 1e-9]
     if short and fill != "none":
-        warnings.warn(f"encoder {encoder.spec.name!r} hears {native:g} s at once: windows of {', '.join(short)} s are filled (fill={fill!r}, written into the cache)", stacklevel=3)
+        warnings.warn(
+            f"encoder {encoder.spec.name!r} hears {native:g} s at once: windows of {', '.join(short)} s are filled (fill={fill!r}, written into the cache)",
+            stacklevel=3,
+        )
 
 
-def _journaled(paths: list[Path], ids: list[str], marks: dict, overwrite: bool, is_finished: Callable[[dict], bool]) -> tuple[dict[str, dict], dict[str, dict]]:
+def _journaled(
+    paths: list[Path], ids: list[str], marks: dict, overwrite: bool, is_finished: Callable[[dict], bool]
+) -> tuple[dict[str, dict], dict[str, dict]]:
     "What journals say about clips: the records of those that need no further work, and the last record of each."
     finished: dict[str, dict] = {}
     latest: dict[str, dict] = {}
@@ -543,7 +584,12 @@ def _annotated_ids(annotations_csv: str | os.PathLike) -> list[str]:
 
 def _versions() -> dict[str, str]:
     "Versions of what the vectors depend on."
-    found = {"avesound": avesound.__version__, "av": av.__version__, "libavcodec": ".".join(map(str, av.library_versions["libavcodec"])), "numpy": np.__version__}
+    found = {
+        "avesound": avesound.__version__,
+        "av": av.__version__,
+        "libavcodec": ".".join(map(str, av.library_versions["libavcodec"])),
+        "numpy": np.__version__,
+    }
     try:
         found["torch"] = importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:
@@ -577,7 +623,9 @@ def extract_wav(
         raise ValueError(f"sample_rate must be positive, got {sample_rate}")
     listed = media_folder(vid_dir)
     if out_dir.resolve().is_relative_to(vid_dir.resolve()):
-        raise ValueError(f"{out_dir} lies in {vid_dir}: each .wav would have the stem of a clip there, and two files of one stem are no clip any more; choose a folder beside it")
+        raise ValueError(
+            f"{out_dir} lies in {vid_dir}: each .wav would have the stem of a clip there, and two files of one stem are no clip any more; choose a folder beside it"
+        )
     if not listed.files and not listed.odd:
         media_files(vid_dir)  # says that there are none
     settings = {"kind": "wav", "sample_rate": sample_rate, "channels": 1, "format": "pcm_s16le"}
@@ -589,7 +637,12 @@ def extract_wav(
 
     def is_finished(record: dict) -> bool:
         there = record.get("status") != "ok" or (out_dir / f"{record['id']}.wav").exists()
-        return record.get("status") in FINAL and there and record.get("wav") == marks["wav"] and _is_unchanged(record, listed.files.get(record["id"]))
+        return (
+            record.get("status") in FINAL
+            and there
+            and record.get("wav") == marks["wav"]
+            and _is_unchanged(record, listed.files.get(record["id"]))
+        )
 
     def load(video_id: str) -> dict:
         if video_id in listed.odd:
@@ -620,5 +673,7 @@ def _claim_wavs(out_dir: Path, settings: dict, ids: set[str], overwrite: bool) -
         made = {record.get("id") for record in read_records(journals(out_dir, "extract_wav"))}
         strangers = sorted(path.name for path in out_dir.glob("*.wav") if path.stem not in ids | made)
         if strangers:
-            raise CacheError(f"{out_dir}: holds WAV files that are of none of these clips ({', '.join(map(printable, strangers[:3]))}); choose another folder")
+            raise CacheError(
+                f"{out_dir}: holds WAV files that are of none of these clips ({', '.join(map(printable, strangers[:3]))}); choose another folder"
+            )
     claim_folder(out_dir, settings, overwrite=overwrite, pattern="*.wav")

@@ -110,7 +110,10 @@ REACH = 4.0  # radius of the sphere, in root mean squares of the length of a pro
 def radii(moments: Moments, maps: Maps) -> tuple[float, float]:
     "R and S: how far projected video and audio vectors reach."
     sizes = []
-    for total, outer, mean, matrix in ((moments.x, moments.xx, maps.video_mean, maps.video_matrix), (moments.y, moments.yy, maps.audio_mean, maps.audio_matrix)):
+    for total, outer, mean, matrix in (
+        (moments.x, moments.xx, maps.video_mean, maps.video_matrix),
+        (moments.y, moments.yy, maps.audio_mean, maps.audio_matrix),
+    ):
         covariance = outer / moments.n_clips - np.outer(total, total) / moments.n_clips**2
         sizes.append(REACH * float(np.sqrt(max(np.trace(matrix.T @ covariance @ matrix), 1e-24))))
     return sizes[0], sizes[1]
@@ -196,7 +199,11 @@ class Projector:
         if Path(path).suffix != ".safetensors":
             raise ValueError(f"a projector's file ends in .safetensors, got {path}")
         with atomic_write(path) as temporary:
-            save_file({name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS}, temporary, metadata={"avesound_projector": json.dumps(self.provenance)})
+            save_file(
+                {name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS},
+                temporary,
+                metadata={"avesound_projector": json.dumps(self.provenance)},
+            )
 
     def check(
         self,
@@ -273,9 +280,22 @@ def load_projector(
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise ProjectorError(f"{path}: is not a projector of avesound ({error})") from error
     xm, x, ym, y, r = arrays.values()
-    fits = x.ndim == y.ndim == 2 and xm.shape == x.shape[:1] and ym.shape == y.shape[:1] and x.shape[1] == y.shape[1] and r.shape == (2,) and (r > 0).all()
-    if not fits or not isinstance(provenance, dict) or not all(array.dtype == np.float32 and np.isfinite(array).all() for array in arrays.values()):
-        raise ProjectorError(f"{path}: its arrays do not fit each other: {', '.join(f'{n} {a.dtype} {a.shape}' for n, a in arrays.items())}")
+    fits = (
+        x.ndim == y.ndim == 2
+        and xm.shape == x.shape[:1]
+        and ym.shape == y.shape[:1]
+        and x.shape[1] == y.shape[1]
+        and r.shape == (2,)
+        and (r > 0).all()
+    )
+    if (
+        not fits
+        or not isinstance(provenance, dict)
+        or not all(array.dtype == np.float32 and np.isfinite(array).all() for array in arrays.values())
+    ):
+        raise ProjectorError(
+            f"{path}: its arrays do not fit each other: {', '.join(f'{n} {a.dtype} {a.shape}' for n, a in arrays.items())}"
+        )
     return Projector(**arrays, provenance=provenance)
 
 # %% ../../nbs/62_embeddings_projector.ipynb #8201c8e6
@@ -324,7 +344,9 @@ def fit_projector(
         left_out[video_id] = f"{video_id} has vectors of {shapes[video_id]} dimensions, the other clips of {usual}"
         del fold_of[video_id], windows_of[video_id]
     if len(fold_of) < 10:
-        raise ValueError(f"{len(fold_of)} of {len(ids)} clips of split {split!r} have embeddings at L = {L_sec:g} s: a projector needs 10 at least, and hundreds to be good")
+        raise ValueError(
+            f"{len(fold_of)} of {len(ids)} clips of split {split!r} have embeddings at L = {L_sec:g} s: a projector needs 10 at least, and hundreds to be good"
+        )
     sums = of_shape[usual]
     total = sum(list(sums.values())[1:], next(iter(sums.values())))
     tried = [shrinkage] if shrinkage is not None else SHRINKAGES
@@ -355,7 +377,9 @@ def fit_projector(
     return projector
 
 
-def _synchronous(vid_emb_dir, aud_emb_dir, ids: Sequence[str], length_s: Seconds, specs: dict, left_out: dict) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+def _synchronous(
+    vid_emb_dir, aud_emb_dir, ids: Sequence[str], length_s: Seconds, specs: dict, left_out: dict
+) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
     "(id, video vectors, audio vectors of the same moments, moments) of each clip that has both; `specs` gets who made them, `left_out` what cannot be read."
     for video_id in ids:
         try:
@@ -369,5 +393,7 @@ def _synchronous(vid_emb_dir, aud_emb_dir, ids: Sequence[str], length_s: Seconds
             made = specs.setdefault(f"{kind} fingerprint", part.meta.get("fingerprint"))
             specs.setdefault(kind, part.meta.get("encoder"))
             if made != part.meta.get("fingerprint"):
-                raise CacheError(f"{kind} embeddings of {video_id} were made with other settings than the rest of their folder: files of two caches have been mixed")
+                raise CacheError(
+                    f"{kind} embeddings of {video_id} were made with other settings than the rest of their folder: files of two caches have been mixed"
+                )
         yield video_id, seen.emb, heard.emb[nearest_index(heard.centers_sec, seen.centers_sec)], seen.centers_sec

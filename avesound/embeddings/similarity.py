@@ -120,7 +120,9 @@ class PairReader:
         lengths = {part.emb.shape[1] for part in (seen, *heard)}
         if len(lengths) > 1:
             audio = ", ".join(str(part.emb.shape[1]) for part in heard)
-            raise ValueError(f"its video vectors have {seen.emb.shape[1]} dimensions, its audio vectors {audio}: they do not share a space (fit-projector makes one of two)")
+            raise ValueError(
+                f"its video vectors have {seen.emb.shape[1]} dimensions, its audio vectors {audio}: they do not share a space (fit-projector makes one of two)"
+            )
         return ClipPair(video_id, seen, tuple(heard))
 
     def _advice(self, video_id: str) -> str:
@@ -148,7 +150,9 @@ class PairReader:
             first = next((f"; the first: {detail}" for _, detail in self.failures.values()), "")
             others = sorted(cached_audios(self.aud_emb_dir).keys() - set(self.lengths))
             known = f"; audio windows that are there: {', '.join(f'{length:g}' for length in others)} s" if others else ""
-            raise ValueError(f"none of {n_asked} clips has embeddings that can be used in {self.vid_emb_dir} and {self.aud_emb_dir} at L = {list(self.lengths)} s ({reasons}{first}){known}")
+            raise ValueError(
+                f"none of {n_asked} clips has embeddings that can be used in {self.vid_emb_dir} and {self.aud_emb_dir} at L = {list(self.lengths)} s ({reasons}{first}){known}"
+            )
 
 
 def misfits(
@@ -168,7 +172,11 @@ def misfits(
     if others and 2 * n <= len(values):
         found = ", ".join(f"{what.format(f'{value:g}')} ({k} clips)" for value, k in [(common, n), *others[:3]])
         raise ValueError(f"different clips have {found}: these caches do not belong together")
-    return {clip: ("corrupt_cache", f"{clip} has {what.format(f'{value:g}')}, the other clips have {what.format(f'{common:g}')}") for clip, value in values.items() if value != common}
+    return {
+        clip: ("corrupt_cache", f"{clip} has {what.format(f'{value:g}')}, the other clips have {what.format(f'{common:g}')}")
+        for clip, value in values.items()
+        if value != common
+    }
 
 
 def _same_origin(kind: str, first: dict, meta: dict, video_id: str) -> None:
@@ -185,7 +193,9 @@ class CurveSet:
     "Similarity curves of B clips on one padded time axis, and what baselines need. NaN where a clip has no cell."
 
     video_ids: tuple[str, ...]
-    curves: tuple[np.ndarray, ...]  # one for each audio length, float64 [shape=(B, K, T)]: cosine of each of K queries with each of T windows
+    curves: tuple[
+        np.ndarray, ...
+    ]  # one for each audio length, float64 [shape=(B, K, T)]: cosine of each of K queries with each of T windows
     cells: np.ndarray  # float64 [shape=(B, T, 2)], start and end of each cell, seconds
     duration_s: np.ndarray  # float64 [shape=(B,)]
     stride_s: Seconds  # width of a cell
@@ -227,7 +237,9 @@ def similarity_set(
     rows, dims, strides, flat = [], {}, {}, {}
     for pair in reader.read(list(events)):
         try:
-            curves = [similarity_curves(pair.video.emb, part.emb, _queries(settings, pair, part, events[pair.video_id])) for part in pair.audio]
+            curves = [
+                similarity_curves(pair.video.emb, part.emb, _queries(settings, pair, part, events[pair.video_id])) for part in pair.audio
+            ]
         except ValueError as error:  # it lacks what the query needs, loudness say
             reader.failures[pair.video_id] = "corrupt_cache", f"{pair.video_id}: {error}"
             continue
@@ -236,7 +248,16 @@ def similarity_set(
         if loudness is not None:
             loudness = loudness[nearest_index(pair.audio[0].centers_sec, pair.video.centers_sec)]
         cells = np.stack([pair.cells.starts_sec, pair.cells.ends_sec], axis=1)
-        rows.append((pair.video_id, curves, cells, pair.duration_s, unknown if loudness is None else loudness, pair.video.extras.get("motion", unknown)))
+        rows.append(
+            (
+                pair.video_id,
+                curves,
+                cells,
+                pair.duration_s,
+                unknown if loudness is None else loudness,
+                pair.video.extras.get("motion", unknown),
+            )
+        )
         dims[pair.video_id] = pair.video.emb.shape[1]
         if len(cells) > 1:
             strides[pair.video_id] = float(np.median(np.diff(cells[:, 0])))
@@ -270,14 +291,23 @@ def informative(
     "The clips from which anything can be learnt. Raises `ValueError` where there are none."
     rows = np.flatnonzero(~found.is_flat)
     if not len(rows):
-        raise ValueError(f"none of {len(found.video_ids)} clips has a curve that says anything about when ({next(iter(found.flat.values()))})")
+        raise ValueError(
+            f"none of {len(found.video_ids)} clips has a curve that says anything about when ({next(iter(found.flat.values()))})"
+        )
     arrays = {name: getattr(found, name)[rows] for name in ("cells", "duration_s", "loudness_db", "motion")}
     failures = found.failures | {video_id: ("flat", why) for video_id, why in found.flat.items()}
-    return replace(found, video_ids=tuple(found.video_ids[i] for i in rows), curves=tuple(curve[rows] for curve in found.curves), failures=failures, flat={}, **arrays)
+    return replace(
+        found,
+        video_ids=tuple(found.video_ids[i] for i in rows),
+        curves=tuple(curve[rows] for curve in found.curves),
+        failures=failures,
+        flat={},
+        **arrays,
+    )
 
 
 def _why_flat(pair: ClipPair, curves: Sequence[np.ndarray]) -> str:
-    "Why the curves [shape=(K, T)] of a clip say nothing about when; \"\" where they do."
+    'Why the curves [shape=(K, T)] of a clip say nothing about when; "" where they do.'
     if any(_moves(row) for curve in curves for row in curve):
         return ""
     parts = [("video", [pair.video]), ("audio", list(pair.audio))]
@@ -300,7 +330,9 @@ def _events(clip: ClipAnnotation) -> np.ndarray:
 
 
 def _queries(settings: AlignSettings, pair: ClipPair, heard: Embeddings, events: np.ndarray) -> np.ndarray:
-    return audio_queries(settings, heard.centers_sec, pair.video.centers_sec, pair.duration_s, loudness_db=heard.extras.get("loudness_db"), events=events)
+    return audio_queries(
+        settings, heard.centers_sec, pair.video.centers_sec, pair.duration_s, loudness_db=heard.extras.get("loudness_db"), events=events
+    )
 
 
 def _stride(cells: Sequence[np.ndarray]) -> Seconds:

@@ -40,7 +40,13 @@ def check_video_id(
     video_id: str,
 ) -> str:  # the same id
     "The id, if it can be a file name: not empty, no path separator, no control character, encodes to at most 200 bytes of UTF-8. Else `CacheError`."
-    if not video_id or video_id in (".", "..") or re.search(r"[/\\]", video_id) or printable(video_id) != video_id or len(video_id.encode()) > 200:
+    if (
+        not video_id
+        or video_id in (".", "..")
+        or re.search(r"[/\\]", video_id)
+        or printable(video_id) != video_id
+        or len(video_id.encode()) > 200
+    ):
         raise CacheError(f"{video_id[:80]!r} cannot be the id of a clip: ids are the stems of file names")
     return video_id
 
@@ -240,7 +246,11 @@ def read_embeddings(
         declared = (meta.get("encoder") or {}).get("dim", emb.shape[1])
         if declared != emb.shape[1]:
             raise ValueError(f"its vectors have {emb.shape[1]} dimensions, its encoder {meta['encoder'].get('name')!r} makes {declared}")
-        extras = {name: column.copy() for name, column in arrays.items() if name not in _ARRAYS and column.shape == (len(emb),) and column.dtype.kind in _REAL}
+        extras = {
+            name: column.copy()
+            for name, column in arrays.items()
+            if name not in _ARRAYS and column.shape == (len(emb),) and column.dtype.kind in _REAL
+        }
     except (ValueError, RecursionError) as error:
         raise CacheError(f"{path}: {error}") from error
     return Embeddings(emb, windows, meta, extras)
@@ -309,9 +319,21 @@ def _stored_arrays(packed: bytes) -> dict[str, np.ndarray] | None:
         mark, flags, method, checksum, n_packed, n_bytes, n_name, n_extra, n_note, start = _MEMBER.unpack_from(packed, at)
         name = packed[at + _MEMBER.size : at + _MEMBER.size + n_name]
         at += _MEMBER.size + n_name + n_extra + n_note
-        if mark != b"PK\x01\x02" or flags & 1 or method or n_packed != n_bytes or start + 30 > tail or packed[start : start + 4] != b"PK\x03\x04":
+        if (
+            mark != b"PK\x01\x02"
+            or flags & 1
+            or method
+            or n_packed != n_bytes
+            or start + 30 > tail
+            or packed[start : start + 4] != b"PK\x03\x04"
+        ):
             return None
-        first = start + 30 + int.from_bytes(packed[start + 26 : start + 28], "little") + int.from_bytes(packed[start + 28 : start + 30], "little")
+        first = (
+            start
+            + 30
+            + int.from_bytes(packed[start + 26 : start + 28], "little")
+            + int.from_bytes(packed[start + 28 : start + 30], "little")
+        )
         member = memoryview(packed)[first : first + n_bytes]
         if len(member) != n_bytes or zlib.crc32(member) != checksum or not name.endswith(b".npy") or member[:8] != b"\x93NUMPY\x01\x00":
             return None
@@ -397,9 +419,13 @@ def _claim(folder: Path, settings: dict, overwrite: bool, pattern: str) -> None:
         return
     files = [path for path in folder.glob(pattern) if path.is_file()]
     if present is not None and not overwrite:  # an empty folder, too: whoever has claimed it may be about to write
-        raise CacheError(f"{folder}: was made with other settings ({_difference(present, settings)}); choose another folder, or --overwrite to make it anew")
+        raise CacheError(
+            f"{folder}: was made with other settings ({_difference(present, settings)}); choose another folder, or --overwrite to make it anew"
+        )
     if files and not overwrite:
-        raise CacheError(f"{folder}: holds {len(files)} {pattern} files of unknown origin; choose another folder (or --overwrite to remove them)")
+        raise CacheError(
+            f"{folder}: holds {len(files)} {pattern} files of unknown origin; choose another folder (or --overwrite to remove them)"
+        )
     (folder / SETTINGS_FILE).unlink(missing_ok=True)
     for path in files:
         path.unlink()
@@ -431,7 +457,9 @@ def cache_root(
     out_dir = Path(out_dir)
     named = [kind for kind, name in FOLDERS.items() if out_dir.name == name]
     if named and named[0] not in kinds:
-        raise CacheError(f"{out_dir}: its name says {named[0]} embeddings, and {kinds[0]} embeddings are to be written; name {out_dir.parent / FOLDERS[kinds[0]]}")
+        raise CacheError(
+            f"{out_dir}: its name says {named[0]} embeddings, and {kinds[0]} embeddings are to be written; name {out_dir.parent / FOLDERS[kinds[0]]}"
+        )
     return out_dir.parent if named else out_dir
 
 
@@ -455,7 +483,9 @@ def embeddings_folder(
         raise missing_error(f"{FOLDERS[kind]}_dir", folder)
     holds = _kinds_in(folder)
     if holds and kind not in holds:
-        raise CacheError(f"{folder}: holds {holds.pop()} embeddings, not {kind} embeddings; name the folder of those, or the cache that holds both")
+        raise CacheError(
+            f"{folder}: holds {holds.pop()} embeddings, not {kind} embeddings; name the folder of those, or the cache that holds both"
+        )
     return folder
 
 
@@ -500,7 +530,9 @@ def journals(
     name: str = "extract",  # of the command that wrote them
 ) -> list[Path]:  # sorted
     "The journals of a folder: that of a run over all clips, and those of shards."
-    return sorted(path for path in Path(folder).glob(f"{name}*.jsonl") if re.fullmatch(rf"{re.escape(name)}(\.\d+of\d+)?\.jsonl", path.name))
+    return sorted(
+        path for path in Path(folder).glob(f"{name}*.jsonl") if re.fullmatch(rf"{re.escape(name)}(\.\d+of\d+)?\.jsonl", path.name)
+    )
 
 
 def read_records(

@@ -25,7 +25,8 @@ MEAN, STD = -4.2677393, 4.5689974  # of AudioSet's log-mel energies, where the c
 
 
 def load_ast(
-    weights: str | None = None,  # a folder with config.json and model.safetensors; None: REPO, from the Hugging Face cache; "random": untrained
+    weights: str
+    | None = None,  # a folder with config.json and model.safetensors; None: REPO, from the Hugging Face cache; "random": untrained
     seed: int = 0,  # of random weights
     **sizes,  # of a random network: fields of transformers' `ASTConfig`, e.g. hidden_size, num_hidden_layers
 ):  # (transformers.ASTModel in evaluation mode, "sha256:..." or "untrained", mean, std)
@@ -59,7 +60,11 @@ def load_ast(
     if network.config.num_mel_bins != MEL_BINS:
         raise CheckpointError(f"{folder}: takes {network.config.num_mel_bins} mel bins, not {MEL_BINS}")
     try:
-        scale = json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8")) if (folder / "preprocessor_config.json").is_file() else {}
+        scale = (
+            json.loads((folder / "preprocessor_config.json").read_text(encoding="utf-8"))
+            if (folder / "preprocessor_config.json").is_file()
+            else {}
+        )
         return network, provenance, float(scale.get("mean", MEAN)), float(scale.get("std", STD))
     except (ValueError, AttributeError, TypeError) as error:
         raise CheckpointError(f"{folder}: preprocessor_config.json cannot be read ({error})") from error
@@ -93,7 +98,9 @@ class ASTEncoder:
         self.dtype = resolve_dtype(dtype, self.device)
         self.network = network.to(self.device, self.dtype)
         n_rows = network.config.max_length
-        self.input = MelInput(n_samples=n_rows * HOP, n_rows=n_rows, mean=mean, std=std, pad=0.0, fill=fill)  # zeros before scaling, as the authors'
+        self.input = MelInput(
+            n_samples=n_rows * HOP, n_rows=n_rows, mean=mean, std=std, pad=0.0, fill=fill
+        )  # zeros before scaling, as the authors'
         self.of_length = {n_rows: self.network}
         self.spec = EncoderSpec(
             name="ast",
@@ -123,7 +130,9 @@ class ASTEncoder:
         n_rows = mel.shape[1]
         frequency, steps = _patches(self.network.config, n_rows)
         if steps < 1:
-            raise ValueError(f"a window of {n_rows} rows of 10 ms is shorter than one patch of {self.network.config.patch_size}: windows of at least 175 ms are wanted, or another fill")
+            raise ValueError(
+                f"a window of {n_rows} rows of 10 ms is shorter than one patch of {self.network.config.patch_size}: windows of at least 175 ms are wanted, or another fill"
+            )
         network = self._network_of(n_rows)
         at_once = max(1, TOKENS_AT_ONCE.get(self.device.type, 4096) // (frequency * steps + 2))
         return run_tower(lambda part: network(part.to(self.dtype)).pooler_output, mel, self.device, self.spec.dim, at_once)
@@ -154,7 +163,8 @@ def _patches(config, n_rows: int) -> tuple[int, int]:
 
 def create_ast(
     *,
-    weights: str | None = None,  # a folder with config.json and model.safetensors; None: REPO, from the Hugging Face cache; "random": untrained
+    weights: str
+    | None = None,  # a folder with config.json and model.safetensors; None: REPO, from the Hugging Face cache; "random": untrained
     device: str = "auto",  # see `base.resolve_device`
     dtype: str = "auto",  # see `base.resolve_dtype`
     fill: str = "none",  # see `ASTEncoder`

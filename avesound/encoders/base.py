@@ -296,7 +296,11 @@ def cpu_has_bfloat16() -> bool:
     "Whether this processor multiplies bfloat16 in hardware (AVX-512 BF16, AMX, or Arm's BF16)."
     import torch
 
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported", "_is_arm_bf16_supported")  # which of them there are depends on torch's version
+    probes = (
+        "_is_avx512_bf16_supported",
+        "_is_amx_tile_supported",
+        "_is_arm_bf16_supported",
+    )  # which of them there are depends on torch's version
     if any(getattr(torch.cpu, probe, bool)() for probe in probes):
         return True
     try:
@@ -334,7 +338,9 @@ def run_tower(
                 vectors.append(tower(part.to(device, non_blocking=True)).float())
             return torch.cat(vectors).cpu().numpy()
     except torch.OutOfMemoryError as error:
-        raise MemoryError(f"{device} has not enough memory for {at_once} windows of {batch[0].shape} at once: lower --batch_size ({str(error).splitlines()[0]})") from error
+        raise MemoryError(
+            f"{device} has not enough memory for {at_once} windows of {batch[0].shape} at once: lower --batch_size ({str(error).splitlines()[0]})"
+        ) from error
 
 
 def hub_files(
@@ -393,13 +399,19 @@ def check_comparable(
         if spec and spec["weights"] == "untrained":
             problems.append(f"the {what} vectors come from untrained weights of {spec['name']!r}")
         if spec and not spec["joint"]:
-            problems.append(f"the {what} vectors of {spec['name']!r} do not live in a space that picture and sound share (fit-projector makes one)")
+            problems.append(
+                f"the {what} vectors of {spec['name']!r} do not live in a space that picture and sound share (fit-projector makes one)"
+            )
     if video and audio:
         if video["dim"] != audio["dim"]:
-            raise ValueError(f"video vectors of {video['name']!r} have {video['dim']} dimensions, audio vectors of {audio['name']!r} {audio['dim']}: fit a projector between the towers (fit-projector, --projector)")
+            raise ValueError(
+                f"video vectors of {video['name']!r} have {video['dim']} dimensions, audio vectors of {audio['name']!r} {audio['dim']}: fit a projector between the towers (fit-projector, --projector)"
+            )
         identity = [{key: spec.get(key) for key in ("name", "weights", "config")} for spec in (video, audio)]
         if identity[0] != identity[1]:
-            problems.append(f"the video vectors come from {video['name']!r}, the audio vectors from another encoder, {audio['name']!r}, or from other settings of it")
+            problems.append(
+                f"the video vectors come from {video['name']!r}, the audio vectors from another encoder, {audio['name']!r}, or from other settings of it"
+            )
     if problems and not allow_untrained:
         raise ValueError("; ".join(problems) + ": their cosines would mean nothing (--allow_untrained compares them all the same)")
     return problems

@@ -342,7 +342,9 @@ def load_pretrained(
     try:
         import transformers
     except ImportError as error:
-        raise ImportError(f"{class_name} is a class of Hugging Face's transformers, which is an extra: pip install 'avesound[hf]'") from error
+        raise ImportError(
+            f"{class_name} is a class of Hugging Face's transformers, which is an extra: pip install 'avesound[hf]'"
+        ) from error
     files = sorted(folder.glob("*.safetensors"))
     if not files or not (folder / "config.json").is_file():
         missing = "config.json" if files else "model.safetensors"
@@ -352,10 +354,14 @@ def load_pretrained(
     except ValueError as error:
         raise CheckpointError(f"{folder}: config.json cannot be read ({error})") from error
     if not isinstance(config, dict) or config.get("model_type") != model_type:
-        raise CheckpointError(f"{folder}: config.json describes {config.get('model_type') if isinstance(config, dict) else 'nothing'!r}, wanted is {model_type!r}")
+        raise CheckpointError(
+            f"{folder}: config.json describes {config.get('model_type') if isinstance(config, dict) else 'nothing'!r}, wanted is {model_type!r}"
+        )
     try:
         with quiet_transformers():
-            model, report = getattr(transformers, class_name).from_pretrained(folder, local_files_only=True, use_safetensors=True, output_loading_info=True)
+            model, report = getattr(transformers, class_name).from_pretrained(
+                folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+            )
     except Exception as error:  # safetensors, shapes, JSON, missing shards: each has its own exceptions
         raise CheckpointError(f"{folder}: cannot be loaded as {class_name} ({' '.join(str(error).split())[:300]})") from error
     if report["missing_keys"] or report["mismatched_keys"]:

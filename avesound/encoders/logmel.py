@@ -141,7 +141,9 @@ class MelInput:
         elif n < self.n_samples and self.fill == "repeat":
             wav = wav[:, np.arange(self.n_samples) % n]
         elif n < self.n_samples and self.fill == "context":
-            raise ValueError(f'fill="context" takes the sound around a window, which is not in it: give windows of {self.native_s:g} s, or whole clips (`encode_clip`)')
+            raise ValueError(
+                f'fill="context" takes the sound around a window, which is not in it: give windows of {self.native_s:g} s, or whole clips (`encode_clip`)'
+            )
         return self._scaled(fbank(wav))
 
     def of_clip(
@@ -182,7 +184,9 @@ class MelInput:
             If a set has no window, or as `of_windows` does.
         """
         if not all(map(len, sets)):
-            raise ValueError('there is no window to encode; is the clip shorter than one window? (edge="mirror" gives it windows all the same)')
+            raise ValueError(
+                'there is no window to encode; is the clip shorter than one window? (edge="mirror" gives it windows all the same)'
+            )
         vectors: list[list] = [[] for _ in sets]
         for at in range(0, max(map(len, sets), default=0), 256):
             some = [Windows(w.starts_sec[at : at + 256], w.ends_sec[at : at + 256]) for w in sets]
@@ -217,7 +221,9 @@ class LogMelEncoder:
         if weights is not None:
             raise ValueError(f"encoder 'logmel' has no weights to load, got {weights!r}")
         warn_of_device("logmel", device)
-        self.spec = EncoderSpec(name="logmel", dim=2 * MEL_BINS, joint=False, weights="none", sample_rate=SAMPLE_RATE, config={"version": 1})
+        self.spec = EncoderSpec(
+            name="logmel", dim=2 * MEL_BINS, joint=False, weights="none", sample_rate=SAMPLE_RATE, config={"version": 1}
+        )
         # AST's scale; windows are taken as they are, whatever their length.
         self.input = MelInput(n_samples=2**62, n_rows=2**62, mean=-4.2677393, std=4.5689974, pad=math.nan, fill="none")
 

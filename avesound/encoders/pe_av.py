@@ -93,7 +93,9 @@ class PEAVEncoder:
     def encode_video(self, frames: np.ndarray) -> np.ndarray:
         "Frames uint8 [shape=(B, T, H, W, 3)], RGB, at `spec.fps` and `spec.size` -> vectors float32 [shape=(B, D)], not normalised."
         if frames.ndim != 5 or frames.dtype != np.uint8 or frames.shape[2:] != (*self.spec.size, 3) or frames.shape[1] == 0:
-            raise ValueError(f"frames must be uint8 [shape=(B, T, {self.spec.size[0]}, {self.spec.size[1]}, 3)], got {frames.dtype} {frames.shape}")
+            raise ValueError(
+                f"frames must be uint8 [shape=(B, T, {self.spec.size[0]}, {self.spec.size[1]}, 3)], got {frames.dtype} {frames.shape}"
+            )
         batch, n_frames = frames.shape[:2]
         seen = self._look(frames.reshape(-1, *frames.shape[2:])).reshape(batch, n_frames, -1)
         return self._read(seen)
@@ -112,7 +114,9 @@ class PEAVEncoder:
             index = window_samples(video_windows, clip.fps, len(clip.frames))
             video = self._frames_read(seen)[index].mean(axis=1) if self.frame_level else self._read(seen[index])
         if not self.frame_level:
-            return ClipEmbeddings(video, tuple(encode_windows(self.encode_audio, clip.wav, SAMPLE_RATE, windows) for windows in audio_windows))
+            return ClipEmbeddings(
+                video, tuple(encode_windows(self.encode_audio, clip.wav, SAMPLE_RATE, windows) for windows in audio_windows)
+            )
         audio = []
         if audio_windows:
             heard = self._hops_heard(clip.wav)
@@ -140,16 +144,25 @@ class PEAVEncoder:
         "The vectors of windows [shape=(B, T, width)] of frames that have been looked at."
         if self.num_frames and self.num_frames > 1:  # the -16-frame variants: so many, evenly spaced
             seen = seen[:, np.linspace(0, seen.shape[1] - 1, self.num_frames).astype(int)]
-        return run_tower(lambda part: self.video_head(self.read_frames(part.to(self.dtype)).pooler_output), seen, self.device, self.spec.dim, 64)
+        return run_tower(
+            lambda part: self.video_head(self.read_frames(part.to(self.dtype)).pooler_output), seen, self.device, self.spec.dim, 64
+        )
 
     def _hear(self, wav):
         return self.audio_head(self.listen(wav.to(self.dtype)).pooler_output)
 
     def _frames_read(self, seen: np.ndarray) -> np.ndarray:
-        return run_tower(lambda part: self.video_head(self.read_frames(part[None].to(self.dtype)).last_hidden_state[0]), seen, self.device, self.spec.dim)
+        return run_tower(
+            lambda part: self.video_head(self.read_frames(part[None].to(self.dtype)).last_hidden_state[0]), seen, self.device, self.spec.dim
+        )
 
     def _hops_heard(self, wav: np.ndarray) -> np.ndarray:
-        return run_tower(lambda part: self.audio_head(self.listen(part.to(self.dtype)).last_hidden_state[0]), self._whole_hops(wav[None]), self.device, self.spec.dim)
+        return run_tower(
+            lambda part: self.audio_head(self.listen(part.to(self.dtype)).last_hidden_state[0]),
+            self._whole_hops(wav[None]),
+            self.device,
+            self.spec.dim,
+        )
 
 
 def _pass_on():

@@ -51,11 +51,19 @@ def load_resnet3d(
         tensors = {key: tensor for key, tensor in read_checkpoint(path).items() if not key.startswith("fc.")}
         wanted = {key: tensor for key, tensor in network.state_dict().items() if not key.startswith("fc.")}
         # Old checkpoints do not count batches.
-        wrong = [key for key in wanted if key not in tensors and not key.endswith("num_batches_tracked")] + [key for key in tensors if key not in wanted]
+        wrong = [key for key in wanted if key not in tensors and not key.endswith("num_batches_tracked")] + [
+            key for key in tensors if key not in wanted
+        ]
         wrong += [f"{key} {tuple(tensors[key].shape)}" for key in wanted if key in tensors and tensors[key].shape != wanted[key].shape]
         if wrong:
-            other = "; it is a checkpoint of SoundingActions' MC3: --encoder mc3" if any(key.startswith("video_model.") for key in tensors) else ""
-            raise CheckpointError(f"{path}: is not a checkpoint of {name}: {', '.join(wrong[:3])}{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''} missing, unknown or of another shape{other}")
+            other = (
+                "; it is a checkpoint of SoundingActions' MC3: --encoder mc3"
+                if any(key.startswith("video_model.") for key in tensors)
+                else ""
+            )
+            raise CheckpointError(
+                f"{path}: is not a checkpoint of {name}: {', '.join(wrong[:3])}{f' and {len(wrong) - 3} more' if len(wrong) > 3 else ''} missing, unknown or of another shape{other}"
+            )
         network.load_state_dict(tensors, strict=False)
     network.fc = torch.nn.Identity()
     return network.eval().requires_grad_(False), provenance
@@ -74,7 +82,9 @@ def _hub_weights(name: str) -> Path:
             # The name holds the beginning of the checksum: mc3_18-a90a0ba3.pth.
             torch.hub.download_url_to_file(url, str(path), hash_prefix=path.stem.rpartition("-")[2], progress=False)
         except Exception as error:  # urllib has many words for "no network", and the checksum may be wrong
-            raise FileNotFoundError(f"{name}: its weights are not here and cannot be downloaded ({error}). Where there is a network, get {url} and put it at {path}, or pass its path as weights (--weights FILE)") from error
+            raise FileNotFoundError(
+                f"{name}: its weights are not here and cannot be downloaded ({error}). Where there is a network, get {url} and put it at {path}, or pass its path as weights (--weights FILE)"
+            ) from error
     return path
 
 # %% ../../nbs/34_encoders_resnet3d.ipynb #f83cae64
@@ -94,7 +104,11 @@ class _Level:
         none = torch.zeros_like(conv.bias)
         bias = torch.cat([none, conv.bias, none]).to(device, dtype)  # with the middle tap, which is never missing
         # All taps; without the last, for the first map of a window; without the first, for its last map.
-        self.taps_of = {"all": (spatial(weight), bias), "first": (spatial(weight[: 2 * n_out]), bias[: 2 * n_out]), "last": (spatial(weight[n_out:]), bias[n_out:])}
+        self.taps_of = {
+            "all": (spatial(weight), bias),
+            "first": (spatial(weight[: 2 * n_out]), bias[: 2 * n_out]),
+            "last": (spatial(weight[n_out:]), bias[n_out:]),
+        }
         self.geometry = conv.stride[1:], conv.padding[1:]
         self.skip = skip  # the level whose maps are added; None: none
 
@@ -207,7 +221,10 @@ class _SharedMaps:
     def forget(self, before: int, last_before: int | None = None) -> None:
         "Drop what is known of frames before `before`; of the last level's maps, before `last_before`."
         before = min(before, self.seen - len(self.levels) - 2)  # to go on, the newest are needed
-        for kept, first in [*((kept, before) for kept in (*self.taps, *self.maps[:-1])), (self.maps[-1], before if last_before is None else last_before)]:
+        for kept, first in [
+            *((kept, before) for kept in (*self.taps, *self.maps[:-1])),
+            (self.maps[-1], before if last_before is None else last_before),
+        ]:
             for t in [t for t in kept if t < first]:
                 del kept[t]
 
@@ -231,10 +248,17 @@ def _frame_blocks(network, device, dtype) -> list:
     import torch
 
     def spatial(conv):
-        return conv.weight[:, :, 0].to(device, dtype).contiguous(memory_format=torch.channels_last), conv.bias.to(device, dtype), conv.stride[1:], conv.padding[1:]
+        return (
+            conv.weight[:, :, 0].to(device, dtype).contiguous(memory_format=torch.channels_last),
+            conv.bias.to(device, dtype),
+            conv.stride[1:],
+            conv.padding[1:],
+        )
 
     blocks = [block for stage in (network.layer2, network.layer3, network.layer4) for block in stage]
-    return [[spatial(conv) for part in (b.conv1, b.conv2, b.downsample) if part is not None for conv in _convolutions(part)] for b in blocks]
+    return [
+        [spatial(conv) for part in (b.conv1, b.conv2, b.downsample) if part is not None for conv in _convolutions(part)] for b in blocks
+    ]
 
 
 class _FrameTail:
@@ -330,7 +354,9 @@ class ResNet3DEncoder:
     def encode_video(self, frames: np.ndarray) -> np.ndarray:
         "Frames uint8 [shape=(B, T, H, W, 3)], RGB, at `spec.fps` and `spec.size` -> vectors float32 [shape=(B, 512)]. Beyond the window are zeros."
         if frames.ndim != 5 or frames.dtype != np.uint8 or frames.shape[2:] != (*self.spec.size, 3) or frames.shape[1] == 0:
-            raise ValueError(f"frames must be uint8 [shape=(B, T, {self.spec.size[0]}, {self.spec.size[1]}, 3)], got {frames.dtype} {frames.shape}")
+            raise ValueError(
+                f"frames must be uint8 [shape=(B, T, {self.spec.size[0]}, {self.spec.size[1]}, 3)], got {frames.dtype} {frames.shape}"
+            )
         # More than one window at once is slower on a CPU.
         return run_tower(self._windows, frames, self.device, self.spec.dim, 1 if self.device.type == "cpu" else None)
 

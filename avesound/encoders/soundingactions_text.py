@@ -46,7 +46,9 @@ class MC3Text:
         try:
             from transformers import AutoTokenizer, DistilBertConfig, DistilBertModel
         except ImportError as error:
-            raise ImportError("the text tower runs in Hugging Face's transformers, which is an extra: pip install 'avesound[hf]'") from error
+            raise ImportError(
+                "the text tower runs in Hugging Face's transformers, which is an extra: pip install 'avesound[hf]'"
+            ) from error
         import torch
 
         named = {name: tensor for name, tensor in read_checkpoint(weights).items() if name.startswith(("text_model.", "txt_proj."))}
@@ -77,12 +79,16 @@ class MC3Text:
             module.to(self.device, self.dtype).requires_grad_(False)
         self.dim = len(projection["bias"])
         self.weights = weights_checksum(weights)
-        folder = Path(tokenizer) if tokenizer is not None else hub_files(TOKENIZER, ("tokenizer.json", "tokenizer_config.json", "config.json"))
+        folder = (
+            Path(tokenizer) if tokenizer is not None else hub_files(TOKENIZER, ("tokenizer.json", "tokenizer_config.json", "config.json"))
+        )
         if not folder.is_dir():
             raise FileNotFoundError(f"no such folder of a tokenizer: {folder}")
         self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         if len(self.tokenizer) > len(words):
-            raise CheckpointError(f"the tokenizer in {folder} knows {len(self.tokenizer)} words, the checkpoint {len(words)}: they do not belong together")
+            raise CheckpointError(
+                f"the tokenizer in {folder} knows {len(self.tokenizer)} words, the checkpoint {len(words)}: they do not belong together"
+            )
 
     def encode_text(
         self,
@@ -95,7 +101,9 @@ class MC3Text:
             raise TypeError("texts must be a list of sentences, got one string")
         if not texts:
             return np.zeros((0, self.dim), np.float32)
-        tokens = self.tokenizer(list(texts), return_tensors="pt", padding=True, truncation=True, max_length=self.model.config.max_position_embeddings)
+        tokens = self.tokenizer(
+            list(texts), return_tensors="pt", padding=True, truncation=True, max_length=self.model.config.max_position_embeddings
+        )
         with torch.inference_mode():
             tokens = {name: tokens[name].to(self.device) for name in ("input_ids", "attention_mask")}
             first = self.model(**tokens).last_hidden_state[:, 0]

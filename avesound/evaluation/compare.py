@@ -56,7 +56,12 @@ def format_overall(
             name = overall["encoder"] if method == "encoder" else f"{method}*" if method in ORACLES else method
             lines.append(f"{name:<{width}}" + "".join(f"{interval_text(columns.get(m)):<22}" for m in shown))
         best = {m: found["best"] for m, found in overall["differences"][subset].items()}
-        lines.append(f"{'difference':<{width}}" + "".join(f"{interval_text(overall['differences'][subset][m]['to'][best[m]] if m in best else None, sign=True):<22}" for m in shown))
+        lines.append(
+            f"{'difference':<{width}}"
+            + "".join(
+                f"{interval_text(overall['differences'][subset][m]['to'][best[m]] if m in best else None, sign=True):<22}" for m in shown
+            )
+        )
         lines.append(f"{'  to best:':<{width}}" + "".join(f"{best.get(m, ''):<22}" for m in shown))
         if overall["p_shuffled"][subset]:
             lines.append(f"{'p, wrong sound':<{width}}" + "".join(f"{overall['p_shuffled'][subset].get(m, np.nan):<22.2g}" for m in shown))
@@ -72,19 +77,31 @@ def _calibration_lines(found: dict[str, Any]) -> list[str]:
     subset = next((name for name in reversed(SUBSETS) if name in found["reliability"]), None)
     if subset:
         r = found["reliability"][subset]
-        lines.append(f"\nconfidence, {subset} clips: calibration error {r['ece']:.2f}; a perfectly calibrated predictor would get {r['null_ece']:.2f}, 95 % of them less than {r['null_ece_high']:.2f}")
+        lines.append(
+            f"\nconfidence, {subset} clips: calibration error {r['ece']:.2f}; a perfectly calibrated predictor would get {r['null_ece']:.2f}, 95 % of them less than {r['null_ece_high']:.2f}"
+        )
     fitted = found["fitted"]
     if fitted:
         if fitted["temperature"]:
             t = fitted["temperature"]
-            lines.append(f"temperature {t['tau_before']:g} → {t['tau']:.3g}, fitted on {t['n_clips']} clips of {fitted['split']}: their mean log score {t['log_score_before']:.2f} → {t['log_score']:.2f}")
+            lines.append(
+                f"temperature {t['tau_before']:g} → {t['tau']:.3g}, fitted on {t['n_clips']} clips of {fitted['split']}: their mean log score {t['log_score_before']:.2f} → {t['log_score']:.2f}"
+            )
         for target, held in fitted["covered"].items():
             what = "the whole event" if target == "event" else "a moment of the event"
-            lines.append(f"intervals made to hold {what} in {fitted['level']:.0%} of clips do so in {interval_text(held)}; they are {held['mean_width_s']:.1f} s wide on average")
+            lines.append(
+                f"intervals made to hold {what} in {fitted['level']:.0%} of clips do so in {interval_text(held)}; they are {held['mean_width_s']:.1f} s wide on average"
+            )
     return lines
 
 # %% ../../nbs/66_evaluation_compare.ipynb #ff7b6a62
-COLORS = {"similarity": "#56B4E9", "pdf": "#0072B2", "event": "#E69F00", "peak": "#D55E00", "ground": "#fbedcc"}  # Okabe & Ito's palette; the ground of a hatched event
+COLORS = {
+    "similarity": "#56B4E9",
+    "pdf": "#0072B2",
+    "event": "#E69F00",
+    "peak": "#D55E00",
+    "ground": "#fbedcc",
+}  # Okabe & Ito's palette; the ground of a hatched event
 
 
 def plot_clip(
@@ -102,21 +119,51 @@ def plot_clip(
     predicted = not np.isnan(row["t_pred_sec"])  # nothing is where the curve says nothing
     for ax in (top, bottom):
         for i, event in enumerate(events):
-            ax.axvspan(event.start_s, event.end_s, facecolor=COLORS["ground"], hatch="//", edgecolor=COLORS["event"], linewidth=0, label="annotated event" if i == 0 else None)  # opaque: an SVG fills the hatch of a transparent area
+            ax.axvspan(
+                event.start_s,
+                event.end_s,
+                facecolor=COLORS["ground"],
+                hatch="//",
+                edgecolor=COLORS["event"],
+                linewidth=0,
+                label="annotated event" if i == 0 else None,
+            )  # opaque: an SVG fills the hatch of a transparent area
         ax.yaxis.set_major_locator(MaxNLocator(4))  # as many ticks whatever the size: the layout leaves room for those that it saw first
         if predicted:
-            ax.axvline(row["t_pred_sec"], color=COLORS["peak"], linestyle="--", linewidth=1.8, label=f"predicted: {row['t_pred_sec']:.2f} s")
+            ax.axvline(
+                row["t_pred_sec"], color=COLORS["peak"], linestyle="--", linewidth=1.8, label=f"predicted: {row['t_pred_sec']:.2f} s"
+            )
     top.plot(t, curves["similarity"], color=COLORS["similarity"], linewidth=2)
     top.set_ylabel("cosine")
     density = curves["pdf"].to_numpy() / width
     bottom.stairs(density, np.append(t - width / 2, t[-1] + width / 2), color=COLORS["pdf"], linewidth=2, fill=False)
     peak = np.nanmax(density) if np.isfinite(density).any() else 1.0
     if predicted:
-        bottom.plot([row["interval_start_sec"], row["interval_end_sec"]], [-0.06 * peak] * 2, color=COLORS["peak"], linewidth=4, solid_capstyle="butt", label="predicted interval")
-    bottom.set(ylabel="PDF (1/s)", xlabel="time (s)", xlim=(min(0, t[0] - width / 2), max(row["duration_s"], t[-1] + width / 2)), ylim=(-0.12 * peak, 1.1 * peak))
+        bottom.plot(
+            [row["interval_start_sec"], row["interval_end_sec"]],
+            [-0.06 * peak] * 2,
+            color=COLORS["peak"],
+            linewidth=4,
+            solid_capstyle="butt",
+            label="predicted interval",
+        )
+    bottom.set(
+        ylabel="PDF (1/s)",
+        xlabel="time (s)",
+        xlim=(min(0, t[0] - width / 2), max(row["duration_s"], t[-1] + width / 2)),
+        ylim=(-0.12 * peak, 1.1 * peak),
+    )
     if predicted or events:
         figure.legend(*bottom.get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9, frameon=False)
-    score = "nothing predicted" if not predicted else "no event annotated" if not events else f"distance to the event {row['dist']:.2f} s" if row["dist"] > 0 else "inside the event"
+    score = (
+        "nothing predicted"
+        if not predicted
+        else "no event annotated"
+        if not events
+        else f"distance to the event {row['dist']:.2f} s"
+        if row["dist"] > 0
+        else "inside the event"
+    )
     what = wrapped(f"{row['video_id']}: {row['event_label'] or 'no label'}", 100)
     top.set_title(f"{what}, {score}", fontsize=10)
     return figure
@@ -141,15 +188,30 @@ def plot_overall(
                 continue
             own, few_clips = method == "encoder", too_few(value)
             hollow |= few_clips
-            ax.plot([value["low"], value["high"]], [y, y], color="#0072B2" if own else "0.55", linewidth=1.2 if few_clips else 2.5, linestyle=":" if few_clips else "-")
-            ax.plot(value["mean"], y, "o" if own else "s", color="#0072B2" if own else "0.35", markersize=8 if own else 6, markerfacecolor="white" if few_clips else None)
+            ax.plot(
+                [value["low"], value["high"]],
+                [y, y],
+                color="#0072B2" if own else "0.55",
+                linewidth=1.2 if few_clips else 2.5,
+                linestyle=":" if few_clips else "-",
+            )
+            ax.plot(
+                value["mean"],
+                y,
+                "o" if own else "s",
+                color="#0072B2" if own else "0.35",
+                markersize=8 if own else 6,
+                markerfacecolor="white" if few_clips else None,
+            )
         better = "higher" if metric not in LOWER_IS_BETTER else "lower"
         ax.set_title(f"{metric}{' (s)' if metric in ('dist', 'mae', 'crps') else ''}\n{better} is better", fontsize=10)
         ax.grid(axis="x", color="0.9")
         ax.set_yticks(range(len(names)), names)
     axes[0].set_ylim(len(names) - 0.5, -0.5)
     n = methods["encoder"]["dist"]["n"] if methods else 0
-    notes = ["; * is told the category"] * bool(set(ORACLES) & set(methods)) + ["\nhollow: too few clips, the interval is too narrow to be trusted"] * hollow
+    notes = ["; * is told the category"] * bool(set(ORACLES) & set(methods)) + [
+        "\nhollow: too few clips, the interval is too narrow to be trusted"
+    ] * hollow
     figure.suptitle(f"{n} {subset} clips: mean and 95 % bootstrap interval" + "".join(notes), fontsize=10)
     return figure
 
@@ -169,7 +231,14 @@ class Comparison:
     metrics: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "\n".join([f"{self.n_clips} clips that all have scored; differences are to {self.reference}", *(f"note: {note}" for note in self.notes), "", self.as_markdown()])
+        return "\n".join(
+            [
+                f"{self.n_clips} clips that all have scored; differences are to {self.reference}",
+                *(f"note: {note}" for note in self.notes),
+                "",
+                self.as_markdown(),
+            ]
+        )
 
     def rows(self, stratum: str) -> "pd.DataFrame":
         "The part of the table that is about one stratum."
@@ -177,7 +246,11 @@ class Comparison:
 
     def as_markdown(self, strata: Sequence[str] = ("all", "partial")) -> str:
         "Means with intervals, and differences to the reference with p-values after Holm, for some strata."
-        tables = ["\n".join("| " + " | ".join([markdown_text(row[0]), *row[1:]]) + " |" for row in _with_rule(self._grid(stratum))) for stratum in strata if len(self.rows(stratum))]
+        tables = [
+            "\n".join("| " + " | ".join([markdown_text(row[0]), *row[1:]]) + " |" for row in _with_rule(self._grid(stratum)))
+            for stratum in strata
+            if len(self.rows(stratum))
+        ]
         return "\n\n".join([*tables, *([FEW_LINE] if any("†" in table for table in tables) else [])])
 
     def as_latex(self, strata: Sequence[str] = ("all", "partial")) -> str:
@@ -242,9 +315,20 @@ def compare(
         raise ValueError("the summaries have no scored clip in common")
     tables = [table.loc[ids] for table in tables]
     for name, table in zip(names, tables):
-        moved = [i for i in ids if not np.allclose(table.loc[i, ["gt_first_sec", "gt_last_sec"]].astype(float), tables[0].loc[i, ["gt_first_sec", "gt_last_sec"]].astype(float), atol=1e-3, equal_nan=True)]
+        moved = [
+            i
+            for i in ids
+            if not np.allclose(
+                table.loc[i, ["gt_first_sec", "gt_last_sec"]].astype(float),
+                tables[0].loc[i, ["gt_first_sec", "gt_last_sec"]].astype(float),
+                atol=1e-3,
+                equal_nan=True,
+            )
+        ]
         if moved:
-            raise ValueError(f"{names[0]} and {name} do not agree on where the event is in {len(moved)} clips ({shorten(moved)}): they were scored against different annotations")
+            raise ValueError(
+                f"{names[0]} and {name} do not agree on where the event is in {len(moved)} clips ({shorten(moved)}): they were scored against different annotations"
+            )
     values = {name: {m: table[m].to_numpy(dtype=float) for m in metrics} for name, table in zip(names, tables)}
     values |= _baseline_values(summaries[0], ids, baselines, metrics)
     rows = []
@@ -255,19 +339,34 @@ def compare(
             for m in metrics:
                 row = {"stratum": stratum, "method": method, "metric": m, **made["means"][method][m]}
                 if method in names[1:]:
-                    against = method_table({"a": {m: part[method][m]}, "b": {m: part[names[0]][m]}}, own="a", n_boot=n_boot, seed=seed)["differences"]
+                    against = method_table({"a": {m: part[method][m]}, "b": {m: part[names[0]][m]}}, own="a", n_boot=n_boot, seed=seed)[
+                        "differences"
+                    ]
                     if m in against:
-                        row |= {f"difference{tail}": against[m]["to"]["b"][key] for tail, key in [("", "mean"), ("_low", "low"), ("_high", "high")]}
+                        row |= {
+                            f"difference{tail}": against[m]["to"]["b"][key]
+                            for tail, key in [("", "mean"), ("_low", "low"), ("_high", "high")]
+                        }
                         row["p"] = float(paired_p_value(part[method][m], part[names[0]][m], n_perm=n_perm, seed=seed))
                 rows.append(row)
-    table = pd.DataFrame(rows, columns=["stratum", "method", "metric", "mean", "low", "high", "n", "difference", "difference_low", "difference_high", "p"])
+    table = pd.DataFrame(
+        rows, columns=["stratum", "method", "metric", "mean", "low", "high", "n", "difference", "difference_low", "difference_high", "p"]
+    )
     table["p_holm"] = table.groupby("metric")["p"].transform(lambda p: holm(p.to_numpy(dtype=float)))
-    notes = [f"{name}: {n - len(ids)} scored clips are not in all summaries" for name, n in zip(names, (len(_read_summary(p, metrics)) for p in summaries)) if n > len(ids)]
+    notes = [
+        f"{name}: {n - len(ids)} scored clips are not in all summaries"
+        for name, n in zip(names, (len(_read_summary(p, metrics)) for p in summaries))
+        if n > len(ids)
+    ]
     notes += [f"{name} is NOT A RESULT: {problem}" for name, path in zip(names, summaries) for problem in _record(path).get("problems", [])]
     result = Comparison(table, names[0], tuple(values), len(ids), tuple(notes), tuple(metrics))
     if out_dir is not None:
         out_dir = Path(out_dir)
-        texts = {"comparison.csv": table.to_csv(index=False, float_format="%.6g"), "comparison.md": str(result) + "\n", "comparison.tex": result.as_latex()}
+        texts = {
+            "comparison.csv": table.to_csv(index=False, float_format="%.6g"),
+            "comparison.md": str(result) + "\n",
+            "comparison.tex": result.as_latex(),
+        }
         for name, text in texts.items():
             with atomic_write(out_dir / name) as temporary:
                 temporary.write_text(text, encoding="utf-8")
@@ -281,7 +380,11 @@ def _read_summary(path: str | os.PathLike, metrics: Sequence[str]) -> "pd.DataFr
     if not Path(path).is_file():
         raise FileNotFoundError(f"no such summary: {path}")
     table = read_table(path, numbers=[*metrics, "gt_start_sec", "gt_end_sec", "duration_s", "n_events"])
-    missing = [name for name in ["video_id", "status", "event_label", "partial", "gt_start_sec", "gt_end_sec", "duration_s", *metrics] if name not in table]
+    missing = [
+        name
+        for name in ["video_id", "status", "event_label", "partial", "gt_start_sec", "gt_end_sec", "duration_s", *metrics]
+        if name not in table
+    ]
     if missing:
         raise ValueError(f"{path}: is no summary of `evaluate`, or knows no such metric: no column {', '.join(missing)}")
     table = table[table["status"] == "ok"].set_index("video_id")
@@ -289,7 +392,9 @@ def _read_summary(path: str | os.PathLike, metrics: Sequence[str]) -> "pd.DataFr
         raise ValueError(f"{path}: {shorten(sorted(set(table.index[table.index.duplicated()])))} has several rows")
     # A clip with several events has the one that is nearest to the prediction in its row: only a single one must be the same everywhere.
     single = table["n_events"].to_numpy() == 1 if "n_events" in table else np.ones(len(table), bool)
-    return table.assign(gt_first_sec=table["gt_start_sec"].where(single), gt_last_sec=table["gt_end_sec"].where(single), partial=table["partial"] == "True")
+    return table.assign(
+        gt_first_sec=table["gt_start_sec"].where(single), gt_last_sec=table["gt_end_sec"].where(single), partial=table["partial"] == "True"
+    )
 
 
 def _record(path: str | os.PathLike) -> dict[str, Any]:
@@ -307,14 +412,18 @@ def _record(path: str | os.PathLike) -> dict[str, Any]:
 
 
 def _names_of(summaries: Sequence[str | os.PathLike], tables: Sequence["pd.DataFrame"]) -> list[str]:
-    encoders = [str(table["encoder"].iloc[0]) if "encoder" in table and len(table) else Path(path).stem for path, table in zip(summaries, tables)]
+    encoders = [
+        str(table["encoder"].iloc[0]) if "encoder" in table and len(table) else Path(path).stem for path, table in zip(summaries, tables)
+    ]
     if len(set(encoders)) == len(encoders):
         return encoders
     longer = [f"{encoder} ({Path(path).parent.name}/{Path(path).stem})" for encoder, path in zip(encoders, summaries)]
     return longer if len(set(longer)) == len(longer) else [f"{k}: {name}" for k, name in enumerate(longer, 1)]
 
 
-def _baseline_values(path: str | os.PathLike, ids: Sequence[str], baselines: Sequence[str], metrics: Sequence[str]) -> dict[str, Mapping[str, np.ndarray]]:
+def _baseline_values(
+    path: str | os.PathLike, ids: Sequence[str], baselines: Sequence[str], metrics: Sequence[str]
+) -> dict[str, Mapping[str, np.ndarray]]:
     if not baselines:
         return {}
     beside = Path(path).with_name(Path(path).stem + "_baselines.csv")
@@ -388,7 +497,10 @@ def plot_forest(
                 hollow |= few_clips
                 ax.plot([row["low"], row["high"]], [at, at], color=color, lw=1.0 if few_clips else 1.8, ls=":" if few_clips else "-")
                 ax.plot(row["mean"], at, marks[k % len(marks)], color=color, ms=5, markerfacecolor="white" if few_clips else color)
-        ax.set_title(f"{metric}{' (s)' if metric in ('dist', 'mae', 'crps') else ''}\n{'lower' if metric in LOWER_IS_BETTER else 'higher'} is better", fontsize=10)
+        ax.set_title(
+            f"{metric}{' (s)' if metric in ('dist', 'mae', 'crps') else ''}\n{'lower' if metric in LOWER_IS_BETTER else 'higher'} is better",
+            fontsize=10,
+        )
         ax.grid(axis="x", color="0.9")
         for y in range(1, len(strata)):
             ax.axhline(y - 0.5, color="0.85", lw=0.8)
@@ -396,8 +508,21 @@ def plot_forest(
     if len(strata) < len(every):
         figure.suptitle(f"the {len(strata)} of {len(every):,} parts that have most clips; all of them are in comparison.csv", fontsize=10)
     axes[0].set_ylim(len(strata) - 0.5, -0.5)
-    handles = [axes[0].plot([], [], marks[k % len(marks)], color=colors[k % len(colors)], ms=5, label=shortened(method, 40))[0] for k, method in enumerate(comparison.methods)]
+    handles = [
+        axes[0].plot([], [], marks[k % len(marks)], color=colors[k % len(colors)], ms=5, label=shortened(method, 40))[0]
+        for k, method in enumerate(comparison.methods)
+    ]
     if hollow:
-        handles.append(axes[0].plot([], [], "o", color="0.4", markerfacecolor="white", ms=5, label="hollow: too few clips, the interval is too narrow")[0])
-    figure.legend(handles=handles, loc="outside lower center", ncols=max(1, min(len(handles), int(width / (0.6 + 0.075 * max(len(handle.get_label()) for handle in handles))))), frameon=False, fontsize=9)
+        handles.append(
+            axes[0].plot(
+                [], [], "o", color="0.4", markerfacecolor="white", ms=5, label="hollow: too few clips, the interval is too narrow"
+            )[0]
+        )
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=max(1, min(len(handles), int(width / (0.6 + 0.075 * max(len(handle.get_label()) for handle in handles))))),
+        frameon=False,
+        fontsize=9,
+    )
     return figure

@@ -116,7 +116,9 @@ def best_start(
         If the direction is unknown or the matrix does not fit the query.
     """
     if direction not in DIRECTIONS or np.shape(similarity) != (query.n_segments,) * 2:
-        raise ValueError(f"direction must be one of {DIRECTIONS} and similarity ({query.n_segments}, {query.n_segments}), got {direction!r} and {np.shape(similarity)}")
+        raise ValueError(
+            f"direction must be one of {DIRECTIONS} and similarity ({query.n_segments}, {query.n_segments}), got {direction!r} and {np.shape(similarity)}"
+        )
     event = np.arange(query.start, query.start + query.length)
     scores = []
     for start in range(query.n_places):
@@ -142,7 +144,9 @@ def segment_vectors(
     unit = made.emb / np.where(norms > 0, norms, 1.0)
     empty = [k for k in range(n_segments) if not (segment == k).any()]
     if empty:
-        raise ValueError(f"no window is centred in segment {empty[0]} of {n_segments} ({empty[0] * segment_s:g} to {(empty[0] + 1) * segment_s:g} s)")
+        raise ValueError(
+            f"no window is centred in segment {empty[0]} of {n_segments} ({empty[0] * segment_s:g} to {(empty[0] + 1) * segment_s:g} s)"
+        )
     return np.stack([unit[segment == k].mean(axis=0) for k in range(n_segments)])
 
 # %% ../../nbs/68_evaluation_crossmodal.ipynb #db7c07e4
@@ -161,9 +165,15 @@ class CrossModal:
         if found["means"]:
             lines.append(f"\n{'exact start, % [95 % interval]':<34}{'A2V':<22}{'V2A':<22}")
             for method, cells in found["means"].items():
-                lines.append(f"{(found['encoder'] or 'unknown') if method == 'encoder' else method:<34}" + "".join(f"{_percent(cells[d]):<22}" for d in DIRECTIONS))
+                lines.append(
+                    f"{(found['encoder'] or 'unknown') if method == 'encoder' else method:<34}"
+                    + "".join(f"{_percent(cells[d]):<22}" for d in DIRECTIONS)
+                )
             guesses = [name for name in protocol_baselines(()) if name in found["means"]]
-            for rival in ("shuffled", max(guesses, key=lambda name: found["means"][name]["a2v"]["mean"])):  # they have the same mean in both directions
+            for rival in (
+                "shuffled",
+                max(guesses, key=lambda name: found["means"][name]["a2v"]["mean"]),
+            ):  # they have the same mean in both directions
                 to = [found["differences"][d]["to"].get(rival) for d in DIRECTIONS if d in found["differences"]]
                 if len(to) == 2 and all(to):
                     lines.append(f"{'minus ' + rival:<34}" + "".join(f"{_percent(cell, sign=True):<22}" for cell in to))
@@ -212,9 +222,13 @@ def evaluate_crossmodal(
     import pandas as pd
 
     if not queries or (vid_emb_dir is None) != (aud_emb_dir is None):
-        raise ValueError(f"need events to find, and both folders of embeddings or neither; got {len(queries)} events, {vid_emb_dir} and {aud_emb_dir}")
+        raise ValueError(
+            f"need events to find, and both folders of embeddings or neither; got {len(queries)} events, {vid_emb_dir} and {aud_emb_dir}"
+        )
     rows = pd.DataFrame([vars(q) | {"status": "ok", "detail": ""} for q in queries])
-    values: dict[str, dict[str, np.ndarray]] = {name: dict.fromkeys(DIRECTIONS, right) for name, right in protocol_baselines(queries).items()}
+    values: dict[str, dict[str, np.ndarray]] = {
+        name: dict.fromkeys(DIRECTIONS, right) for name, right in protocol_baselines(queries).items()
+    }
     problems, notes, spec, order = [], [], {}, {}
     if vid_emb_dir is not None:
         projector = projector if projector is None or isinstance(projector, Projector) else load_projector(projector)
@@ -244,20 +258,28 @@ def evaluate_crossmodal(
         problems += check_comparable(spec, reader.audio_meta.get("encoder") or {}, allow_untrained=True)
         windows = reader.video_meta.get("stride_s"), reader.video_meta.get("win_s")
         if None not in windows and windows != (segment_s, segment_s):
-            notes.append(f"windows of {windows[1]:g} s every {windows[0]:g} s: a segment is the mean of those centred in it, and its outer ones see {max(0, windows[1] - windows[0]) / 2:g} s beyond")
+            notes.append(
+                f"windows of {windows[1]:g} s every {windows[0]:g} s: a segment is the mean of those centred in it, and its outer ones see {max(0, windows[1] - windows[0]) / 2:g} s beyond"
+            )
         own, wrong = {d: [] for d in DIRECTIONS}, {d: [] for d in DIRECTIONS}
         for d in DIRECTIONS:
             for q in queries:
                 known = q.video_id in vectors
                 own[d].append(best_start(cosine_similarity(vectors[q.video_id][0], vectors[q.video_id][1]), q, d) if known else np.nan)
-                wrong[d].append(best_start(cosine_similarity(vectors[q.video_id][0], vectors[order[q.video_id]][1]), q, d) if known else np.nan)
+                wrong[d].append(
+                    best_start(cosine_similarity(vectors[q.video_id][0], vectors[order[q.video_id]][1]), q, d) if known else np.nan
+                )
         start = rows["start"].to_numpy(dtype=float)
         found = {}
         for name, said in [("encoder", own), ("shuffled", wrong)]:
             found[name] = {d: np.where(np.isnan(said[d]), np.nan, said[d] == start) for d in DIRECTIONS}
-        values = {"encoder": found["encoder"], **values} | ({"shuffled": found["shuffled"]} if len(ids) > 1 and not spec.get("video_hears") else {})
+        values = {"encoder": found["encoder"], **values} | (
+            {"shuffled": found["shuffled"]} if len(ids) > 1 and not spec.get("video_hears") else {}
+        )
         if spec.get("video_hears"):
-            notes.append(f"the picture vectors of {spec['name']!r} were made with the clip's sound at hand: they answer an easier question than the protocol's, and there is no row `shuffled`")
+            notes.append(
+                f"the picture vectors of {spec['name']!r} were made with the clip's sound at hand: they answer an easier question than the protocol's, and there is no row `shuffled`"
+            )
         for d in DIRECTIONS:
             rows[f"{d}_start"], rows[d] = own[d], values["encoder"][d]
         missing = np.isnan(values["encoder"]["a2v"])

@@ -30,7 +30,16 @@ from ..localization.align import AlignResult, AlignSettings, align
 from ..localization.baselines import BASELINES, ORACLES, ClipSignals, event_rate
 from ..localization.predict import Prediction, predict
 from ..metrics.bootstrap import bootstrap_interval, method_table, paired_p_value, rank_p_value, resample_counts
-from ..metrics.calibration import TARGETS, conformal_interval, conformal_margin, drawn_moments, fit_temperature, hdr_coverage, interval_miss, reliability
+from avesound.metrics.calibration import (
+    TARGETS,
+    conformal_interval,
+    conformal_margin,
+    drawn_moments,
+    fit_temperature,
+    hdr_coverage,
+    interval_miss,
+    reliability,
+)
 from ..metrics.clip import LOWER_IS_BETTER, clip_metrics, events_array, is_partial, mean_average_precision
 from ..timeline import Interval, Seconds
 
@@ -58,7 +67,8 @@ def evaluate(
     *,
     summary_csv: str | os.PathLike | None = None,  # written with <stem>.json and <stem>_baselines.csv beside it
     curve_dir: str | os.PathLike | None = None,  # gets curves.csv and the figures
-    L_sec: Sequence[Seconds] | None = None,  # lengths of the audio windows, several are fused by `settings.scale_fusion`; None: of `tuned_on`, else 1 s
+    L_sec: Sequence[Seconds]
+    | None = None,  # lengths of the audio windows, several are fused by `settings.scale_fusion`; None: of `tuned_on`, else 1 s
     settings: AlignSettings | None = None,  # None: of `tuned_on`, else the defaults
     split: str | None = None,  # only clips of this split; None: all
     tuned_on: str | os.PathLike | Selection | None = None,  # settings chosen by looking at clips, which are then refused
@@ -114,8 +124,13 @@ def evaluate(
         others = [clip for clip in annotated.values() if clip.own_split == calibrate_on and clip.video_id not in doubtful]
         both = [clip.video_id for clip in others if clip.video_id in by_id]
         if both or not others:
-            raise ProtocolError(f"cannot calibrate on {calibrate_on!r}: " + (f"{len(both)} of its clips are scored ({shorten(both)}); name the split to score" if both else "it has no clips"))
-        settings, calibrated = _calibrate(similarity_set(**where, clips=others, settings=settings, **common), others, settings, conformal_level)
+            raise ProtocolError(
+                f"cannot calibrate on {calibrate_on!r}: "
+                + (f"{len(both)} of its clips are scored ({shorten(both)}); name the split to score" if both else "it has no clips")
+            )
+        settings, calibrated = _calibrate(
+            similarity_set(**where, clips=others, settings=settings, **common), others, settings, conformal_level
+        )
 
     scored = [by_id[video_id] for video_id in found.video_ids]
     events = _judged([clip.events for clip in scored], found)
@@ -125,7 +140,9 @@ def evaluate(
     measured = {"cells": found.cells, "duration_s": found.duration_s, "hit_deltas": hit_deltas}
     values = {"encoder": clip_metrics(events, prediction.t_sec, aligned.pdf, curve=aligned.curve, interval=prediction.interval, **measured)}
     intervals = {"encoder": (prediction.interval, prediction.confidence)}
-    rates = _training_rates([clip for clip in annotated.values() if clip.own_split == "train" and clip.video_id not in by_id], scored, found.cells)
+    rates = _training_rates(
+        [clip for clip in annotated.values() if clip.own_split == "train" and clip.video_id not in by_id], scored, found.cells
+    )
     signals = ClipSignals(found.cells, found.duration_s, found.loudness_db, found.motion, *rates)
     for name, baseline in BASELINES.items():
         if name in ("train_prior", "class_prior") and rates[0] is None:
@@ -140,7 +157,9 @@ def evaluate(
     elif spec.get("video_hears"):
         blocks = ()
     else:
-        blocks = shuffled_curves(**where, clips=scored, settings=settings, n_shuffles=n_shuffles, n_cells=found.cells.shape[1], seed=seed, **common)
+        blocks = shuffled_curves(
+            **where, clips=scored, settings=settings, n_shuffles=n_shuffles, n_cells=found.cells.shape[1], seed=seed, **common
+        )
     shuffles = _shuffled(blocks, events, found, settings, measured)
     if shuffles:
         values["shuffled"] = {name: shuffles[name].mean(axis=0) for name in values["encoder"]}
@@ -150,20 +169,33 @@ def evaluate(
         problems.append("the audio query is taken from the annotations (oracle): this is no prediction")
     flat = [clip.video_id for clip in scored if clip.events and clip.video_id in found.flat]
     if flat and len(flat) == sum(bool(clip.events) for clip in scored):
-        problems.append(f"no curve says anything, in none of {len(flat)} clips does the similarity change over time ({found.flat[flat[0]]})")
+        problems.append(
+            f"no curve says anything, in none of {len(flat)} clips does the similarity change over time ({found.flat[flat[0]]})"
+        )
     chosen = asdict(settings) | {"L_sec": lengths}
     notes = [*([source.splits_from] if source.splits_from else []), *_notes(found, lengths, projector, scored, failures=found.failures)]
-    notes += [f"clips whose similarity is the same at every moment, so that it says nothing about when: {len(flat)} of {len(scored)} ({shorten(flat)}); they are counted as flat and not scored"] if flat else []
+    notes += (
+        [
+            f"clips whose similarity is the same at every moment, so that it says nothing about when: {len(flat)} of {len(scored)} ({shorten(flat)}); they are counted as flat and not scored"
+        ]
+        if flat
+        else []
+    )
     if n_shuffles and not shuffles and spec.get("video_hears"):
-        notes.append(f"the picture vectors of {spec['name']!r} were made with the clip's sound at hand; for the row `shuffled` extract again with wrong sound (--wrong_sound 1) and name that cache (--shuffled_dirs)")
+        notes.append(
+            f"the picture vectors of {spec['name']!r} were made with the clip's sound at hand; for the row `shuffled` extract again with wrong sound (--wrong_sound 1) and name that cache (--shuffled_dirs)"
+        )
     test_ids = [clip.video_id for clip in scored if clip.own_split == "test"]
     if test_ids:
         n_tried, failed = note_test_run(Path(vid_emb_dir).parent, chosen, test_ids)
         notes += [f"these test clips have been scored with {n_tried} settings so far: choose on train or val"] if n_tried > 1 else []
         notes += [f"that these test clips were scored could not be noted: {failed}"] if failed else []
     constants = {
-        "L_sec": ";".join(f"{length:g}" for length in lengths), "audio_query": settings.audio_query, "encoder": spec.get("name", "unknown"),
-        "weights": spec.get("weights", "unknown"), "flawed": bool(problems),
+        "L_sec": ";".join(f"{length:g}" for length in lengths),
+        "audio_query": settings.audio_query,
+        "encoder": spec.get("name", "unknown"),
+        "weights": spec.get("weights", "unknown"),
+        "flawed": bool(problems),
     }
     summary = pd.DataFrame(_summary_rows(scored, found, aligned, prediction, values["encoder"], partial)).assign(**constants)
     if calibrated:
@@ -172,17 +204,35 @@ def evaluate(
             summary[f"{target}_start_sec"], summary[f"{target}_end_sec"] = wide.T
             covered = np.where(np.isnan(miss := interval_miss(events, wide, target)), np.nan, miss <= 1e-9)
             held = bootstrap_interval(covered, n_boot=n_boot, seed=seed)
-            calibrated["covered"][target] = {"mean": float(held.mean), "low": float(held.low), "high": float(held.high), "n": int(held.n_clips), "mean_width_s": float(np.nanmean(wide[:, 1] - wide[:, 0]))}
+            calibrated["covered"][target] = {
+                "mean": float(held.mean),
+                "low": float(held.low),
+                "high": float(held.high),
+                "n": int(held.n_clips),
+                "mean_width_s": float(np.nanmean(wide[:, 1] - wide[:, 0])),
+            }
     reasons = _extraction_status(vid_emb_dir)
     failures = {i: reasons.get(i, said) if said[0].startswith("missing_") else said for i, said in found.failures.items()}
     failures |= {clip.video_id: ("low_confidence", "the annotator was not sure") for clip in clips if clip.video_id in doubtful}
     lost = [
-        {"video_id": i, "event_label": by_id[i].event_label, "split": by_id[i].own_split, "status": status, "detail": detail, "n_events": len(by_id[i].events)}
+        {
+            "video_id": i,
+            "event_label": by_id[i].event_label,
+            "split": by_id[i].own_split,
+            "status": status,
+            "detail": detail,
+            "n_events": len(by_id[i].events),
+        }
         for i, (status, detail) in failures.items()
     ]
     summary = pd.concat([summary, pd.DataFrame(lost)], ignore_index=True) if lost else summary
     baselines = pd.concat(
-        [pd.DataFrame({"video_id": found.video_ids, "method": name, "partial": partial} | metrics) for name, metrics in values.items() if name != "encoder"], ignore_index=True
+        [
+            pd.DataFrame({"video_id": found.video_ids, "method": name, "partial": partial} | metrics)
+            for name, metrics in values.items()
+            if name != "encoder"
+        ],
+        ignore_index=True,
     )
     overall = {
         "n_clips": len(clips),
@@ -194,11 +244,16 @@ def evaluate(
         "encoder": spec.get("name", "unknown"),
         "weights": spec.get("weights", "unknown"),
         "encoders": {"video": spec, "audio": heard_by},
-        "projector": None if projector is None else {name: projector.provenance.get(name) for name in ("method", "shrinkage", "dim", "L_sec", "split", "n_clips", "synchrony")},
-        "tuned_on": None if selection is None else {"split": selection.split, "n_clips": len(selection.video_ids), "criterion": selection.criterion},
+        "projector": None
+        if projector is None
+        else {name: projector.provenance.get(name) for name in ("method", "shrinkage", "dim", "L_sec", "split", "n_clips", "synchrony")},
+        "tuned_on": None
+        if selection is None
+        else {"split": selection.split, "n_clips": len(selection.video_ids), "criterion": selection.criterion},
         "problems": problems,
         "notes": notes,
-        "settings": chosen | {"stride_s": found.stride_s, "hit_deltas": list(hit_deltas), "n_boot": n_boot, "n_shuffles": n_shuffles, "seed": seed},
+        "settings": chosen
+        | {"stride_s": found.stride_s, "hit_deltas": list(hit_deltas), "n_boot": n_boot, "n_shuffles": n_shuffles, "seed": seed},
         "avesound": __version__,
         **_tables(values, intervals, shuffles, events, partial, n_boot, seed),
         "calibration": _checks(events, aligned.pdf, prediction, found, settings, partial, seed) | {"fitted": calibrated},
@@ -252,28 +307,42 @@ def _judged(events: Sequence[Sequence[Interval]], found: CurveSet) -> np.ndarray
 
 def _unless_flat(prediction: Prediction, found: CurveSet) -> Prediction:
     "The same; nothing is predicted where the curve says nothing."
-    t, interval, confidence, entropy = (np.where(found.is_flat.reshape(-1, *[1] * (np.ndim(part) - 1)), np.nan, part) for part in vars(prediction).values())
+    t, interval, confidence, entropy = (
+        np.where(found.is_flat.reshape(-1, *[1] * (np.ndim(part) - 1)), np.nan, part) for part in vars(prediction).values()
+    )
     return Prediction(t, interval, confidence, entropy)
 
 
-def _notes(found: CurveSet, lengths: Sequence[Seconds], projector: Projector | None, scored: Sequence[ClipAnnotation], failures: Mapping) -> list[str]:
+def _notes(
+    found: CurveSet, lengths: Sequence[Seconds], projector: Projector | None, scored: Sequence[ClipAnnotation], failures: Mapping
+) -> list[str]:
     "What a reader should know of the vectors and of what they are judged by."
     notes = [] if found.video_meta.get("encoder") and found.audio_meta.get("encoder") else ["the cache does not say which encoder made it"]
     strides = [meta.get("stride_s") for meta in (found.video_meta, found.audio_meta)]
     if None not in strides and strides[0] != strides[1]:
         notes.append(f"video windows come every {strides[0]:g} s, audio windows every {strides[1]:g} s: the nearest is taken")
     if projector is not None and list(lengths) != [projector.provenance.get("L_sec")]:
-        notes.append(f"the projector was fitted to audio windows of {projector.provenance.get('L_sec')} s, here they are {', '.join(f'{length:g}' for length in lengths)} s")
+        notes.append(
+            f"the projector was fitted to audio windows of {projector.provenance.get('L_sec')} s, here they are {', '.join(f'{length:g}' for length in lengths)} s"
+        )
     suffixed = [video_id for video_id, (_, detail) in failures.items() if "an id is the stem" in detail]
     if suffixed:
-        notes.append(f"annotated ids that are names of files: {len(suffixed)} ({shorten(suffixed)}); an id is the stem of the file's name, {without_suffix(suffixed[0])} for {suffixed[0]}")
-    late = [clip.video_id for clip, end in zip(scored, found.duration_s) if clip.events and clip.events[-1].end_s > end + 1]  # less is the rounding of labels
+        notes.append(
+            f"annotated ids that are names of files: {len(suffixed)} ({shorten(suffixed)}); an id is the stem of the file's name, {without_suffix(suffixed[0])} for {suffixed[0]}"
+        )
+    late = [
+        clip.video_id for clip, end in zip(scored, found.duration_s) if clip.events and clip.events[-1].end_s > end + 1
+    ]  # less is the rounding of labels
     if late:
-        notes.append(f"clips with an event that ends more than 1 s after the clip does: {len(late)} ({shorten(late)}); are the annotations in seconds, and of these files?")
+        notes.append(
+            f"clips with an event that ends more than 1 s after the clip does: {len(late)} ({shorten(late)}); are the annotations in seconds, and of these files?"
+        )
     return notes
 
 
-def _training_rates(train: list[ClipAnnotation], scored: list[ClipAnnotation], cells: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+def _training_rates(
+    train: list[ClipAnnotation], scored: list[ClipAnnotation], cells: np.ndarray
+) -> tuple[np.ndarray | None, np.ndarray | None]:
     "`event_rate` of the training clips at each scored clip's cells, and that of each clip's own category (where it has none, of all)."
     train = [clip for clip in train if clip.events]
     if not train:
@@ -288,7 +357,9 @@ def _training_rates(train: list[ClipAnnotation], scored: list[ClipAnnotation], c
     return overall, by_class
 
 
-def _extracted_wrong(folders: Sequence[str | os.PathLike], scored: list[ClipAnnotation], settings: AlignSettings, found: CurveSet, common: Mapping):
+def _extracted_wrong(
+    folders: Sequence[str | os.PathLike], scored: list[ClipAnnotation], settings: AlignSettings, found: CurveSet, common: Mapping
+):
     "The curves of the same clips from caches made with wrong sound, in one block; NaN where one of them lacks a clip."
     place = {clip.video_id: i for i, clip in enumerate(scored)}
     curves = [np.full((len(folders), *c.shape), np.nan) for c in found.curves]
@@ -296,7 +367,9 @@ def _extracted_wrong(folders: Sequence[str | os.PathLike], scored: list[ClipAnno
         wrong = similarity_set(Path(folder) / "vid_emb", Path(folder) / "aud_emb", scored, settings=settings, **common)
         if not (wrong.video_meta.get("wrong_sound") and wrong.audio_meta.get("wrong_sound")):
             raise ValueError(f"{folder}: was not made with wrong sound (extract --wrong_sound 1)")
-        if wrong.video_meta.get("encoder") != found.video_meta.get("encoder") or any(a.shape[1:] != b.shape[1:] for a, b in zip(wrong.curves, found.curves)):
+        if wrong.video_meta.get("encoder") != found.video_meta.get("encoder") or any(
+            a.shape[1:] != b.shape[1:] for a, b in zip(wrong.curves, found.curves)
+        ):
             raise ValueError(f"{folder}: was made with another encoder or other windows than the cache that is scored")
         for whole, part in zip(curves, wrong.curves):
             whole[r, [place[i] for i in wrong.video_ids]] = part
@@ -319,7 +392,9 @@ def _shuffled(blocks, events: np.ndarray, found: CurveSet, settings: AlignSettin
     return made
 
 
-def _tables(values: dict, intervals: dict, shuffles: dict, events: np.ndarray, partial: np.ndarray, n_boot: int, seed: int) -> dict[str, Any]:
+def _tables(
+    values: dict, intervals: dict, shuffles: dict, events: np.ndarray, partial: np.ndarray, n_boot: int, seed: int
+) -> dict[str, Any]:
     "Means with intervals for each subset and method, the encoder's paired difference to each rival, and p-values against wrong sound."
     tables: dict[str, Any] = {kind: {subset: {} for subset in SUBSETS} for kind in ("means", "differences", "p_shuffled")}
     rivals = [name for name in values if name not in ("encoder", *ORACLES)]
@@ -331,16 +406,34 @@ def _tables(values: dict, intervals: dict, shuffles: dict, events: np.ndarray, p
         made = method_table(part, own="encoder", rivals=rivals, n_boot=n_boot, seed=seed)
         own = {name: np.nanmean(column) for name, column in part["encoder"].items() if not np.isnan(column).all()}
         chance = {name: np.nanmean(shuffles[name][:, chosen], axis=1) for name in own if name in shuffles}
-        _add_map(made, {name: (interval[chosen], score[chosen]) for name, (interval, score) in intervals.items()}, events[chosen], n_boot, seed)
+        _add_map(
+            made, {name: (interval[chosen], score[chosen]) for name, (interval, score) in intervals.items()}, events[chosen], n_boot, seed
+        )
         if shuffles and made["means"]["encoder"]["map"]["n"]:
-            chance["map"] = np.array([mean_average_precision(events[chosen], shuffles["_interval"][r, chosen], shuffles["_confidence"][r, chosen]) for r in range(len(shuffles["_interval"]))])
+            chance["map"] = np.array(
+                [
+                    mean_average_precision(events[chosen], shuffles["_interval"][r, chosen], shuffles["_confidence"][r, chosen])
+                    for r in range(len(shuffles["_interval"]))
+                ]
+            )
             own["map"] = made["means"]["encoder"]["map"]["mean"]
-            made["means"]["shuffled"]["map"] = {"mean": float(chance["map"].mean()), "low": None, "high": None, "n": made["means"]["encoder"]["map"]["n"]}
+            made["means"]["shuffled"]["map"] = {
+                "mean": float(chance["map"].mean()),
+                "low": None,
+                "high": None,
+                "n": made["means"]["encoder"]["map"]["n"],
+            }
         tables["means"][subset], tables["differences"][subset] = made["means"], made["differences"]
         if len(next(iter(chance.values()), ())) >= 19:  # enough for p = 0.05
-            tables["p_shuffled"][subset] = {name: float(rank_p_value(own[name], chance[name], lower_is_better=name in LOWER_IS_BETTER)) for name in chance}
+            tables["p_shuffled"][subset] = {
+                name: float(rank_p_value(own[name], chance[name], lower_is_better=name in LOWER_IS_BETTER)) for name in chance
+            }
         else:
-            tables["p_shuffled"][subset] = {name: _p_paired(part["encoder"][name], part["shuffled"][name], name in LOWER_IS_BETTER, seed) for name in chance if name != "map"}
+            tables["p_shuffled"][subset] = {
+                name: _p_paired(part["encoder"][name], part["shuffled"][name], name in LOWER_IS_BETTER, seed)
+                for name in chance
+                if name != "map"
+            }
     return tables
 
 
@@ -365,7 +458,9 @@ def _add_map(made: dict, intervals: dict, events: np.ndarray, n_boot: int, seed:
 
     for name in intervals:
         made["means"][name]["map"] = cell(mean[name], drawn[name])
-    to = {name: cell(mean["encoder"] - mean[name], drawn["encoder"] - drawn[name]) for name in intervals if name not in ("encoder", *ORACLES)}
+    to = {
+        name: cell(mean["encoder"] - mean[name], drawn["encoder"] - drawn[name]) for name in intervals if name not in ("encoder", *ORACLES)
+    }
     if n:
         made["differences"]["map"] = {"best": max(to, key=mean.__getitem__), "to": to}
 
@@ -380,10 +475,16 @@ def _calibrate(found: CurveSet, clips: list[ClipAnnotation], settings: AlignSett
         record["temperature"] = asdict(fitted) | {"tau_before": settings.tau}
         settings = replace(settings, tau=fitted.tau)
     interval = predict(align(list(found.curves), found.stride_s, settings).pdf, found.cells, settings).interval
-    return settings, record | {"level": level, "margin_s": {target: conformal_margin(events, interval, level, target) for target in TARGETS}, "covered": {}}
+    return settings, record | {
+        "level": level,
+        "margin_s": {target: conformal_margin(events, interval, level, target) for target in TARGETS},
+        "covered": {},
+    }
 
 
-def _checks(events, pdf, prediction: Prediction, found: CurveSet, settings: AlignSettings, partial: np.ndarray, seed: int) -> dict[str, Any]:
+def _checks(
+    events, pdf, prediction: Prediction, found: CurveSet, settings: AlignSettings, partial: np.ndarray, seed: int
+) -> dict[str, Any]:
     "Can the PDFs be taken at their word? A confidence came true where a moment drawn from the event is as near as the cells reach that it sums."
     levels = np.round(np.arange(0.1, 1.0, 0.1), 1)
     away = np.abs(drawn_moments(events, seed=seed) - prediction.t_sec)
@@ -394,7 +495,9 @@ def _checks(events, pdf, prediction: Prediction, found: CurveSet, settings: Alig
         chosen = ~np.isnan(right) & (partial if subset == "partial" else True)
         if chosen.any():
             found_r = reliability(prediction.confidence[chosen], right[chosen], seed=seed)
-            checks["reliability"][subset] = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(found_r).items()}
+            checks["reliability"][subset] = {
+                name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(found_r).items()
+            }
             checks["hdr_coverage"][subset] = np.nanmean(covered[:, chosen], axis=1).tolist()
     return checks
 

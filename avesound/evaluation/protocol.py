@@ -97,7 +97,9 @@ def check_selection(
     looked_at = set(selection.video_ids)
     both = [video_id for video_id in video_ids if video_id in looked_at]
     if both:
-        raise ProtocolError(f"the settings were tuned on {len(both)} of these clips ({shorten(both)}), by {selection.criterion} on {selection.split!r}: score other clips")
+        raise ProtocolError(
+            f"the settings were tuned on {len(both)} of these clips ({shorten(both)}), by {selection.criterion} on {selection.split!r}: score other clips"
+        )
 
 # %% ../../nbs/65_evaluation_protocol.ipynb #d6d68147
 EVALUATIONS_FILE = "evaluations.jsonl"
@@ -107,7 +109,9 @@ def note_test_run(
     cache_dir: str | os.PathLike,  # the folder that holds the embeddings: the line is written here
     settings: Mapping,  # all that may be chosen; JSON values
     video_ids: Sequence[str],  # the test clips that are scored
-) -> tuple[int, str | None]:  # with how many different settings these clips have been scored here, this time included; why it could not be noted
+) -> tuple[
+    int, str | None
+]:  # with how many different settings these clips have been scored here, this time included; why it could not be noted
     "Note that test clips are scored with some settings, in `cache_dir`/evaluations.jsonl; the same settings count once."
     path = Path(cache_dir) / EVALUATIONS_FILE
     line = {"settings": fingerprint(dict(settings)), "clips": fingerprint({"ids": sorted(video_ids)}), "chosen": dict(settings)}

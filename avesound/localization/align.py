@@ -174,7 +174,9 @@ def similarity_curves(
         If the arrays do not fit together (see also `cosine_similarity`).
     """
     video, audio, index = np.asarray(video_emb), np.asarray(audio_emb), np.asarray(index)
-    one = video.ndim == audio.ndim == index.ndim == 2 and len(index) == 1 and video.shape[1] == audio.shape[1]  # a clip with one query needs no matrix
+    one = (
+        video.ndim == audio.ndim == index.ndim == 2 and len(index) == 1 and video.shape[1] == audio.shape[1]
+    )  # a clip with one query needs no matrix
     similarity = None if one else cosine_similarity(video, audio)
     n_video, n_audio = (len(video), len(audio)) if one else similarity.shape[-2:]
     if index.ndim < 2 or index.shape[-1] != n_video or (index < -1).any() or (index >= n_audio).any():

@@ -73,7 +73,9 @@ class BaselineResult:
     curve: np.ndarray  # float64 [shape=(..., T)], score of each cell; NaN = no cell
     pdf: np.ndarray  # float64 [shape=(..., T)], probability of each cell; NaN = no cell
     t_sec: np.ndarray | None  # float64 [shape=(...)], predicted moment, seconds; None = drawn from `pdf` (`clip_metrics` knows what to do)
-    interval: np.ndarray | None = None  # float [shape=(..., 2)], predicted interval, seconds; None = as `localization.predict.predict` reads it off `pdf`
+    interval: np.ndarray | None = (
+        None  # float [shape=(..., 2)], predicted interval, seconds; None = as `localization.predict.predict` reads it off `pdf`
+    )
 
 # %% ../../nbs/52_localization_baselines.ipynb #02b6ef60
 def event_rate(
@@ -93,7 +95,9 @@ def event_rate(
         raise ValueError(f"event_rate needs events of shape (M, E, 2) with at least one clip that has an event, got shape {events.shape}")
     starts, ends = (bound[~np.isnan(bound)] for bound in (events[..., 0], events[..., 1]))
     knots = np.unique(np.concatenate([starts, ends]))
-    going_on = np.searchsorted(np.sort(starts), knots, "right") - np.searchsorted(np.sort(ends), knots, "right")  # from each knot to the next
+    going_on = np.searchsorted(np.sort(starts), knots, "right") - np.searchsorted(
+        np.sort(ends), knots, "right"
+    )  # from each knot to the next
     until = np.concatenate([[0.0], np.cumsum(going_on[:-1] * np.diff(knots))])  # event-seconds of all clips before each knot
     low, high = cell_bounds(cells)
     covered = np.interp(high, knots, until) - np.interp(low, knots, until)

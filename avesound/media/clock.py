@@ -16,7 +16,17 @@ from heapq import heappop, heappush
 import av
 from av.video.frame import PictureType
 
-from .container import DecodeTimeout, MediaError, NoAudio, NoVideo, Source, TooLong, open_container, raise_if_of_machine, reason_of
+from avesound.media.container import (
+    DecodeTimeout,
+    MediaError,
+    NoAudio,
+    NoVideo,
+    Source,
+    TooLong,
+    open_container,
+    raise_if_of_machine,
+    reason_of,
+)
 from ..timeline import Seconds
 
 # %% ../../nbs/12_media_clock.ipynb #98bd829d
@@ -84,9 +94,13 @@ def _decoded(container, stream, source: Source, request: Request, sought: bool) 
         yield packet, frames
     if not n_frames and isinstance(error, _UNSUPPORTED):
         missing = NoVideo if stream.type == "video" else NoAudio
-        raise missing(f"{source.name}: its {stream.type} ({stream.codec_context.name}) is of a kind that cannot be decoded here ({reason_of(error)})") from error
+        raise missing(
+            f"{source.name}: its {stream.type} ({stream.codec_context.name}) is of a kind that cannot be decoded here ({reason_of(error)})"
+        ) from error
     if n_broken > max(1, n_packets / 100):
-        raise MediaError(f"{source.name}: {n_broken} of {n_packets} {stream.type} packets cannot be decoded ({reason_of(error)})") from error
+        raise MediaError(
+            f"{source.name}: {n_broken} of {n_packets} {stream.type} packets cannot be decoded ({reason_of(error)})"
+        ) from error
 
 # %% ../../nbs/12_media_clock.ipynb #1d87c7f4
 class PictureClock:

@@ -153,7 +153,9 @@ def choose_streams(
         if best is None or _is_cover(best):
             continue
         if best.codec_context is None:
-            others = [stream for stream in container.streams if stream.type == kind and stream.codec_context is not None and not _is_cover(stream)]
+            others = [
+                stream for stream in container.streams if stream.type == kind and stream.codec_context is not None and not _is_cover(stream)
+            ]
             if not others:
                 undecodable[kind] = f"its {kind} is {_codec_name(container, best)}, for which there is no decoder here"
                 continue
@@ -281,7 +283,10 @@ def source_of(
             end_s=end_s,
             streams={kind: stream.index for kind, stream in chosen.items()},
             starts_s={kind: seconds(stream, stream.start_time) for kind, stream in chosen.items()},
-            ends_s={kind: seconds(stream, (stream.start_time or 0) + stream.duration if stream.duration and each_declares else None) for kind, stream in chosen.items()},
+            ends_s={
+                kind: seconds(stream, (stream.start_time or 0) + stream.duration if stream.duration and each_declares else None)
+                for kind, stream in chosen.items()
+            },
             undecodable=undecodable,
             has_others=any(stream.type in ("subtitle", "data") for stream in container.streams),
             fps=None if fps is None else float(fps),

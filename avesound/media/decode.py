@@ -204,7 +204,9 @@ class _Upright:
         except MemoryError:
             raise
         except (av.FFmpegError, ValueError) as error:
-            raise MediaError(f"{self._source.name}: its pictures ({frame.width} x {frame.height}, {frame.format.name}) cannot be scaled ({reason_of(error)})") from error
+            raise MediaError(
+                f"{self._source.name}: its pictures ({frame.width} x {frame.height}, {frame.format.name}) cannot be scaled ({reason_of(error)})"
+            ) from error
         image = image.transpose(1, 0, 2) if transposed else image
         return image[:: -1 if flipped else 1, :: -1 if mirrored else 1]
 
@@ -294,7 +296,9 @@ class _Mono:
             raise
         except (av.FFmpegError, ValueError) as error:
             sound = f"{frame.layout.nb_channels} channels at {frame.sample_rate} Hz"
-            raise MediaError(f"{self._source.name}: its sound ({sound}) cannot be brought to {self._rate} Hz ({reason_of(error)})") from error
+            raise MediaError(
+                f"{self._source.name}: its sound ({sound}) cannot be brought to {self._rate} Hz ({reason_of(error)})"
+            ) from error
 
     def rest(self) -> list[np.ndarray]:
         return [] if self._resampler is None else self._resample(None)
@@ -380,4 +384,6 @@ def _in_phase(frame: av.AudioFrame, begins_s: Seconds, position: int, source: So
     skip = -index % (rate // math.gcd(rate, sample_rate))
     if index <= 0 or skip >= frame.samples:
         return frame, position
-    return _frame_of(_samples(frame)[:, skip:], frame) if skip else frame, round(origin_s * sample_rate) + (index + skip) * sample_rate // rate
+    return _frame_of(_samples(frame)[:, skip:], frame) if skip else frame, round(origin_s * sample_rate) + (
+        index + skip
+    ) * sample_rate // rate

@@ -48,7 +48,10 @@ def write_clip(
     if not audio_start_s >= 0:
         raise ValueError(f"audio_start_s must be at least 0, got {audio_start_s}")
     rate = Fraction(fps).limit_denominator(1001)
-    with atomic_write(path) as temporary, av.open(f"file:{temporary}", "w", options={"fflags": "+bitexact", "movflags": "+faststart"}) as out:
+    with (
+        atomic_write(path) as temporary,
+        av.open(f"file:{temporary}", "w", options={"fflags": "+bitexact", "movflags": "+faststart"}) as out,
+    ):
         if frames is not None:
             # The same frames shall give the same bytes: one thread, and none of the assembly that reads beyond what was written (mbtree).
             options = {"crf": str(crf), "preset": "veryfast", "x264-params": "threads=1:cpu-independent=1", "threads": "1"}

@@ -132,7 +132,9 @@ def method_table(
     rivals: Sequence[str] | None = None,  # the methods to compare it with; None: all others
     n_boot: int = 1000,  # number of resamples, > 0
     seed: int = 0,
-) -> dict[str, dict]:  # {"means": method -> metric -> cell, "differences": metric -> {"best": rival, "to": rival -> cell}}; a cell has mean, low, high, n
+) -> dict[
+    str, dict
+]:  # {"means": method -> metric -> cell, "differences": metric -> {"best": rival, "to": rival -> cell}}; a cell has mean, low, high, n
     """Means of all methods and paired differences of one to its rivals, each with its 95 % bootstrap interval.
 
     "best" is the rival with the best mean of that metric. A difference to a method that lacks the metric, or has no clip in common, is left out.
@@ -148,7 +150,9 @@ def method_table(
         raise ValueError(f"no method {', '.join(unknown)} among {', '.join(values)}")
     names = [("", method, metric) for method, metrics in values.items() for metric in metrics]
     names += [("-", rival, metric) for metric in values[own] for rival in rivals if metric in values[rival]]
-    column = {(method, metric): np.asarray(value, dtype=np.float64) for method, metrics in values.items() for metric, value in metrics.items()}
+    column = {
+        (method, metric): np.asarray(value, dtype=np.float64) for method, metrics in values.items() for metric, value in metrics.items()
+    }
     columns = [column[method, metric] if kind == "" else column[own, metric] - column[method, metric] for kind, method, metric in names]
     found = bootstrap_interval(np.stack(columns, axis=1), n_boot=n_boot, seed=seed)
     cell = {
@@ -190,7 +194,9 @@ def interval_text(
         return "–"
     shown = {part: None if part != "mean" and cell.get("n") == 1 else cell[part] for part in ("mean", "low", "high")}
     # + 0.0: no "-0.00"
-    mean, low, high = (f"{round(scale * value, digits) + 0.0:{'+' if sign else ''}.{digits}f}" if value is not None else "–" for value in shown.values())
+    mean, low, high = (
+        f"{round(scale * value, digits) + 0.0:{'+' if sign else ''}.{digits}f}" if value is not None else "–" for value in shown.values()
+    )
     certain = low == high and (cell.get("n") or FEW_ALIKE) < FEW_ALIKE  # to the digits that are shown
     return f"{mean} [{low}, {high}]{'†' if too_few(cell) or certain else ''}"
 
@@ -213,7 +219,9 @@ def paired_p_value(
     """
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a.shape != b.shape or a.ndim == 0 or len(a) == 0 or n_perm < 1:
-        raise ValueError(f"paired values need the same clips in the same order and n_perm >= 1, got shapes {a.shape} and {b.shape}, and {n_perm}")
+        raise ValueError(
+            f"paired values need the same clips in the same order and n_perm >= 1, got shapes {a.shape} and {b.shape}, and {n_perm}"
+        )
     difference = (a - b).reshape(len(a), -1)
     known = ~np.isnan(difference)
     difference = np.where(known, difference, 0.0)
@@ -260,7 +268,9 @@ def holm(
     """
     p = np.asarray(p, dtype=np.float64)
     if p.ndim != 1 or (p < 0).any() or (p > 1).any():
-        raise ValueError(f"p must be a row of probabilities, got shape {p.shape} and values from {np.nanmin(p, initial=np.nan)} to {np.nanmax(p, initial=np.nan)}")
+        raise ValueError(
+            f"p must be a row of probabilities, got shape {p.shape} and values from {np.nanmin(p, initial=np.nan)} to {np.nanmax(p, initial=np.nan)}"
+        )
     adjusted = np.full(p.shape, np.nan)
     order = np.argsort(p)[: int((~np.isnan(p)).sum())]  # NaN last
     factors = len(order) - np.arange(len(order))

@@ -50,13 +50,17 @@ def reliability(
     """
     confidence, correct = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     if confidence.ndim != 1 or confidence.shape != correct.shape or n_bins < 1 or n_null < 1:
-        raise ValueError(f"confidence and correct must be rows of equal length, got shapes {confidence.shape} and {correct.shape}; n_bins {n_bins}, n_null {n_null}")
+        raise ValueError(
+            f"confidence and correct must be rows of equal length, got shapes {confidence.shape} and {correct.shape}; n_bins {n_bins}, n_null {n_null}"
+        )
     known = ~np.isnan(confidence) & ~np.isnan(correct)
     confidence, correct = confidence[known], correct[known]
     if not len(confidence) or min(confidence.min(), correct.min()) < 0 or max(confidence.max(), correct.max()) > 1 + 1e-9:
         raise ValueError(f"need one or more clips with a confidence and an outcome in [0, 1], got {len(confidence)}")
     confidence = np.minimum(confidence, 1.0)
-    index = np.clip(np.ceil(confidence * n_bins - 1e-12).astype(int) - 1, 0, n_bins - 1)  # bins are open below, closed above; 0 is in the first
+    index = np.clip(
+        np.ceil(confidence * n_bins - 1e-12).astype(int) - 1, 0, n_bins - 1
+    )  # bins are open below, closed above; 0 is in the first
     filled, index = np.unique(index, return_inverse=True)
     n = np.bincount(index)
     mean = np.bincount(index, confidence) / n
@@ -111,7 +115,9 @@ def hdr_coverage(
     there = ~np.isnan(pdf) & (width > 0)
     density = np.where(there, pdf / np.where(there, width, 1.0), -1.0)
     order = np.argsort(-density, axis=-1, kind="stable")
-    density, mass, share = (np.take_along_axis(x, order, axis=-1) for x in (density, np.where(there, pdf, 0.0), np.where(there, share, 0.0)))
+    density, mass, share = (
+        np.take_along_axis(x, order, axis=-1) for x in (density, np.where(there, pdf, 0.0), np.where(there, share, 0.0))
+    )
     n_cells = pdf.shape[-1]
     place = np.arange(n_cells)
     falls = np.ones(pdf.shape[:-1] + (n_cells + 1,), dtype=bool)
@@ -170,7 +176,9 @@ def fit_temperature(
         raise ValueError("no clip can choose a temperature: none has an event that leaves a part of the clip free")
     best = int(np.nanmean(found, axis=1).argmax())
     around = np.log(grid[max(best - 1, 0)]), np.log(grid[min(best + 1, len(grid) - 1)])
-    refined = minimize_scalar(lambda log_tau: -np.nanmean(scores(np.exp(log_tau))), bounds=around, method="bounded", options={"xatol": 1e-3})
+    refined = minimize_scalar(
+        lambda log_tau: -np.nanmean(scores(np.exp(log_tau))), bounds=around, method="bounded", options={"xatol": 1e-3}
+    )
     tau = float(np.exp(refined.x)) if -refined.fun >= np.nanmean(found[best]) else float(grid[best])
     return TemperatureFit(tau, float(np.nanmean(scores(tau))), float(np.nanmean(scores(settings.tau))), int(decide.sum()))
 

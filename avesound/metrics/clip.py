@@ -353,7 +353,9 @@ def event_f1(
 ) -> np.ndarray:  # float64 [shape=(...)], in [0, 1]; NaN where neither covers a segment
     """F1 of events: runs of segments as in `segment_f1`; the predicted run finds an event where they overlap by `threshold` (Tian et al. 2020, event level)."""
     true, found = _segments(events, interval, duration_s, segment_s)
-    run = np.where(true, np.cumsum(true & ~np.roll(true, 1, axis=-1) | (true & (np.arange(true.shape[-1]) == 0)), axis=-1), 0)  # number of its run
+    run = np.where(
+        true, np.cumsum(true & ~np.roll(true, 1, axis=-1) | (true & (np.arange(true.shape[-1]) == 0)), axis=-1), 0
+    )  # number of its run
     n_true, n_found = run.max(axis=-1), found.any(axis=-1).astype(int)
     hit = np.zeros(n_true.shape, dtype=bool)
     for k in range(1, int(n_true.max(initial=0)) + 1):
@@ -413,7 +415,9 @@ def _average_precisions(events, interval, score, thresholds, weights) -> list[np
     said = ~np.isnan(interval).any(axis=-1) & (n_events > 0)
     overlap = np.nan_to_num(tiou(events, interval))
     order = np.flatnonzero(said)[np.argsort(-score[said], kind="stable")]
-    ends = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1) if len(order) else np.array([], dtype=int)  # of groups of equal score
+    ends = (
+        np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1) if len(order) else np.array([], dtype=int)
+    )  # of groups of equal score
     drawn = weights[..., order]
     n_said = np.cumsum(drawn, axis=-1)
     total = weights @ n_events.astype(np.float32)

@@ -93,7 +93,9 @@ def relative_pdf(
     total = mass.sum(axis=1, keepdims=True)
     bad = np.flatnonzero(~(total[:, 0] > 0))
     if len(bad):
-        raise ValueError(f"{len(bad)} clips have no PDF to refine (all NaN, or no probability within the clip), the first is number {bad[0]}")
+        raise ValueError(
+            f"{len(bad)} clips have no PDF to refine (all NaN, or no probability within the clip), the first is number {bad[0]}"
+        )
     return mass / total
 
 
@@ -149,7 +151,7 @@ LEAST = 1e-4  # of the density of a flat PDF: less counts as this much
 def pdf_input(
     mass: np.ndarray,  # float [shape=(B, 128)], >= 0
 ) -> np.ndarray:  # float32 [shape=(B, 128)]
-    "What the network \"pdf\" is fed: the logarithm of the density relative to a flat PDF."
+    'What the network "pdf" is fed: the logarithm of the density relative to a flat PDF.'
     return np.log(np.maximum(_normalised(mass) * mass.shape[1], LEAST)).astype(np.float32)
 
 
@@ -160,7 +162,7 @@ def window_vectors(
     length_s: Seconds,  # length of the audio windows
     projector: Projector | None = None,  # brings the vectors of two towers into one space
 ) -> np.ndarray:  # float32 [shape=(B, T, 2, D)], of length sqrt(D); zeros beyond a clip's windows
-    "What the network \"fusion\" is fed: the video vector of each window, and the audio vector of the nearest moment."
+    'What the network "fusion" is fed: the video vector of each window, and the audio vector of the nearest moment.'
     clips = []
     for video_id in video_ids:
         seen, heard = read_embeddings(video_file(vid_emb_dir, video_id)), read_embeddings(audio_file(aud_emb_dir, video_id, length_s))
@@ -180,7 +182,11 @@ def _network(architecture: str, dim: int):
     "The layers, untrained."
     from torch import nn
 
-    return nn.Sequential(nn.Linear(dim if architecture == "pdf" else 4 * dim, N_HIDDEN), nn.ReLU(), nn.Linear(N_HIDDEN, N_CELLS if architecture == "pdf" else 1))
+    return nn.Sequential(
+        nn.Linear(dim if architecture == "pdf" else 4 * dim, N_HIDDEN),
+        nn.ReLU(),
+        nn.Linear(N_HIDDEN, N_CELLS if architecture == "pdf" else 1),
+    )
 
 
 def _log_pdf(net, architecture: str, inputs, cell):
@@ -232,7 +238,7 @@ def fed_inputs(
     fed: str,  # one of FED
     seed: int,  # who gets whose
 ) -> np.ndarray:  # the same shape
-    "What a twin is fed instead: for \"uniform\" what says nothing; for \"shuffled\" the input of another clip, in a random cycle through all of them; where there is no other, what says nothing."
+    'What a twin is fed instead: for "uniform" what says nothing; for "shuffled" the input of another clip, in a random cycle through all of them; where there is no other, what says nothing.'
     if fed == "uniform":
         return np.full_like(inputs, 1 / inputs.shape[1]) if inputs.ndim == 2 else np.zeros_like(inputs)
     if fed == "shuffled":
@@ -253,7 +259,9 @@ def train_network(
     *,
     device: str = "auto",  # "auto", "cpu", "cuda" …
     state: dict[str, np.ndarray] | None = None,  # to go on with, as `after_epoch` got it
-    after_epoch: Callable[[TrainingRun, Callable[[], dict]], None] = lambda run, state: None,  # called with the run and what gives its state
+    after_epoch: Callable[[TrainingRun, Callable[[], dict]], None] = lambda run, state: (
+        None
+    ),  # called with the run and what gives its state
 ) -> dict[str, np.ndarray]:  # float32, the weights of the best epoch
     """Train one network to its end.
 
@@ -268,7 +276,9 @@ def train_network(
     if shared:
         raise RefinerError(f"{len(shared)} clips are both trained on and judged by: {shorten(shared)}")
     if min(len(train.video_ids), len(val.video_ids)) < 2:
-        raise RefinerError(f"a refiner needs two training and two validation clips at least, and hundreds to be good; got {len(train.video_ids)} and {len(val.video_ids)}")
+        raise RefinerError(
+            f"a refiner needs two training and two validation clips at least, and hundreds to be good; got {len(train.video_ids)} and {len(val.video_ids)}"
+        )
     device, fusion = resolve_device(device), settings.architecture == "fusion"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
@@ -279,11 +289,15 @@ def train_network(
         tensors = {name: torch.from_numpy(value) for name, value in state.items()}
         net.load_state_dict({name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")})
         best = {name[5:]: tensor for name, tensor in tensors.items() if name.startswith("best.")}
-        moments = {i: {part: tensors[f"adam.{i}.{part}"] for part in ("step", "exp_avg", "exp_avg_sq")} for i in range(len(list(net.parameters())))}
+        moments = {
+            i: {part: tensors[f"adam.{i}.{part}"] for part in ("step", "exp_avg", "exp_avg_sq")} for i in range(len(list(net.parameters())))
+        }
         optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
 
     def current_state() -> dict[str, np.ndarray]:
-        found = {f"net.{name}": tensor for name, tensor in net.state_dict().items()} | {f"best.{name}": tensor for name, tensor in best.items()}
+        found = {f"net.{name}": tensor for name, tensor in net.state_dict().items()} | {
+            f"best.{name}": tensor for name, tensor in best.items()
+        }
         found |= {f"adam.{i}.{part}": tensor for i, row in optimiser.state_dict()["state"].items() for part, tensor in row.items()}
         return {name: tensor.detach().cpu().numpy().copy() for name, tensor in found.items()}
 
@@ -324,7 +338,9 @@ def train_network(
         run.train_kl.append(total / n_train - entropy)
         run.val_kl.append(judged / n_val - val_entropy)
         if not np.isfinite(run.train_kl[-1]) or not np.isfinite(run.val_kl[-1]):
-            raise RefinerError(f"the loss of epoch {run.epoch} is {run.train_kl[-1]} (fed {run.fed}, seed {run.seed}): lower the learning rate, lr = {settings.lr:g}")
+            raise RefinerError(
+                f"the loss of epoch {run.epoch} is {run.train_kl[-1]} (fed {run.fed}, seed {run.seed}): lower the learning rate, lr = {settings.lr:g}"
+            )
         if run.val_kl[-1] < run.best_kl - 1e-6:
             run.best_epoch, run.best_kl = run.epoch, run.val_kl[-1]
             best = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
@@ -371,7 +387,9 @@ class Refiner:
             wanted = f"(B, T, 2, {dim})" if fusion else f"(B, {dim})"
             raise RefinerError(f"this refiner ({self.settings.architecture}) takes inputs of shape {wanted}, got {inputs.shape}")
         if not np.isfinite(inputs).all():
-            raise RefinerError(f"{int((~np.isfinite(inputs.reshape(len(inputs), -1))).any(axis=1).sum())} of {len(inputs)} clips have inputs that are not finite (NaN PDFs)")
+            raise RefinerError(
+                f"{int((~np.isfinite(inputs.reshape(len(inputs), -1))).any(axis=1).sum())} of {len(inputs)} clips have inputs that are not finite (NaN PDFs)"
+            )
         inputs = fed_inputs(inputs, fed, 0)
         x = torch.from_numpy(inputs if fusion else pdf_input(inputs))
         cell = torch.from_numpy(np.ones(x.shape[:2], bool) if cell is None else cell)
@@ -419,7 +437,9 @@ def write_tensors(
         if Path(path).suffix == ".pt":
             import torch
 
-            torch.save({_RECORD: json.dumps(record), "tensors": {name: torch.from_numpy(tensor) for name, tensor in tensors.items()}}, temporary)
+            torch.save(
+                {_RECORD: json.dumps(record), "tensors": {name: torch.from_numpy(tensor) for name, tensor in tensors.items()}}, temporary
+            )
         else:
             save_file(tensors, temporary, metadata={_RECORD: json.dumps(record)})
 
@@ -459,7 +479,9 @@ def _read_pt(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
             raise ValueError("a refiner holds a record and tensors")
         return {str(name): tensor.numpy() for name, tensor in tensors.items()}, record
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, AttributeError, TypeError, KeyError, ValueError) as error:
-        raise RefinerError(f"{path}: is not a refiner of avesound, or is damaged ({str(error).splitlines()[0] if str(error) else type(error).__name__})") from error
+        raise RefinerError(
+            f"{path}: is not a refiner of avesound, or is damaged ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+        ) from error
 
 
 def load_refiner(
@@ -488,11 +510,17 @@ def load_refiner(
     except (KeyError, TypeError, ValueError) as error:
         raise RefinerError(f"{path}: its record is not that of a refiner ({error})") from error
     layers = {"0.weight": (N_HIDDEN, n_in), "0.bias": (N_HIDDEN,), "2.weight": (n_out, N_HIDDEN), "2.bias": (n_out,)}
-    shapes = {f"{fed}.{seed}.{name}": shape for fed in FED for seed in settings.seeds for name, shape in layers.items()} | {"mean_target": (N_CELLS,)}
-    wrong = [name for name in shapes.keys() | weights.keys() if name not in shapes or name not in weights or weights[name].shape != shapes[name]]
+    shapes = {f"{fed}.{seed}.{name}": shape for fed in FED for seed in settings.seeds for name, shape in layers.items()} | {
+        "mean_target": (N_CELLS,)
+    }
+    wrong = [
+        name for name in shapes.keys() | weights.keys() if name not in shapes or name not in weights or weights[name].shape != shapes[name]
+    ]
     if wrong:
         found = {name: weights[name].shape if name in weights else None for name in sorted(wrong)[:3]}
-        raise RefinerError(f"{path}: its arrays are not those of the architecture {settings.architecture!r} with {dim} inputs: {found}, expected {({name: shapes.get(name) for name in found})}")
+        raise RefinerError(
+            f"{path}: its arrays are not those of the architecture {settings.architecture!r} with {dim} inputs: {found}, expected { ({name: shapes.get(name) for name in found}) }"
+        )
     if not all(array.dtype == np.float32 and np.isfinite(array).all() for array in weights.values()):
         raise RefinerError(f"{path}: its arrays are not all finite numbers in float32")
     return refiner

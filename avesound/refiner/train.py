@@ -101,14 +101,24 @@ def train_refiner(
     notes, examples, found, left_out = [source.splits_from] if source.splits_from else [], {}, {}, {}
     for split in ("train", "val"):
         clips = source.of_split(split)
-        left_out |= {clip.video_id: "low confidence" if clip.video_id in doubtful else "no event" for clip in clips if clip.video_id in doubtful or not clip.events}
+        left_out |= {
+            clip.video_id: "low confidence" if clip.video_id in doubtful else "no event"
+            for clip in clips
+            if clip.video_id in doubtful or not clip.events
+        }
         usable = [clip for clip in clips if clip.video_id not in left_out]
         if not usable:
-            raise ValueError(f"no clip of split {split!r} in {annotations_csv} has an event, or an annotator who was sure of it; a refiner needs train and val")
+            raise ValueError(
+                f"no clip of split {split!r} in {annotations_csv} has an event, or an annotator who was sure of it; a refiner needs train and val"
+            )
         used = projector
         if projector is not None and split == "train":  # in-sample PDFs flatter the projector, but nothing is judged by them
             fitted = set(projector.provenance.get("clips", ())) & {clip.video_id for clip in usable}
-            notes += [f"the projector was fitted on {len(fitted)} of the training clips: their PDFs are better than those of new clips"] if fitted else []
+            notes += (
+                [f"the projector was fitted on {len(fitted)} of the training clips: their PDFs are better than those of new clips"]
+                if fitted
+                else []
+            )
             used = replace(projector, provenance=projector.provenance | {"clips": []})
         found[split] = similarity_set(vid_emb_dir, aud_emb_dir, usable, projector=used, **options)
         found[split] = informative(found[split])
@@ -179,7 +189,14 @@ def train_refiner(
 
 
 def _examples(
-    vid_emb_dir, aud_emb_dir, annotated: dict[str, ClipAnnotation], found: CurveSet, training: RefinerSettings, settings: AlignSettings, lengths: list[Seconds], projector
+    vid_emb_dir,
+    aud_emb_dir,
+    annotated: dict[str, ClipAnnotation],
+    found: CurveSet,
+    training: RefinerSettings,
+    settings: AlignSettings,
+    lengths: list[Seconds],
+    projector,
 ) -> tuple[Examples, list[str]]:
     "The clips of a split as the network sees them, and those whose event lies outside them."
     pdf = align(list(found.curves), found.stride_s, settings).pdf
@@ -204,7 +221,9 @@ def _examples(
 def _same_caches(a: CurveSet, b: CurveSet) -> None:
     for kind, one, two in [("video", a.video_meta, b.video_meta), ("audio", a.audio_meta, b.audio_meta)]:
         if one.get("fingerprint") != two.get("fingerprint"):
-            raise ValueError(f"{kind} embeddings of the train and of the val clips were made with different settings: files of two caches have been mixed")
+            raise ValueError(
+                f"{kind} embeddings of the train and of the val clips were made with different settings: files of two caches have been mixed"
+            )
 
 
 def _data_sha256(annotated: dict[str, ClipAnnotation], examples: dict[str, Examples], found: dict[str, CurveSet]) -> str:
@@ -213,10 +232,14 @@ def _data_sha256(annotated: dict[str, ClipAnnotation], examples: dict[str, Examp
     for split, part in found.items():
         kept = set(examples[split].video_ids)
         facts[split] = [
-            [i, [(e.start_s, e.end_s) for e in annotated[i].events], round(float(duration), 6)] for i, duration in zip(part.video_ids, part.duration_s) if i in kept
+            [i, [(e.start_s, e.end_s) for e in annotated[i].events], round(float(duration), 6)]
+            for i, duration in zip(part.video_ids, part.duration_s)
+            if i in kept
         ]
         marks = [meta.get("fingerprint") for meta in (part.video_meta, part.audio_meta)]
-        facts[f"{split} cache"] = marks if None not in marks else [hashlib.sha256(c.astype(np.float32).tobytes()).hexdigest() for c in part.curves]
+        facts[f"{split} cache"] = (
+            marks if None not in marks else [hashlib.sha256(c.astype(np.float32).tobytes()).hexdigest() for c in part.curves]
+        )
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -280,10 +303,40 @@ class RefinerEvaluation:
         return format_refinement(self.overall)
 
 
-RIVALS = ("unrefined", "prior", "shuffled", "mean_target")  # prior: the network fed a flat PDF; shuffled: fed another clip's; mean_target: of the training clips
-BLIND = ("prior", "shuffled", "mean_target", "centre", "uniform", "whole_clip", "always_start", "always_end", "train_prior")  # those, and baselines, that ignore the clip
+RIVALS = (
+    "unrefined",
+    "prior",
+    "shuffled",
+    "mean_target",
+)  # prior: the network fed a flat PDF; shuffled: fed another clip's; mean_target: of the training clips
+BLIND = (
+    "prior",
+    "shuffled",
+    "mean_target",
+    "centre",
+    "uniform",
+    "whole_clip",
+    "always_start",
+    "always_end",
+    "train_prior",
+)  # those, and baselines, that ignore the clip
 HEADLINE = ("dist", "inside", "mass_inside", "tiou", "information")  # columns of the printed table
-_OF_THE_CLIP = ("video_id", "event_label", "split", "status", "detail", "n_events", "events_sec", "partial", "duration_s", "tau", "L_sec", "audio_query", "encoder", "weights")
+_OF_THE_CLIP = (
+    "video_id",
+    "event_label",
+    "split",
+    "status",
+    "detail",
+    "n_events",
+    "events_sec",
+    "partial",
+    "duration_s",
+    "tau",
+    "L_sec",
+    "audio_query",
+    "encoder",
+    "weights",
+)
 
 
 def evaluate_refiner(
@@ -320,13 +373,17 @@ def evaluate_refiner(
     record, settings = refiner.record, refiner.align
     projector = projector if projector is None or isinstance(projector, Projector) else load_projector(projector)
     if record.get("projector") != (None if projector is None else projector.sha256):
-        raise RefinerError(f"the refiner was trained with {_named(record.get('projector'))}, here is {_named(projector and projector.sha256)}: give that one as projector")
+        raise RefinerError(
+            f"the refiner was trained with {_named(record.get('projector'))}, here is {_named(projector and projector.sha256)}: give that one as projector"
+        )
     source = read_clips(annotations_csv)
     annotated, ids = source.clips, {clip.video_id for clip in source.of_split(split)}
     vid_emb_dir, aud_emb_dir = embeddings_folder(vid_emb_dir, "video"), embeddings_folder(aud_emb_dir, "audio")
     seen = sorted(ids & set(record["train"]))
     if seen:
-        raise RefinerError(f"the refiner was trained on {len(seen)} of the clips that it is to be judged on ({shorten(seen)}): choose another split than {split!r}, or train on other clips")
+        raise RefinerError(
+            f"the refiner was trained on {len(seen)} of the clips that it is to be judged on ({shorten(seen)}): choose another split than {split!r}, or train on other clips"
+        )
     base = evaluate(
         vid_emb_dir, aud_emb_dir, annotations_csv,
         L_sec=record["L_sec"], settings=settings, split=split, hit_deltas=hit_deltas, n_boot=1, n_shuffles=0, projector=projector, allow_untrained=allow_untrained,
@@ -354,10 +411,23 @@ def evaluate_refiner(
 
     def score(pdf: np.ndarray) -> tuple:
         said = predict(pdf, cells, settings)
-        return said, clip_metrics(events, said.t_sec, pdf, cells, curve=pdf, interval=said.interval, duration_s=of_clip["duration_s"].to_numpy(float), hit_deltas=hit_deltas) | {"information": information(events, pdf, cells)}
+        return said, clip_metrics(
+            events,
+            said.t_sec,
+            pdf,
+            cells,
+            curve=pdf,
+            interval=said.interval,
+            duration_s=of_clip["duration_s"].to_numpy(float),
+            hit_deltas=hit_deltas,
+        ) | {"information": information(events, pdf, cells)}
 
     said, refined = score(pdfs["refined"])
-    values = {"refined": refined, "unrefined": {name: of_clip[name].to_numpy(float) for name in refined if name in of_clip} | {"information": information(events, pdf, cells)}}
+    values = {
+        "refined": refined,
+        "unrefined": {name: of_clip[name].to_numpy(float) for name in refined if name in of_clip}
+        | {"information": information(events, pdf, cells)},
+    }
     values |= {name: score(pdfs[name])[1] for name in RIVALS[1:]}
     for name, rows in base.baselines.groupby("method", sort=False):
         if name not in values:
@@ -370,27 +440,50 @@ def evaluate_refiner(
         "t_pred_sec": said.t_sec, **{f"gt_{part}_sec": [getattr(e, f"{part}_s") if e else np.nan for e in nearest] for part in ("start", "end", "mid")},
         "interval_start_sec": said.interval[:, 0], "interval_end_sec": said.interval[:, 1], "confidence": said.confidence, "entropy": said.entropy, **refined,
     }  # fmt: skip
-    summary = base.summary[[name for name in base.summary if name in _OF_THE_CLIP]].merge(pd.DataFrame({"video_id": scored} | new), on="video_id", how="left")
-    summary = summary[[name for name in base.summary if name in summary] + ["information"]].assign(refiner=refiner.settings.architecture, flawed=bool(problems))
-    methods = pd.concat([pd.DataFrame({"video_id": scored, "method": name, "partial": partial} | columns) for name, columns in values.items()], ignore_index=True)
-    curves = base.curves.assign(pdf_refined=np.concatenate([row[: n] for row, n in zip(pdfs["refined"], (~np.isnan(cells[..., 0])).sum(axis=1))]))
+    summary = base.summary[[name for name in base.summary if name in _OF_THE_CLIP]].merge(
+        pd.DataFrame({"video_id": scored} | new), on="video_id", how="left"
+    )
+    summary = summary[[name for name in base.summary if name in summary] + ["information"]].assign(
+        refiner=refiner.settings.architecture, flawed=bool(problems)
+    )
+    methods = pd.concat(
+        [pd.DataFrame({"video_id": scored, "method": name, "partial": partial} | columns) for name, columns in values.items()],
+        ignore_index=True,
+    )
+    curves = base.curves.assign(
+        pdf_refined=np.concatenate([row[:n] for row, n in zip(pdfs["refined"], (~np.isnan(cells[..., 0])).sum(axis=1))])
+    )
 
     tables, spread, headline = {}, {}, {}
     for subset in SUBSETS:
         chosen = partial if subset == "partial" else np.ones(len(partial), dtype=bool)
         part = {method: {name: column[chosen] for name, column in columns.items()} for method, columns in values.items()}
-        tables[subset] = method_table(part, own="refined", rivals=RIVALS, n_boot=n_boot, seed=seed) if chosen.any() else {"means": {}, "differences": {}}
-        blind = method_table(part, own="refined", rivals=[name for name in BLIND if name in values], n_boot=n_boot, seed=seed)["differences"] if chosen.any() else {}
+        tables[subset] = (
+            method_table(part, own="refined", rivals=RIVALS, n_boot=n_boot, seed=seed) if chosen.any() else {"means": {}, "differences": {}}
+        )
+        blind = (
+            method_table(part, own="refined", rivals=[name for name in BLIND if name in values], n_boot=n_boot, seed=seed)["differences"]
+            if chosen.any()
+            else {}
+        )
         headline[subset] = {name: {"over": row["best"], **row["to"][row["best"]]} for name, row in blind.items()}
         each = {str(number): {name: column[chosen] for name, column in score(made)[1].items()} for number, made in of_seeds.items()}
-        spread[subset] = {number: {name: np.nanmean(column) if np.isfinite(column).any() else None for name, column in columns.items()} for number, columns in each.items()}
-    overall = {name: base.overall[name] for name in ("n_clips", "status", "n_partial", "split", "n_shared_between_splits", "encoder", "weights", "encoders")}
+        spread[subset] = {
+            number: {name: np.nanmean(column) if np.isfinite(column).any() else None for name, column in columns.items()}
+            for number, columns in each.items()
+        }
+    overall = {
+        name: base.overall[name]
+        for name in ("n_clips", "status", "n_partial", "split", "n_shared_between_splits", "encoder", "weights", "encoders")
+    }
     overall |= {
         "problems": problems, "notes": notes, "refiner": {name: value for name, value in record.items() if name not in ("runs", "train", "val", "encoders", "left_out")},
         "settings": base.overall["settings"] | {"n_boot": n_boot, "seed": seed}, "avesound": avesound.__version__,
         **{kind: {subset: table[kind] for subset, table in tables.items()} for kind in ("means", "differences")}, "headline": headline, "seeds": spread,
     }  # fmt: skip
-    overall = json.loads(json.dumps(overall, default=float), parse_constant=lambda _: None)  # JSON's types; what is not a finite number becomes null
+    overall = json.loads(
+        json.dumps(overall, default=float), parse_constant=lambda _: None
+    )  # JSON's types; what is not a finite number becomes null
     if summary_csv is not None:
         _write_csv(summary, summary_csv)
         _write_csv(methods, Path(summary_csv).with_name(Path(summary_csv).stem + "_methods.csv"))
@@ -419,7 +512,9 @@ def _cells_of(curves: "pd.DataFrame", stride_s: Seconds) -> tuple[list[str], np.
     return [video_id for video_id, _, _ in groups], np.stack([centers - stride_s / 2, centers + stride_s / 2], axis=-1), pdf
 
 
-def _refined(refiner: Refiner, vid_emb_dir, aud_emb_dir, ids: list[str], pdf: np.ndarray, cells: np.ndarray, duration_s: np.ndarray, projector) -> tuple[dict, dict]:
+def _refined(
+    refiner: Refiner, vid_emb_dir, aud_emb_dir, ids: list[str], pdf: np.ndarray, cells: np.ndarray, duration_s: np.ndarray, projector
+) -> tuple[dict, dict]:
     "PDFs on the clips' own cells of the refiner, its twins and the mean target; and those of the refiner's seeds. NaN where a clip has none."
     known = ~np.isnan(pdf).all(axis=1)
     cell = ~np.isnan(cells[known, :, 0])
@@ -430,7 +525,9 @@ def _refined(refiner: Refiner, vid_emb_dir, aud_emb_dir, ids: list[str], pdf: np
 
     def on_own_cells(mass: np.ndarray) -> np.ndarray:
         made = np.full(pdf.shape, np.nan)
-        made[known] = own_pdf(mass, cells[known], duration_s[known]) if cell is None or mass.shape != cell.shape else np.where(cell, mass, np.nan)
+        made[known] = (
+            own_pdf(mass, cells[known], duration_s[known]) if cell is None or mass.shape != cell.shape else np.where(cell, mass, np.nan)
+        )
         return made
 
     mean_target = np.repeat(refiner.weights["mean_target"][None].astype(np.float64), known.sum(), axis=0)
@@ -460,7 +557,10 @@ def format_refinement(
         lines.append(f"{'':<14}" + "".join(f"{m + (' ↓' if m in LOWER_IS_BETTER else ' ↑'):<22}" for m in shown))
         lines += [f"{method:<14}" + "".join(f"{interval_text(columns.get(m)):<22}" for m in shown) for method, columns in means.items()]
         lines.append("refined minus")
-        lines += [f"  {rival:<12}" + "".join(f"{interval_text(differences.get(m, {'to': {}})['to'].get(rival), sign=True):<22}" for m in shown) for rival in RIVALS]
+        lines += [
+            f"  {rival:<12}" + "".join(f"{interval_text(differences.get(m, {'to': {}})['to'].get(rival), sign=True):<22}" for m in shown)
+            for rival in RIVALS
+        ]
         best = overall["headline"][subset]
         lines.append(f"{'gain over the':<14}" + "".join(f"{interval_text(best.get(m), sign=True):<22}" for m in shown))
         lines.append(f"{'  best blind:':<14}" + "".join(f"{best.get(m, {}).get('over', ''):<22}" for m in shown))

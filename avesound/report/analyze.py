@@ -70,7 +70,9 @@ def provenance(
         problems.append("the audio query is taken from the annotations (oracle): this is no prediction")
     splits = table[table["split"] != ""].groupby("video_id")["split"].nunique()
     if (splits > 1).any():
-        problems.append(f"{(splits > 1).sum()} ids stand in several splits of this summary ({shorten(list(splits.index[splits > 1]))}): what is fitted to them is tested on them")
+        problems.append(
+            f"{(splits > 1).sum()} ids stand in several splits of this summary ({shorten(list(splits.index[splits > 1]))}): what is fitted to them is tested on them"
+        )
     if not problems and "flawed" in table and (table["flawed"] == 1).any():
         problems.append("the summary marks it as flawed, without saying why")
     if run["encoder"] in ("not known", "unknown"):
@@ -82,7 +84,9 @@ def provenance(
     return {"run": run, "problems": problems, "soundness": soundness}
 
 
-def _numbers(summary: Summary, curves: "pd.DataFrame | None", conf_radius_s: Seconds | None, n_boot: int, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def _numbers(
+    summary: Summary, curves: "pd.DataFrame | None", conf_radius_s: Seconds | None, n_boot: int, seed: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
     "What goes into metrics_overall.json; and the tables: groups, calibration, coverage."
     options = {"n_boot": n_boot, "seed": seed}
     baselines = summary.baselines or baselines_of_events(summary)
@@ -129,7 +133,9 @@ def _folder(out_dir: Path, run_tag: str | None, overwrite: bool, summary_csv: Pa
             folder, i = out_dir / f"{tag}-{i}", i + 1
         return folder
     if not re.fullmatch(r"\w[\w.+=,@-]{0,99}", run_tag):
-        raise ValueError(f"run_tag must be the name of one folder: letters, digits and _ . + = , @ -, beginning with a letter, a digit or _; got {run_tag!r}")
+        raise ValueError(
+            f"run_tag must be the name of one folder: letters, digits and _ . + = , @ -, beginning with a letter, a digit or _; got {run_tag!r}"
+        )
     folder = out_dir / run_tag
     if folder.exists() and not ((folder / "metrics_overall.json").is_file() and (folder / "report.html").is_file()):
         raise FileExistsError(f"{folder} is not the folder of an analysis: it will not be replaced")
@@ -197,18 +203,25 @@ class AnalysisReport:
 
     def __str__(self) -> str:
         counts = self.overall["counts"]
-        lines = [f"{counts['clips']} clips: " + ", ".join(f"{n} {name}" for name, n in counts["status"].items()) + f"; {counts['partial']} of the scored ones are partial"]
+        lines = [
+            f"{counts['clips']} clips: "
+            + ", ".join(f"{n} {name}" for name, n in counts["status"].items())
+            + f"; {counts['partial']} of the scored ones are partial"
+        ]
         lines += [f"NOT A RESULT: {problem}" for problem in self.overall["problems"]]
         lines += self.overall["in_short"]
         return "\n".join([*lines, *(f"CONTRADICTION: {one}" for one in self.overall["reading"]["contradictions_in_words"])])
 
 
 def analyze(
-    summary_csv: str | os.PathLike,  # of evaluate or of an older workflow; <stem>.json and <stem>_baselines.csv are read where they lie beside it
+    summary_csv: str
+    | os.PathLike,  # of evaluate or of an older workflow; <stem>.json and <stem>_baselines.csv are read where they lie beside it
     out_dir: str | os.PathLike = "reports/analysis",  # gets a folder
     run_tag: str | None = None,  # name of that folder; None: date and time
     *,
-    curves_csv: str | os.PathLike | None = None,  # PDFs of the clips; None: curves.csv beside the summary or in curves/ beside it, where there is one
+    curves_csv: str
+    | os.PathLike
+    | None = None,  # PDFs of the clips; None: curves.csv beside the summary or in curves/ beside it, where there is one
     vid_dir: str | os.PathLike | None = None,  # clips, for frames at the predicted moment and in the middle of the event
     n_examples: int = 2,  # best, median and worst clips to show, so many of each
     conf_radius_s: Seconds | None = None,  # what the confidence is about; None: as <stem>.json says, else 0.5
@@ -226,7 +239,9 @@ def analyze(
         If the folder holds the analysis of another summary and `overwrite` is not set, or something that is no analysis.
     """
     if n_examples < 0 or n_boot < 1 or (conf_radius_s is not None and not 0 <= conf_radius_s < np.inf):
-        raise ValueError(f"n_examples must be 0 or more, n_boot 1 or more, conf_radius_s 0 or more seconds, got {n_examples}, {n_boot} and {conf_radius_s}")
+        raise ValueError(
+            f"n_examples must be 0 or more, n_boot 1 or more, conf_radius_s 0 or more seconds, got {n_examples}, {n_boot} and {conf_radius_s}"
+        )
     summary_csv = Path(summary_csv)
     summary = read_summary(summary_csv)
     folder = _folder(Path(out_dir), run_tag, overwrite, summary_csv)
@@ -246,7 +261,9 @@ def analyze(
     gallery = Gallery()
     fonts, lacking = fonts_for([overall["run"]["name"], *summary.table["event_label"], *summary.table["video_id"]])
     if lacking:
-        notes.append(f"figures show boxes for letters that no font of this machine has ({lacking[:40]}); the tables have them. Install a font with them, Noto Sans CJK say, and analyse again")
+        notes.append(
+            f"figures show boxes for letters that no font of this machine has ({lacking[:40]}); the tables have them. Install a font with them, Noto Sans CJK say, and analyse again"
+        )
     with figure_style(fonts):
         pictures = figures(summary, overall, tables, gallery)
         shown, overall["examples"] = examples(summary, curves, clips, n_examples, gallery)
@@ -256,7 +273,10 @@ def analyze(
         sections=sections(summary, overall, tables, pictures, shown), facts=facts(overall), tiles=tiles(overall),
         problems=overall["problems"], soundness=overall["soundness"], version=__version__, made=now.strftime("%Y-%m-%d %H:%M"),
     )  # fmt: skip
-    files = gallery.files | {"report.html": html.encode(), "summary_canonical.csv": summary.table.to_csv(index=False, float_format="%.9g").encode()}
+    files = gallery.files | {
+        "report.html": html.encode(),
+        "summary_canonical.csv": summary.table.to_csv(index=False, float_format="%.9g").encode(),
+    }
     for table in ("per_class", "per_duration", "per_position"):
         files[f"{table}_metrics.csv"] = tables[table].to_csv(index=False, float_format="%.9g").encode()
     for file, content in [("metrics_overall", overall), ("calibration_bins", tables["calibration"]), ("coverage", tables["coverage"])]:

@@ -61,7 +61,9 @@ def overall_means(
     *,
     n_boot: int = 1000,
     seed: int = 0,
-) -> dict[str, dict]:  # {"means": subset -> method -> metric -> cell, "differences": subset -> metric -> {"best", "to"}}, see `method_table`
+) -> dict[
+    str, dict
+]:  # {"means": subset -> method -> metric -> cell, "differences": subset -> metric -> {"best", "to"}}, see `method_table`
     """Means of encoder and baselines with 95 % intervals, and paired differences, for all, partial and full clips. A single clip has no interval.
 
     mAP ("map") belongs to all clips together and to none alone: it is taken from <stem>.json, where evaluate has computed it.
@@ -73,8 +75,13 @@ def overall_means(
     for subset, rows in subsets(summary).items():
         rows = rows | eventless if subset == "all" else rows
         frames = {"encoder": summary.table[list(summary.metrics)], **baselines}
-        values = {method: {name: column.to_numpy() for name, column in _by_clip(frame[rows], ids[rows]).items()} for method, frame in frames.items()}
-        tables[subset] = method_table(values, own="encoder", rivals=rivals, n_boot=n_boot, seed=seed) if rows.any() else {"means": {}, "differences": {}}
+        values = {
+            method: {name: column.to_numpy() for name, column in _by_clip(frame[rows], ids[rows]).items()}
+            for method, frame in frames.items()
+        }
+        tables[subset] = (
+            method_table(values, own="encoder", rivals=rivals, n_boot=n_boot, seed=seed) if rows.any() else {"means": {}, "differences": {}}
+        )
         for kind, table in tables[subset].items():
             found = summary.overall.get(kind, {}).get(subset, {})
             if kind == "means":
@@ -157,7 +164,11 @@ def group_tables(
         frame["rival_dist"] = rival["dist"].to_numpy()
         frame["dist_difference"] = frame["dist"] - frame["rival_dist"]
     labels = sorted({label for label in table.loc[summary.scored, "event_label"] if label})
-    classes = [({"event_label": label, "subset": subset}, rows & (table["event_label"] == label).to_numpy()) for label in labels for subset, rows in parts.items()]
+    classes = [
+        ({"event_label": label, "subset": subset}, rows & (table["event_label"] == label).to_numpy())
+        for label in labels
+        for subset, rows in parts.items()
+    ]
 
     edges = [0.0, 2.0, 4.0, 6.0, 8.0, max(10.0, float(np.nanmax(length, initial=0.0)))]
     lengths = [
@@ -167,7 +178,10 @@ def group_tables(
     lengths.append(({"length": "fills the clip", "low_s": np.nan, "high_s": np.nan}, parts["full"]))
     n = len(POSITIONS)
     place = np.clip(np.floor((table["gt_mid_sec"] / table["duration_s"]).to_numpy() * n), 0, n - 1)
-    positions = [({"position": f"{name} fifth", "low": i / n, "high": (i + 1) / n}, parts["partial"] & (place == i)) for i, name in enumerate(POSITIONS)]
+    positions = [
+        ({"position": f"{name} fifth", "low": i / n, "high": (i + 1) / n}, parts["partial"] & (place == i))
+        for i, name in enumerate(POSITIONS)
+    ]
     groups = {"per_class": classes, "per_duration": lengths, "per_position": positions}
     ids = table["video_id"].to_numpy()
     return {name: grouped_metrics(frame, ids, group, n_boot=n_boot, seed=seed) for name, group in groups.items()}
@@ -196,7 +210,9 @@ def calibration_tables(
     reach_s: Seconds,  # of `reach_of_confidence`
     *,
     seed: int = 0,
-) -> dict[str, Any] | None:  # conf_radius_s, reach_s, outcomes (name -> what came true), subsets (all, partial -> name -> reliability in lists); None: no probabilities there
+) -> (
+    dict[str, Any] | None
+):  # conf_radius_s, reach_s, outcomes (name -> what came true), subsets (all, partial -> name -> reliability in lists); None: no probabilities there
     "Reliability of the confidence for each outcome, over all clips and partial ones whose events are known."
     table = summary.table
     if "confidence" not in table:
@@ -206,15 +222,34 @@ def calibration_tables(
     if not rows.any() or said[rows].min() < 0 or said[rows].max() > 1 + 1e-6:
         return None
     near = {
-        "moment": (f"a moment drawn from the event lies within {reach_s:g} s of the prediction", np.abs(drawn_moments(summary.events, seed=seed) - t) <= reach_s),
-        "hit_event": (f"some part of the event lies within {conf_radius_s:g} s of the prediction", dist(summary.events, t) <= conf_radius_s + 1e-9),
-        "hit": (f"the middle of the event lies within {conf_radius_s:g} s of the prediction", mae(summary.events, t) <= conf_radius_s + 1e-9),
+        "moment": (
+            f"a moment drawn from the event lies within {reach_s:g} s of the prediction",
+            np.abs(drawn_moments(summary.events, seed=seed) - t) <= reach_s,
+        ),
+        "hit_event": (
+            f"some part of the event lies within {conf_radius_s:g} s of the prediction",
+            dist(summary.events, t) <= conf_radius_s + 1e-9,
+        ),
+        "hit": (
+            f"the middle of the event lies within {conf_radius_s:g} s of the prediction",
+            mae(summary.events, t) <= conf_radius_s + 1e-9,
+        ),
     }
-    made: dict[str, Any] = {"conf_radius_s": conf_radius_s, "reach_s": reach_s, "outcomes": {name: what for name, (what, _) in near.items()}, "subsets": {}}
+    made: dict[str, Any] = {
+        "conf_radius_s": conf_radius_s,
+        "reach_s": reach_s,
+        "outcomes": {name: what for name, (what, _) in near.items()},
+        "subsets": {},
+    }
     for subset, chosen in {"all": rows, "partial": rows & table["partial"].to_numpy(bool)}.items():
         if chosen.any():
             made["subsets"][subset] = {
-                name: {"clips": int(chosen.sum()), "mean_confidence": said[chosen].mean(), "share": true[chosen].mean(), **asdict(reliability(np.minimum(said[chosen], 1), true[chosen], seed=seed))}
+                name: {
+                    "clips": int(chosen.sum()),
+                    "mean_confidence": said[chosen].mean(),
+                    "share": true[chosen].mean(),
+                    **asdict(reliability(np.minimum(said[chosen], 1), true[chosen], seed=seed)),
+                }
                 for name, (_, true) in near.items()
             }
     return made
@@ -263,7 +298,9 @@ def check_curves(
     wrong = ~at_peak & (np.abs((np.nan_to_num(centers) * pdf).sum(axis=1) - t) > 0.02)
     if wrong.sum() > 0.05 * len(wrong):
         named = summary.table.loc[rows, "video_id"][wrong].tolist()
-        raise ValueError(f"{path}: is of another run: in {wrong.sum()} of {len(wrong)} clips ({shorten(named)}) the summary's prediction is neither peak nor mean of the PDF")
+        raise ValueError(
+            f"{path}: is of another run: in {wrong.sum()} of {len(wrong)} clips ({shorten(named)}) the summary's prediction is neither peak nor mean of the PDF"
+        )
 
 
 def coverage_tables(
@@ -272,7 +309,9 @@ def coverage_tables(
     *,
     n_boot: int = 1000,
     seed: int = 0,
-) -> dict[str, Any] | None:  # all, partial -> level, mean, low, high (a value for each of LEVELS), n; None: no clip has a curve and known events
+) -> (
+    dict[str, Any] | None
+):  # all, partial -> level, mean, low, high (a value for each of LEVELS), n; None: no clip has a curve and known events
     "Share of the events in highest-density regions, with 95 % intervals."
     pdf, cells = curve_arrays(curves, summary.table["video_id"].tolist())
     rows = summary.scored & ~np.isnan(event_lengths(summary)) & ~np.isnan(pdf).all(axis=1)
@@ -289,7 +328,9 @@ def error_histogram(
     summary: Summary,
     rival: "pd.DataFrame | None" = None,  # metrics of a baseline, row by row as the summary's table
     rival_name: str | None = None,
-) -> dict[str, Any]:  # metric, subset, n, mean, edges (seconds), partial and full (counts), zero (count at 0) or None, rival {name, counts, zero, mean} or None
+) -> dict[
+    str, Any
+]:  # metric, subset, n, mean, edges (seconds), partial and full (counts), zero (count at 0) or None, rival {name, counts, zero, mean} or None
     "Counts of errors by half seconds."
     values, partial = summary.table[metric].to_numpy(), summary.table["partial"].to_numpy(bool)
     aside = metric == "dist"

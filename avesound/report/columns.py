@@ -60,8 +60,31 @@ CURVE_ALIASES: dict[str, tuple[str, ...]] = {
     "pdf": ("p", "prob", "probability"),
 }
 HIT = re.compile(r"(hit_event|event_hit|hit_ev|hit|acc)[@_ ]*(?:at_)?(\d+(?:\.\d+)?)_?(?:s|sec)?")
-TEXTS = {"video_id", "event_label", "split", "status", "detail", "L_sec", "audio_query", "encoder", "weights", "events_sec"}  # columns that are not numbers
-TIMES = {"t_pred_sec", "gt_start_sec", "gt_end_sec", "gt_mid_sec", "interval_start_sec", "interval_end_sec", "duration_s", "t_sec", "mae", "dist", "crps"}  # columns in seconds
+TEXTS = {
+    "video_id",
+    "event_label",
+    "split",
+    "status",
+    "detail",
+    "L_sec",
+    "audio_query",
+    "encoder",
+    "weights",
+    "events_sec",
+}  # columns that are not numbers
+TIMES = {
+    "t_pred_sec",
+    "gt_start_sec",
+    "gt_end_sec",
+    "gt_mid_sec",
+    "interval_start_sec",
+    "interval_end_sec",
+    "duration_s",
+    "t_sec",
+    "mae",
+    "dist",
+    "crps",
+}  # columns in seconds
 
 
 def canonical_name(
@@ -138,7 +161,9 @@ def _canonical_header(header: list[str], aliases: Mapping) -> tuple[list[str], d
             renamed[header[chosen]] = canonical
         for i in others:
             names[i] = f"unused_{header[i]}"
-            notes.append(f"the columns {header[chosen]} and {header[i]} both mean {canonical}; {header[chosen]} is used, the other kept as {names[i]}")
+            notes.append(
+                f"the columns {header[chosen]} and {header[i]} both mean {canonical}; {header[chosen]} is used, the other kept as {names[i]}"
+            )
     return names, renamed, notes
 
 

@@ -28,7 +28,17 @@ if TYPE_CHECKING:
 # %% ../../nbs/81_report_figures.ipynb #ca8c971f
 INK, GRID, PAPER, GREY = "#252a31", "#e3e6ea", "#fefefe", "#6b737d"  # text and axes, grid, inside of hollow marks, baselines
 EVENT = COLORS["ground"]  # of the hatched event
-DARK = {INK: "#e4e7eb", GRID: "#383e46", PAPER: "#15181c", GREY: "#a3abb5", EVENT: "#4a3d1c", COLORS["pdf"]: "#5aaee0", "#595959": "#b4bac2", "#8c8c8c": "#8c949d", "#e6e6e6": "#383e46"}
+DARK = {
+    INK: "#e4e7eb",
+    GRID: "#383e46",
+    PAPER: "#15181c",
+    GREY: "#a3abb5",
+    EVENT: "#4a3d1c",
+    COLORS["pdf"]: "#5aaee0",
+    "#595959": "#b4bac2",
+    "#8c8c8c": "#8c949d",
+    "#e6e6e6": "#383e46",
+}
 
 
 def figure_style(
@@ -82,7 +92,9 @@ def _axes(width: float, height: float, *args, **kwargs):
 
 # %% ../../nbs/81_report_figures.ipynb #90a60db0
 def plot_histogram(
-    histogram: Mapping[str, Any],  # metric, edges (B + 1, seconds), partial and full (B counts each), zero (counts at exactly 0) or None, mean, rival (name, counts, zero, mean) or None
+    histogram: Mapping[
+        str, Any
+    ],  # metric, edges (B + 1, seconds), partial and full (B counts each), zero (counts at exactly 0) or None, mean, rival (name, counts, zero, mean) or None
     method: str,  # name of the encoder
 ) -> "Figure":
     "How many clips have which error; the best baseline as a dashed outline."
@@ -98,15 +110,30 @@ def plot_histogram(
         ax.annotate(f"{zero}", (-shift + width / 2, zero), ha="center", va="bottom", fontsize=8.5)
         if rival:
             ax.plot([-shift, -shift + width], [rival["zero"]] * 2, color=GREY, linestyle="--", linewidth=1.6)
-    ax.bar(edges[:-1], partial, 0.92 * width, align="edge", color=COLORS["pdf"], label=f"{method}, partial events" if full.any() else method)
+    ax.bar(
+        edges[:-1], partial, 0.92 * width, align="edge", color=COLORS["pdf"], label=f"{method}, partial events" if full.any() else method
+    )
     if full.any():
-        ax.bar(edges[:-1], full, 0.92 * width, bottom=partial, align="edge", facecolor=PAPER, edgecolor=COLORS["pdf"], hatch="///", linewidth=0.8, label=f"{method}, event fills the clip")
+        ax.bar(
+            edges[:-1],
+            full,
+            0.92 * width,
+            bottom=partial,
+            align="edge",
+            facecolor=PAPER,
+            edgecolor=COLORS["pdf"],
+            hatch="///",
+            linewidth=0.8,
+            label=f"{method}, event fills the clip",
+        )
     if rival:
         ax.stairs(rival["counts"], edges, color=GREY, linestyle="--", linewidth=1.6, label=rival["name"])
     top = ax.get_ylim()[1]
     for mean, color, style, marker in [(histogram["mean"], COLORS["pdf"], "-", "v"), (rival and rival["mean"], GREY, "--", "s")]:
         if mean is not None:
-            ax.plot([mean], [1.06 * top], marker, color=color, markerfacecolor=color if style == "-" else PAPER, clip_on=False, markersize=6)
+            ax.plot(
+                [mean], [1.06 * top], marker, color=color, markerfacecolor=color if style == "-" else PAPER, clip_on=False, markersize=6
+            )
             ax.plot([mean, mean], [0, 1.06 * top], linestyle=style, color=color, linewidth=1)
     ax.plot([], [], "v", color=INK, markersize=5, label="mean")
     handles = sorted(zip(*ax.get_legend_handles_labels()), key=lambda entry: not entry[1].startswith(method))
@@ -127,9 +154,20 @@ def plot_calibration(
 ) -> "Figure":
     "Reliability diagram, with the range of calibrated predictors in each bin."
     figure, (ax, below) = _axes(4.4, 4.4, 2, 1, sharex=True, height_ratios=[3.2, 1])
-    low, high, said, true, n, null_low, null_high = (np.asarray(bins[name], dtype=float) for name in ("bin_low", "bin_high", "confidence", "accuracy", "n", "null_low", "null_high"))
+    low, high, said, true, n, null_low, null_high = (
+        np.asarray(bins[name], dtype=float) for name in ("bin_low", "bin_high", "confidence", "accuracy", "n", "null_low", "null_high")
+    )
     ax.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=1.2, label="perfectly calibrated")
-    ax.bar(said, null_high - null_low, 0.6 * (high - low), bottom=null_low, color=GRID, edgecolor=GREY, linewidth=0.6, label="95 % of such predictors")
+    ax.bar(
+        said,
+        null_high - null_low,
+        0.6 * (high - low),
+        bottom=null_low,
+        color=GRID,
+        edgecolor=GREY,
+        linewidth=0.6,
+        label="95 % of such predictors",
+    )
     ax.plot(said, true, "o-", color=COLORS["pdf"], linewidth=1.6, markersize=6, label="found")
     ax.set(ylabel="share that came true", xlim=(-0.02, 1.02), ylim=(-0.03, 1.03))
     ax.grid()
@@ -137,7 +175,9 @@ def plot_calibration(
     below.set(xlabel="confidence (probability)", ylabel="clips")
     below.yaxis.get_major_locator().set_params(integer=True)
     below.grid(axis="y")
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=3, columnspacing=0.9, handlelength=1.4, handletextpad=0.5)
+    figure.legend(
+        *ax.get_legend_handles_labels(), loc="outside upper center", ncols=3, columnspacing=0.9, handlelength=1.4, handletextpad=0.5
+    )
     return figure
 
 
@@ -151,8 +191,22 @@ def plot_coverage(
         if subset in coverage:
             level, mean, low, high = (np.asarray(coverage[subset][name], dtype=float) for name in ("level", "mean", "low", "high"))
             ax.fill_between(level, low, high, color=color, alpha=0.18, linewidth=0)
-            ax.plot(level, mean, mark, color=color, markerfacecolor=color if mark == "o-" else PAPER, linewidth=1.6, markersize=5, label=f"{subset} ({coverage[subset]['n']}{'†, too few' if coverage[subset]['n'] < FEW else ''})")
-    ax.set(xlabel="probability of the highest-density region", ylabel="share of the event in the region", xlim=(-0.02, 1.02), ylim=(-0.03, 1.03))
+            ax.plot(
+                level,
+                mean,
+                mark,
+                color=color,
+                markerfacecolor=color if mark == "o-" else PAPER,
+                linewidth=1.6,
+                markersize=5,
+                label=f"{subset} ({coverage[subset]['n']}{'†, too few' if coverage[subset]['n'] < FEW else ''})",
+            )
+    ax.set(
+        xlabel="probability of the highest-density region",
+        ylabel="share of the event in the region",
+        xlim=(-0.02, 1.02),
+        ylim=(-0.03, 1.03),
+    )
     ax.grid()
     figure.legend(loc="outside upper center", ncols=3, columnspacing=0.9, handlelength=1.8, handletextpad=0.5)
     return figure
@@ -167,14 +221,51 @@ def plot_by_length(
 ) -> "Figure":
     "Distance to the event against the length of the event: clips, and the mean of each bin at the mean length of its clips."
     figure, ax = _axes(8.6, 3.3)
-    ax.plot(length_s, error_s, "o", markerfacecolor="none", markeredgecolor=COLORS["similarity"], markersize=4.5, alpha=_alpha(len(length_s)), label="a clip")
+    ax.plot(
+        length_s,
+        error_s,
+        "o",
+        markerfacecolor="none",
+        markeredgecolor=COLORS["similarity"],
+        markersize=4.5,
+        alpha=_alpha(len(length_s)),
+        label="a clip",
+    )
     filled = bins[bins["n"] > 0]
     x, widest = filled["event_s_mean"], float(np.nanmax(length_s))
-    ax.errorbar(x - 0.006 * widest, filled["dist_mean"], _whiskers(filled), fmt="o-", color=COLORS["pdf"], capsize=3, linewidth=1.8, markersize=6, label=f"{method}, mean and 95 % interval")
+    ax.errorbar(
+        x - 0.006 * widest,
+        filled["dist_mean"],
+        _whiskers(filled),
+        fmt="o-",
+        color=COLORS["pdf"],
+        capsize=3,
+        linewidth=1.8,
+        markersize=6,
+        label=f"{method}, mean and 95 % interval",
+    )
     if (thin := filled["n"] < FEW).any():
-        ax.plot(x[thin] - 0.006 * widest, filled["dist_mean"][thin], "o", color=COLORS["pdf"], markerfacecolor=PAPER, markersize=6, zorder=3, label="fewer than 10 clips")
+        ax.plot(
+            x[thin] - 0.006 * widest,
+            filled["dist_mean"][thin],
+            "o",
+            color=COLORS["pdf"],
+            markerfacecolor=PAPER,
+            markersize=6,
+            zorder=3,
+            label="fewer than 10 clips",
+        )
     if rival:
-        ax.plot(x + 0.006 * widest, filled["rival_dist_mean"], "s--", color=GREY, markerfacecolor=PAPER, linewidth=1.5, markersize=5.5, label=f"{rival}, mean")
+        ax.plot(
+            x + 0.006 * widest,
+            filled["rival_dist_mean"],
+            "s--",
+            color=GREY,
+            markerfacecolor=PAPER,
+            linewidth=1.5,
+            markersize=5.5,
+            label=f"{rival}, mean",
+        )
     ax.set(xlim=(0, 1.05 * widest), xlabel="length of the event (s)", ylabel="distance to the event (s)")
     top = max(ax.get_ylim()[1], 0.5)
     ax.set_ylim(-0.03 * top, top)
@@ -213,10 +304,17 @@ def plot_by_position(
         nearest = middle[np.arange(len(middle)), np.where(np.isnan(distance), np.inf, distance).argmin(axis=1)]
         width = max(1.0, round(end / 10))
         edges = np.arange(0, end + width, width)
-        mesh = ax.pcolormesh(edges, edges, np.histogram2d(t_pred_s, nearest, [edges, edges])[0], cmap="Blues", edgecolor=GRID, linewidth=0.3)
+        mesh = ax.pcolormesh(
+            edges, edges, np.histogram2d(t_pred_s, nearest, [edges, edges])[0], cmap="Blues", edgecolor=GRID, linewidth=0.3
+        )
         figure.colorbar(mesh, label="clips", shrink=0.85)
     ax.plot([0, end], [0, end], color=COLORS["peak"], linestyle="--", linewidth=1.5, label="prediction = annotation")
-    ax.set(xlabel="annotated time (s)" if len(t_pred_s) <= MANY else "middle of the event (s)", ylabel="predicted moment (s)", xlim=(-0.01 * end, 1.01 * end), ylim=(-0.03 * end, 1.03 * end))
+    ax.set(
+        xlabel="annotated time (s)" if len(t_pred_s) <= MANY else "middle of the event (s)",
+        ylabel="predicted moment (s)",
+        xlim=(-0.01 * end, 1.01 * end),
+        ylim=(-0.03 * end, 1.03 * end),
+    )
     ax.set_aspect("equal")
     ax.grid(len(t_pred_s) <= MANY)
     figure.legend(loc="outside upper center", ncols=3, columnspacing=1)
@@ -232,7 +330,12 @@ def plot_classes(
     rival: str | None,
 ) -> "Figure":
     "Distance to the event, class by class, from the nearest to the farthest; of many classes those that have most clips."
-    table = classes[classes["n"] > 0].sort_values(["n", "event_label"], ascending=[False, True]).head(MANY_CLASSES).sort_values(["dist_mean", "event_label"], ascending=[False, True])
+    table = (
+        classes[classes["n"] > 0]
+        .sort_values(["n", "event_label"], ascending=[False, True])
+        .head(MANY_CLASSES)
+        .sort_values(["dist_mean", "event_label"], ascending=[False, True])
+    )
     figure, ax = _axes(8.6, 1.1 + 0.24 * max(len(table), 2))
     y = np.arange(len(table))
     ax.hlines(y, table["dist_low"], table["dist_high"], color=COLORS["pdf"], linewidth=2)
@@ -259,7 +362,15 @@ def plot_moment(
     "The annotated events as hatched bars and the predicted moment as a dashed line, on the clip's time."
     figure, ax = _axes(8, 1.3)
     for i, event in enumerate(events):
-        ax.axvspan(event.start_s, event.end_s, facecolor=EVENT, hatch="//", edgecolor=COLORS["event"], linewidth=0, label="annotated event" if i == 0 else None)
+        ax.axvspan(
+            event.start_s,
+            event.end_s,
+            facecolor=EVENT,
+            hatch="//",
+            edgecolor=COLORS["event"],
+            linewidth=0,
+            label="annotated event" if i == 0 else None,
+        )
     ax.axvline(t_pred_s, color=COLORS["peak"], linestyle="--", linewidth=1.8, label=f"predicted: {t_pred_s:.2f} s")
     ax.set(xlim=(0, duration_s), yticks=[], xlabel="time (s)")
     ax.spines["left"].set_visible(False)

@@ -76,15 +76,26 @@ def in_short(
     if own.get(metric, {}).get("n"):
         n = _clips(own[metric]["n"])
         where = f"{n} with a partial event" if subset == "partial" else f"{n}, of which none is known to have a partial event"
-        share = f", and in {number(100 * own['inside']['mean'], 0)} % of them it lies in the event" if own.get("inside", {}).get("n") else ""
-        lines.append(f"On {where} the predicted moment{f' of {encoder}' if named else ''} is on average {_seconds(own[metric])} from {of}{share}.")
+        share = (
+            f", and in {number(100 * own['inside']['mean'], 0)} % of them it lies in the event" if own.get("inside", {}).get("n") else ""
+        )
+        lines.append(
+            f"On {where} the predicted moment{f' of {encoder}' if named else ''} is on average {_seconds(own[metric])} from {of}{share}."
+        )
     found = overall["differences"][subset].get(metric)
     if found and best in found["to"]:
         difference = found["to"][best]
         words = compared(difference, metric)
-        verdict = {"too few clips to tell": "so few clips cannot tell", "nearer": f"{encoder} is nearer", "farther": f"{encoder} is farther", "not compared": "a single clip says nothing of others"}.get(words, words)
+        verdict = {
+            "too few clips to tell": "so few clips cannot tell",
+            "nearer": f"{encoder} is nearer",
+            "farther": f"{encoder} is farther",
+            "not compared": "a single clip says nothing of others",
+        }.get(words, words)
         theirs = number(overall["means"][subset][best][metric]["mean"])
-        lines.append(f"The best baseline, {best}, is {theirs} s from {of}. On the same clips the difference is {_seconds(difference, sign=True)}: {verdict}.")
+        lines.append(
+            f"The best baseline, {best}, is {theirs} s from {of}. On the same clips the difference is {_seconds(difference, sign=True)}: {verdict}."
+        )
     p = overall["p_shuffled"].get(subset, {}).get(metric)
     if p is not None and "shuffled" in overall["means"][subset]:
         wrong = number(overall["means"][subset]["shuffled"][metric]["mean"])
@@ -102,7 +113,9 @@ def in_short(
     if coverage:
         mean, low, high = (number(100 * coverage[part][list(coverage["level"]).index(0.5)], 0) for part in ("mean", "low", "high"))
         mark = "†" if coverage["n"] < FEW else ""
-        lines.append(f"The densest half of its PDF covers {mean} % [{low}, {high}]{mark} of {'a partial event' if subset == 'partial' else 'an event'}; 50 % would be calibrated.")
+        lines.append(
+            f"The densest half of its PDF covers {mean} % [{low}, {high}]{mark} of {'a partial event' if subset == 'partial' else 'an event'}; 50 % would be calibrated."
+        )
     return [*lines, *([f"{FEW_LINE}."] if any("†" in line for line in lines) else [])]
 
 
@@ -123,7 +136,9 @@ def tiles(overall: Mapping[str, Any]) -> list[tuple[str, str, str]]:  # what, va
     made = []
     for metric, what, scale, digits, unit in [("dist", "distance to", 1, 2, " s"), ("inside", "inside", 100, 0, " %")]:
         if own.get(metric, {}).get("n"):
-            mean, low, high = (number(None if own[metric][part] is None else scale * own[metric][part], digits) for part in ("mean", "low", "high"))
+            mean, low, high = (
+                number(None if own[metric][part] is None else scale * own[metric][part], digits) for part in ("mean", "low", "high")
+            )
             theirs = (overall["means"][subset].get(best) or {}).get(metric, {"n": 0})
             more = [f"[{low}, {high}]{'†' if too_few(own[metric]) else ''}"] if own[metric]["low"] is not None else []
             more += [f"{best} {number(scale * theirs['mean'], digits)}{unit}".replace(" ", "\u00a0")] if theirs["n"] else []
@@ -131,7 +146,9 @@ def tiles(overall: Mapping[str, Any]) -> list[tuple[str, str, str]]:  # what, va
     found = overall["differences"][subset].get("dist")
     if found and best in found["to"]:
         value, interval = with_interval(found["to"][best], sign=True)
-        made.append((f"distance minus that of {best}", f"{value} s", "; ".join(filter(None, [interval, compared(found["to"][best], "dist")]))))
+        made.append(
+            (f"distance minus that of {best}", f"{value} s", "; ".join(filter(None, [interval, compared(found["to"][best], "dist")])))
+        )
     if own.get("auroc", {}).get("n"):
         value, interval = with_interval(own["auroc"])
         made.append(("AUROC within clips", value, f"{interval}; chance is 0.50"))
@@ -156,10 +173,24 @@ def facts(overall: Mapping[str, Any]) -> list[tuple[str, str]]:  # name and valu
         made = run["refiner"]
         rows.append(("Refiner", f"{made['settings']['architecture']}, trained on {_clips(made['n_train'])}, stopped by {made['n_val']}"))
     if run["projector"]:
-        rows.append(("Projector", f"{run['projector'].get('method')}, fitted on {run['projector'].get('n_clips')} clips of {run['projector'].get('split')}"))
+        rows.append(
+            (
+                "Projector",
+                f"{run['projector'].get('method')}, fitted on {run['projector'].get('n_clips')} clips of {run['projector'].get('split')}",
+            )
+        )
     if run["tuned_on"]:
-        rows.append(("Settings chosen on", f"{run['tuned_on'].get('n_clips')} clips of {run['tuned_on'].get('split')}, by {run['tuned_on'].get('criterion')}"))
-    return [*rows, ("Evaluated with", f"avesound {run['evaluated_with']}" if run["evaluated_with"] != "not known" else "not known"), ("Run tag", overall["run_tag"])]
+        rows.append(
+            (
+                "Settings chosen on",
+                f"{run['tuned_on'].get('n_clips')} clips of {run['tuned_on'].get('split')}, by {run['tuned_on'].get('criterion')}",
+            )
+        )
+    return [
+        *rows,
+        ("Evaluated with", f"avesound {run['evaluated_with']}" if run["evaluated_with"] != "not known" else "not known"),
+        ("Run tag", overall["run_tag"]),
+    ]
 
 
 def _temperature(settings: Mapping[str, Any], fitted: Mapping[str, Any] | None) -> str:
@@ -204,12 +235,17 @@ def figures(
     pictures += [_histogram_picture(histogram, encoder, gallery) for histogram in overall["histograms"].values()]
     moment = (tables["calibration"] or {"subsets": {}})["subsets"].get("all", {}).get("moment")
     if moment:
-        said, true, error, chance = (number(moment[name], digits) for name, digits in (("mean_confidence", 2), ("share", 2), ("ece", 3), ("null_ece", 3)))
+        said, true, error, chance = (
+            number(moment[name], digits) for name, digits in (("mean_confidence", 2), ("share", 2), ("ece", 3), ("null_ece", 3))
+        )
         pictures.append(gallery.add(
             "calibration", plot_calibration(moment), f"Reliability diagram of {moment['clips']} clips: mean confidence {said}, share that came true {true}; calibration error {error}, of a calibrated predictor {chance}.",
             f"Confidence and what came true, {moment['clips']} clips whose events are all known. Grey: where the points of calibrated predictors lie."))  # fmt: skip
     if tables["coverage"]:
-        said = "; ".join(f"for {part} clips the region of probability 0.5 holds {number(c['mean'][list(c['level']).index(0.5)])} of the event" for part, c in tables["coverage"].items())
+        said = "; ".join(
+            f"for {part} clips the region of probability 0.5 holds {number(c['mean'][list(c['level']).index(0.5)])} of the event"
+            for part, c in tables["coverage"].items()
+        )
         pictures.append(gallery.add(
             "coverage", plot_coverage(tables["coverage"]), f"Coverage of highest-density regions: {said}.",
             "How much of the event lies in the densest region of the PDF, with 95 % intervals. Above the diagonal, PDFs are wider than need be; below, too narrow, or in the wrong place."))  # fmt: skip
@@ -246,7 +282,9 @@ def _of_many(n: int, shown: int, how: str) -> str:
     return f" Of {n:,} classes the {shown} with most clips are {how}; all are in per_class_metrics.csv." if n > shown else ""
 
 
-def _distance_pictures(summary: Summary, tables: Mapping[str, Any], encoder: str, best: str | None, subset: str, gallery: Gallery) -> list[Picture]:
+def _distance_pictures(
+    summary: Summary, tables: Mapping[str, Any], encoder: str, best: str | None, subset: str, gallery: Gallery
+) -> list[Picture]:
     "Distance by length, by position and by class."
     pictures = []
     lengths = event_lengths(summary)
@@ -255,7 +293,10 @@ def _distance_pictures(summary: Summary, tables: Mapping[str, Any], encoder: str
     bins = tables["per_duration"].dropna(subset=["low_s", "dist_mean"])
     rival = best if "rival_dist_mean" in bins else None
     if n and len(bins):
-        ends = [f"{name} from {number(bins[column].iloc[0])} s to {number(bins[column].iloc[-1])} s" for name, column in [(encoder, "dist_mean"), *([(rival, "rival_dist_mean")] if rival else [])]]
+        ends = [
+            f"{name} from {number(bins[column].iloc[0])} s to {number(bins[column].iloc[-1])} s"
+            for name, column in [(encoder, "dist_mean"), *([(rival, "rival_dist_mean")] if rival else [])]
+        ]
         pictures.append(gallery.add(
             "error_by_length", plot_by_length(lengths[rows], summary.table["dist"].to_numpy()[rows], bins, encoder, rival),
             f"Distance to the event against its length, {n} clips. Means from the shortest to the longest events: {'; '.join(ends)}.", f"Distance to the event by its length, {n} {subset} clips."))  # fmt: skip
@@ -290,7 +331,13 @@ def examples(
         row = summary.table.loc[i].to_dict()
         video_id, t = row["video_id"], row["t_pred_sec"]
         events = [Interval(*pair) for pair in summary.events[i] if not np.isnan(pair[0])]
-        record = {"kind": kind, "video_id": video_id, "event_label": row["event_label"], "t_pred_sec": t, "events_sec": [[e.start_s, e.end_s] for e in events]}
+        record = {
+            "kind": kind,
+            "video_id": video_id,
+            "event_label": row["event_label"],
+            "t_pred_sec": t,
+            "events_sec": [[e.start_s, e.end_s] for e in events],
+        }
         records.append(record | {name: row[name] for name in (*summary.metrics, "confidence") if name in row})
         name = f"clip_{kind}_{sum(r['kind'] == kind for r in records)}"
         when = " and ".join(f"{number(e.start_s)} to {number(e.end_s)} s" for e in events) or "at a time that is not known"
@@ -298,20 +345,40 @@ def examples(
         when += f" (and {unnamed} more that the file does not name)" if events and unnamed > 0 else ""
         cells = None if curves is None else curves[curves["video_id"] == video_id]
         if cells is not None and cells["similarity"].notna().any():
-            what, figure = "Similarity and temporal PDF over time", plot_clip(cells, dict.fromkeys(("interval_start_sec", "interval_end_sec", "dist"), np.nan) | row, events)
+            what, figure = (
+                "Similarity and temporal PDF over time",
+                plot_clip(cells, dict.fromkeys(("interval_start_sec", "interval_end_sec", "dist"), np.nan) | row, events),
+            )
         else:
             what, figure = "Time line", plot_moment(t, events, row["duration_s"])
-        picture = gallery.add(name, figure, f"{what} of clip {video_id}: the annotated event, {when}, is hatched; the predicted moment, {number(t)} s, is a dashed line.", "")
+        picture = gallery.add(
+            name,
+            figure,
+            f"{what} of clip {video_id}: the annotated event, {when}, is hatched; the predicted moment, {number(t)} s, is a dashed line.",
+            "",
+        )
         said = [f"Predicted {number(t)} s, annotated {when}"]
-        for column, form in [("dist", "{} s from the event"), ("mae", "{} s from its middle"), ("mass_inside", "{} of the PDF in the event"), ("log_score", "log score {}"), ("confidence", "confidence {}")]:
+        for column, form in [
+            ("dist", "{} s from the event"),
+            ("mae", "{} s from its middle"),
+            ("mass_inside", "{} of the PDF in the event"),
+            ("log_score", "log score {}"),
+            ("confidence", "confidence {}"),
+        ]:
             said += [form.format(number(row[column]))] if column in row and row[column] == row[column] else []
-        frames, missing = _frames(clips, video_id, {"Predicted moment": t, "Middle of the event": row["gt_mid_sec"]}, name, gallery) if clips else ([], [])
+        frames, missing = (
+            _frames(clips, video_id, {"Predicted moment": t, "Middle of the event": row["gt_mid_sec"]}, name, gallery)
+            if clips
+            else ([], [])
+        )
         title = f"{kind.capitalize()}: {video_id}" + (f", {row['event_label']}" if row["event_label"] else "")
         shown.append(Example(title, "; ".join([*said, *missing]) + ".", picture, frames))
     return shown, records
 
 
-def _frames(clips: Mapping[str, Path], video_id: str, moments: dict[str, Seconds], name: str, gallery: Gallery) -> tuple[list[Picture], list[str]]:
+def _frames(
+    clips: Mapping[str, Path], video_id: str, moments: dict[str, Seconds], name: str, gallery: Gallery
+) -> tuple[list[Picture], list[str]]:
     "What was on screen at each moment, and what is missing."
     from PIL import Image
 
@@ -323,7 +390,9 @@ def _frames(clips: Mapping[str, Path], video_id: str, moments: dict[str, Seconds
             return [], ["no file of this clip, hence no frames"]
         start_s = max(0.0, t - 0.02)
         try:
-            image = Image.fromarray(decode_clip(clips[video_id], start_s=start_s, end_s=start_s + 0.04, audio=False, timeout_s=60).frames[0])
+            image = Image.fromarray(
+                decode_clip(clips[video_id], start_s=start_s, end_s=start_s + 0.04, audio=False, timeout_s=60).frames[0]
+            )
         except (MediaError, OSError) as error:
             missing.append(f"no frame at {number(t)} s ({error})")
             continue
@@ -332,7 +401,15 @@ def _frames(clips: Mapping[str, Path], video_id: str, moments: dict[str, Seconds
         image.save(buffer, format="JPEG", quality=85)
         file = f"{name}_{what.split()[0].lower()}.jpg"
         gallery.files[file] = buffer.getvalue()
-        pictures.append(Picture(file, buffer.getvalue(), "image/jpeg", f"Frame of clip {video_id}: {what.lower()}, {number(t)} s.", f"{what}, {number(t)}\u00a0s"))
+        pictures.append(
+            Picture(
+                file,
+                buffer.getvalue(),
+                "image/jpeg",
+                f"Frame of clip {video_id}: {what.lower()}, {number(t)} s.",
+                f"{what}, {number(t)}\u00a0s",
+            )
+        )
     return pictures, missing
 
 # %% ../../nbs/83_report_findings.ipynb #e57a5d14
@@ -359,17 +436,30 @@ def sections(
     def some(*names: str) -> list[Picture]:
         return [pictures[name] for name in names if name in pictures]
 
-    warnings = [f"The summary contradicts itself. {one}. The recomputed values are used here." for one in overall["reading"]["contradictions_in_words"]]
-    origin = "Two baselines that follow from the events alone stand beside it, for want of a file with others." if overall["baselines_from"] == "events" else "Baselines need no encoder; they are scored on the same clips."
+    warnings = [
+        f"The summary contradicts itself. {one}. The recomputed values are used here."
+        for one in overall["reading"]["contradictions_in_words"]
+    ]
+    origin = (
+        "Two baselines that follow from the events alone stand beside it, for want of a file with others."
+        if overall["baselines_from"] == "events"
+        else "Baselines need no encoder; they are scored on the same clips."
+    )
     methods = overall["means"][subset]
     if overall["run"]["refiner"]:
         origin = "The row “unrefined” is what the refiner was fed. “prior” is the same network fed a flat PDF, “shuffled” fed the PDF of another clip, “mean_target” the mean answer wanted in training: they do not look at the clip. Only what the refiner has more than they is evidence that the encoder knows something. The others need no encoder."
     elif "shuffled" in methods:
         origin += " The row “shuffled” is the encoder itself with the sound of other clips: what it knows without hearing the clip."
-    no_rivals = [name for name in methods if name != "encoder" and all(name not in found["to"] for found in overall["differences"][subset].values())]
+    no_rivals = [
+        name for name in methods if name != "encoder" and all(name not in found["to"] for found in overall["differences"][subset].values())
+    ]
     if no_rivals:
         origin += f" Not compared with, because evaluate did not: {', '.join(no_rivals)}."
-    easy = [Text([f"It is easy to be near to a long event: the baseline shows how easy. What counts is the difference to {best}."])] if best else []
+    easy = (
+        [Text([f"It is easy to be near to a long event: the baseline shows how easy. What counts is the difference to {best}."])]
+        if best
+        else []
+    )
     made = [
         Section("short", "In short", [Text(overall["in_short"], "list"), *([Text(warnings, "warning")] if warnings else [])]),
         Section("methods", "Encoder and baselines", [Text([f"{origin} Arrows say whether more or less is better."]), *some("overview"), *method_tables(overall)]),
@@ -386,10 +476,30 @@ def sections(
         part = classes[(classes["subset"] == subset) & (classes["n"] > 0)]
         part = part.sort_values(["dist_mean", "event_label"]) if "dist_mean" in part else part  # as in the figure
         none = sorted(set(classes["event_label"]) - set(part["event_label"]))
-        left = [Text([f"Without {kind}, hence not in this table: {shorten([shortened(label) for label in none], 40)}. Their other clips are in per_class_metrics.csv."])] if none else []
+        left = (
+            [
+                Text(
+                    [
+                        f"Without {kind}, hence not in this table: {shorten([shortened(label) for label in none], 40)}. Their other clips are in per_class_metrics.csv."
+                    ]
+                )
+            ]
+            if none
+            else []
+        )
         left += [Text([words])] if (words := _of_many(len(part), MANY_ROWS, "in this table").strip()) else []
         rows = part[part["n"].rank(method="first", ascending=False) <= MANY_ROWS]
-        made.append(Section("classes", "Classes", [*some("per_class"), group_table(f"By class, {kind}", _records(rows), "event_label", "class", ["dist", "inside", "mass_inside"], best), *left]))
+        made.append(
+            Section(
+                "classes",
+                "Classes",
+                [
+                    *some("per_class"),
+                    group_table(f"By class, {kind}", _records(rows), "event_label", "class", ["dist", "inside", "mass_inside"], best),
+                    *left,
+                ],
+            )
+        )
     if shown:
         which = "partial events" if subset == "partial" else "clips"
         text = f"The nearest, the middle and the farthest of the {which} by distance to the event, among equals by log score. The event is hatched, the prediction dashed{', its interval the bar below the PDF' if tables['coverage'] else ''}."
@@ -397,7 +507,9 @@ def sections(
     made.append(Section("metrics", "Every metric", metric_tables(overall)))
     made.append(Section("source", "What was read", _source_blocks(summary, overall)))
     files = Table("", ["file", "holds"], [list(pair) for pair in FILES.items()], words=True)
-    made.append(Section("files", "Files", [Text(["They lie beside this page where it was made. Every number above is in one of them."]), files]))
+    made.append(
+        Section("files", "Files", [Text(["They lie beside this page where it was made. Every number above is in one of them."]), files])
+    )
     return [*made, reading_section()]
 
 
@@ -418,26 +530,78 @@ def _calibration_blocks(tables: Mapping[str, Any], pictures: list[Picture]) -> l
     if not tables["coverage"]:
         text.append("Without curves of these clips (curves.csv) the coverage of the PDFs is not known.")
     header = ["it came true if …", "clips", "mean confidence", "came true", "ECE", "ECE if calibrated: mean", "95 % below"]
-    return [Text(text), pictures, Table("Expected calibration error, and what perfectly calibrated predictors of these confidences would get", header, rows, strong=range(0, len(rows), 3))]
+    return [
+        Text(text),
+        pictures,
+        Table(
+            "Expected calibration error, and what perfectly calibrated predictors of these confidences would get",
+            header,
+            rows,
+            strong=range(0, len(rows), 3),
+        ),
+    ]
 
 
 def _source_blocks(summary: Summary, overall: Mapping[str, Any]) -> list:
     "The file, its clips by status, how it was read, and the settings of the run."
     run, reading = overall["run"], overall["reading"]
     ids = {name: [str(i) for i in summary.table.loc[summary.table["status"] == name, "video_id"]] for name in summary.counts}
-    blocks: list = [Table("Rows by status; only those that are ok are in the means", ["status", "rows", "clips"], [[name, str(n), "" if name == "ok" else shorten(ids[name], 5)] for name, n in summary.counts.items()], words=True)]
-    said = [f"Read from {overall['summary']['file']}: {overall['summary']['rows']} rows once read, sha256 {overall['summary']['sha256'][:16]}…"]
-    said += [f"Computed, because the file did not have it: {', '.join(metric_name(name) for name in reading['recomputed'])}."] if reading["recomputed"] else []
+    blocks: list = [
+        Table(
+            "Rows by status; only those that are ok are in the means",
+            ["status", "rows", "clips"],
+            [[name, str(n), "" if name == "ok" else shorten(ids[name], 5)] for name, n in summary.counts.items()],
+            words=True,
+        )
+    ]
+    said = [
+        f"Read from {overall['summary']['file']}: {overall['summary']['rows']} rows once read, sha256 {overall['summary']['sha256'][:16]}…"
+    ]
+    said += (
+        [f"Computed, because the file did not have it: {', '.join(metric_name(name) for name in reading['recomputed'])}."]
+        if reading["recomputed"]
+        else []
+    )
     said += [f"Kept as they are, not analysed: {', '.join(reading['unknown'])}."] if reading["unknown"] else []
     blocks.append(Text([*said, *(f"{note[0].upper()}{note[1:]}." for note in overall["notes"])], "list"))
     if reading["contradictions"]:
-        rows = [[c["column"], str(c["n"]), str(c["of"]), c["video_id"], number(c["stored"]), number(c["recomputed"]), c["looks_like"] or "no other definition"] for c in reading["contradictions"]]
-        blocks.append(Table("Contradictions between stored and recomputed values", ["column", "rows", "of", "most in", "stored", "recomputed", "stored values fit"], rows, words=True))
+        rows = [
+            [
+                c["column"],
+                str(c["n"]),
+                str(c["of"]),
+                c["video_id"],
+                number(c["stored"]),
+                number(c["recomputed"]),
+                c["looks_like"] or "no other definition",
+            ]
+            for c in reading["contradictions"]
+        ]
+        blocks.append(
+            Table(
+                "Contradictions between stored and recomputed values",
+                ["column", "rows", "of", "most in", "stored", "recomputed", "stored values fit"],
+                rows,
+                words=True,
+            )
+        )
     if reading["renamed"]:
-        blocks.append(Table("Columns read under another name", ["in the file", "here"], [list(pair) for pair in reading["renamed"].items()], words=True))
+        blocks.append(
+            Table(
+                "Columns read under another name", ["in the file", "here"], [list(pair) for pair in reading["renamed"].items()], words=True
+            )
+        )
     if not run["settings"]:
         return [*blocks, Text(["The settings of the evaluation are not known: no file of evaluate lies beside the summary."])]
-    return [*blocks, Table("Settings of the evaluation", ["setting", "value"], [[name, _word(value)] for name, value in run["settings"].items()], words=True)]
+    return [
+        *blocks,
+        Table(
+            "Settings of the evaluation",
+            ["setting", "value"],
+            [[name, _word(value)] for name, value in run["settings"].items()],
+            words=True,
+        ),
+    ]
 
 
 def _records(table: "pd.DataFrame") -> list[dict]:

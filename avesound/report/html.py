@@ -74,7 +74,9 @@ class Section:
 
     id: str  # its anchor
     title: str
-    blocks: Sequence[Text | Table | Picture | Example | Sequence[Picture]] = field(default_factory=list)  # pictures in a list stand side by side
+    blocks: Sequence[Text | Table | Picture | Example | Sequence[Picture]] = field(
+        default_factory=list
+    )  # pictures in a list stand side by side
 
 # %% ../../nbs/82_report_html.ipynb #929c9a8c
 _TEMPLATE = """<!DOCTYPE html>
@@ -245,7 +247,9 @@ def render_html(
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    context = dict(title=title, sections=sections, facts=facts, tiles=tiles, problems=problems, soundness=soundness, version=version, made=made)
+    context = dict(
+        title=title, sections=sections, facts=facts, tiles=tiles, problems=problems, soundness=soundness, version=version, made=made
+    )
     return environment.from_string(_TEMPLATE).render(css=environment.filters["safe"](_CSS), **context)
 
 # %% ../../nbs/82_report_html.ipynb #c5f73477
@@ -323,9 +327,20 @@ def method_tables(
             continue
         n = max(methods["encoder"][m]["n"] for m in shown)
         differences = overall["differences"][subset]
-        rows = [[overall["run"]["name"] if method == "encoder" else method, *(with_interval(cells.get(m)) for m in shown)] for method, cells in methods.items()]
+        rows = [
+            [overall["run"]["name"] if method == "encoder" else method, *(with_interval(cells.get(m)) for m in shown)]
+            for method, cells in methods.items()
+        ]
         if differences:
-            rows.append(["minus the best baseline", *(with_interval(differences[m]["to"][differences[m]["best"]], sign=True) if m in differences else ("–", "") for m in shown)])
+            rows.append(
+                [
+                    "minus the best baseline",
+                    *(
+                        with_interval(differences[m]["to"][differences[m]["best"]], sign=True) if m in differences else ("–", "")
+                        for m in shown
+                    ),
+                ]
+            )
             rows.append(["the best baseline", *(differences[m]["best"] if m in differences else "–" for m in shown)])
         if chances := overall["p_shuffled"].get(subset):
             rows.append(["p, wrong sound", *(p_value(chances.get(m)) for m in shown)])
@@ -350,13 +365,29 @@ def metric_tables(overall: Mapping[str, Any]) -> list[Table]:
                          number(overall["means"][subset][best][metric]["mean"]) if best else "–", with_interval(found["to"][best], sign=True) if best else "–",
                          *([p_value(chances.get(metric))] if chances else [])])  # fmt: skip
         if rows:
-            tables.append(Table(title, ["", overall["run"]["name"], "clips", "best baseline", "its mean", "difference", *(["p, wrong sound"] if chances else [])], rows))
+            tables.append(
+                Table(
+                    title,
+                    [
+                        "",
+                        overall["run"]["name"],
+                        "clips",
+                        "best baseline",
+                        "its mean",
+                        "difference",
+                        *(["p, wrong sound"] if chances else []),
+                    ],
+                    rows,
+                )
+            )
     return tables
 
 
 def group_table(
     caption: str,
-    groups: Sequence[Mapping[str, Any]],  # rows of a table of groups: n, few, <metric>_mean, _low, _high, rival_dist_mean, dist_difference_mean …
+    groups: Sequence[
+        Mapping[str, Any]
+    ],  # rows of a table of groups: n, few, <metric>_mean, _low, _high, rival_dist_mean, dist_difference_mean …
     name: str,  # which column names the group
     header: str,
     metrics: Sequence[str],
@@ -379,17 +410,50 @@ def group_table(
 
 # %% ../../nbs/82_report_html.ipynb #264dbad7
 READING = (
-    ("Partial", "A clip is partial where its events leave at least half a second of it free; only there is anything to find. Two thirds of AVE's events fill their whole clip, and there every answer is inside."),
-    ("Distance", "The distance to the event is 0 inside it and on both its bounds; it is the headline. The distance to the middle of the event (mae) is here because older work names it: it rewards always answering “in the middle”. A moment drawn at random inside the true events of AVE has a mean mae of 2.07 s."),
-    ("Inside", "An event from 2 s to 5 s holds 2.0 s and not 5.0 s. A clip with several events is judged by the nearest middle, and by the union of its events."),
-    ("Brackets", "95 % bootstrap intervals over clips (percentile): another draw of as many clips would give another mean. They say nothing about another data set, nor about how good the annotations are."),
-    ("Difference", "Encoder minus baseline on the same clips. The best baseline is read off these same clips, which makes it look a little better than it is. An interval that holds 0 means that these clips cannot tell the two apart, not that they are equal."),
-    ("p, wrong sound", "The encoder is also given the sound of other clips. p is how often that does as well as the clip's own sound: small where the encoder makes use of what it hears. A large p does not show that it is deaf, only that these clips do not show the opposite. One p-value in twenty is below 0.05 by chance."),
-    ("mAP", "The predicted intervals of all clips, the most confident first, against the events, averaged over thresholds of the overlap (tIoU). It belongs to the clips together and has no column in the summary."),
-    ("†", "Fewer than 10 clips, or fewer than 30 that are all alike: the interval is too narrow to be trusted, and a single clip has none. A mean of three clips that agree is no certainty. Among many groups, one in twenty intervals misses its true mean by chance; no group is singled out by a test here."),
-    ("Confidence", "The probability that the PDF gives to moments near the predicted one. The PDF is over moments of the event; hence a confidence has come true if a moment drawn at random from the event lies near the prediction, judged by the same whole cells that the confidence sums. To be near any part of the event is another question: in a long event the answer is yes for a PDF that is right and knows that it is unsure."),
-    ("ECE", "The expected calibration error is never 0 on finitely many clips, not even for a perfectly calibrated predictor: what such a predictor of the same confidences would get stands beside it. Only an ECE above that range says anything."),
-    ("Labels", "Where the clips are AVE's, the labels are coarse: whole seconds, and of five real AVE videos inspected second by second, four disagreed with their official interval somewhere: seconds with a visible, audible source were left out, near-silent seconds counted in. Differences of a few tenths of a second lie below what such labels can show."),
+    (
+        "Partial",
+        "A clip is partial where its events leave at least half a second of it free; only there is anything to find. Two thirds of AVE's events fill their whole clip, and there every answer is inside.",
+    ),
+    (
+        "Distance",
+        "The distance to the event is 0 inside it and on both its bounds; it is the headline. The distance to the middle of the event (mae) is here because older work names it: it rewards always answering “in the middle”. A moment drawn at random inside the true events of AVE has a mean mae of 2.07 s.",
+    ),
+    (
+        "Inside",
+        "An event from 2 s to 5 s holds 2.0 s and not 5.0 s. A clip with several events is judged by the nearest middle, and by the union of its events.",
+    ),
+    (
+        "Brackets",
+        "95 % bootstrap intervals over clips (percentile): another draw of as many clips would give another mean. They say nothing about another data set, nor about how good the annotations are.",
+    ),
+    (
+        "Difference",
+        "Encoder minus baseline on the same clips. The best baseline is read off these same clips, which makes it look a little better than it is. An interval that holds 0 means that these clips cannot tell the two apart, not that they are equal.",
+    ),
+    (
+        "p, wrong sound",
+        "The encoder is also given the sound of other clips. p is how often that does as well as the clip's own sound: small where the encoder makes use of what it hears. A large p does not show that it is deaf, only that these clips do not show the opposite. One p-value in twenty is below 0.05 by chance.",
+    ),
+    (
+        "mAP",
+        "The predicted intervals of all clips, the most confident first, against the events, averaged over thresholds of the overlap (tIoU). It belongs to the clips together and has no column in the summary.",
+    ),
+    (
+        "†",
+        "Fewer than 10 clips, or fewer than 30 that are all alike: the interval is too narrow to be trusted, and a single clip has none. A mean of three clips that agree is no certainty. Among many groups, one in twenty intervals misses its true mean by chance; no group is singled out by a test here.",
+    ),
+    (
+        "Confidence",
+        "The probability that the PDF gives to moments near the predicted one. The PDF is over moments of the event; hence a confidence has come true if a moment drawn at random from the event lies near the prediction, judged by the same whole cells that the confidence sums. To be near any part of the event is another question: in a long event the answer is yes for a PDF that is right and knows that it is unsure.",
+    ),
+    (
+        "ECE",
+        "The expected calibration error is never 0 on finitely many clips, not even for a perfectly calibrated predictor: what such a predictor of the same confidences would get stands beside it. Only an ECE above that range says anything.",
+    ),
+    (
+        "Labels",
+        "Where the clips are AVE's, the labels are coarse: whole seconds, and of five real AVE videos inspected second by second, four disagreed with their official interval somewhere: seconds with a visible, audible source were left out, near-silent seconds counted in. Differences of a few tenths of a second lie below what such labels can show.",
+    ),
 )
 
 

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # %% ../../nbs/79_report_summary.ipynb #6965916d
-METRIC = re.compile(r"mae|dist|inside|hit_[\d.]+|hit_event_[\d.]+|mass_inside|log_score|crps|auroc|average_precision|tiou|recall_[\d.]+|(segment|event)_f1")
+METRIC = re.compile(
+    r"mae|dist|inside|hit_[\d.]+|hit_event_[\d.]+|mass_inside|log_score|crps|auroc|average_precision|tiou|recall_[\d.]+|(segment|event)_f1"
+)
 HIT_DELTAS = (0.25, 0.5, 1.0)  # tolerances of hits where a file has none, seconds
 _OF_MIDDLE = re.compile(r"mae|hit_\d.*")  # what is measured to the nearest middle
 
@@ -81,11 +83,15 @@ def _differs(name: str, stored: np.ndarray, computed: dict[str, np.ndarray], edg
     "Where a stored value cannot be the computed one, rounded. `edge_s`: distance of the moment to the nearest bound of an event."
     if name in ("mae", "dist"):
         return np.abs(stored - computed[name]) > TOLERANCE_S
-    margin = edge_s if name == "inside" else np.abs(computed["mae" if _OF_MIDDLE.fullmatch(name) else "dist"] - float(name.rpartition("_")[2]))
+    margin = (
+        edge_s if name == "inside" else np.abs(computed["mae" if _OF_MIDDLE.fullmatch(name) else "dist"] - float(name.rpartition("_")[2]))
+    )
     return (np.abs(stored - computed[name]) > 0.5) & ~(margin <= TOLERANCE_S)
 
 
-def _contradiction(name: str, table: "pd.DataFrame", readings: Sequence[np.ndarray], known: np.ndarray) -> tuple[np.ndarray, Contradiction | None]:
+def _contradiction(
+    name: str, table: "pd.DataFrame", readings: Sequence[np.ndarray], known: np.ndarray
+) -> tuple[np.ndarray, Contradiction | None]:
     "Rows that contradict, and the finding. A row may fit either of the `readings`: its own event, or all of its clip's."
     stored, t, mid = (table[column].to_numpy() for column in (name, "t_pred_sec", "gt_mid_sec"))
     # Where a clip has more events than are named, another may be nearer: only errors to the nearest middle can be checked, it is the one that is named.
@@ -132,7 +138,9 @@ class Summary:
     events_known: np.ndarray  # bool [shape=(N,)], whether these are all of the clip's events
     metrics: tuple[str, ...]  # which columns are metrics
     baselines: "dict[str, pd.DataFrame]"  # method -> its metrics, row by row as `table`; of <stem>_baselines.csv, or <stem>_methods.csv of a refiner; empty without them
-    overall: dict[str, Any]  # what evaluate wrote into <stem>.json; empty where there is none, without its numbers where they are another run's
+    overall: dict[
+        str, Any
+    ]  # what evaluate wrote into <stem>.json; empty where there is none, without its numbers where they are another run's
     renamed: dict[str, str]  # column of the file -> canonical name
     recomputed: tuple[str, ...]  # metrics that the file did not have and that were computed
     unknown: tuple[str, ...]  # columns that were kept as they are
@@ -150,7 +158,10 @@ class Summary:
         return dict(Counter(self.table["status"]))
 
     def __str__(self) -> str:
-        lines = [f"{len(self.table)} rows, {self.table['video_id'].nunique()} clips: " + ", ".join(f"{n} {name}" for name, n in self.counts.items())]
+        lines = [
+            f"{len(self.table)} rows, {self.table['video_id'].nunique()} clips: "
+            + ", ".join(f"{n} {name}" for name, n in self.counts.items())
+        ]
         if self.renamed:
             lines.append("renamed: " + ", ".join(f"{old} → {new}" for old, new in self.renamed.items()))
         if self.recomputed:
@@ -189,17 +200,33 @@ def read_summary(
     first = ~rows.repeats
     n_apart = int((table[first].groupby("video_id").size() > 1).sum())
     if n_apart:
-        notes.append(f"clips whose rows have different predictions or states: {n_apart:,}; the rows stay apart, a clip counts once in every mean")
+        notes.append(
+            f"clips whose rows have different predictions or states: {n_apart:,}; the rows stay apart, a clip counts once in every mean"
+        )
     if not (table["status"] == "ok").any():
         raise ValueError(f"{path}: no clip in it was scored: " + ", ".join(f"{n} {name}" for name, n in Counter(table["status"]).items()))
     table.loc[table["status"] != "ok", metrics] = np.nan
     known = [name for name in ALIASES if name in table and name not in metrics]
     place = known.index("partial")
-    table = table.loc[first, [*known[:place], *metrics, *known[place:], *(name for name in table if name not in known and name not in metrics)]]
+    table = table.loc[
+        first, [*known[:place], *metrics, *known[place:], *(name for name in table if name not in known and name not in metrics)]
+    ]
     table = table.reset_index(drop=True)
     baselines = _read_baselines(path, table, notes)
     overall = _own_overall(path, overall, table, notes)
-    return Summary(table, rows.united[first], rows.known[first], tuple(metrics), baselines, overall, columns.renamed, recomputed, unknown, contradictions, tuple(notes))
+    return Summary(
+        table,
+        rows.united[first],
+        rows.known[first],
+        tuple(metrics),
+        baselines,
+        overall,
+        columns.renamed,
+        recomputed,
+        unknown,
+        contradictions,
+        tuple(notes),
+    )
 
 # %% ../../nbs/79_report_summary.ipynb #2d260168
 _SETTINGS = ("L_sec", "tau", "audio_query", "encoder", "weights")  # what one run has once
@@ -210,21 +237,29 @@ def _checked_table(columns: Columns) -> "pd.DataFrame":
     path, table = columns.path, columns.table.copy()
     has = set(table)
     found = f"the columns are {shorten(columns.header, 12)}"
-    if len(columns.header) == 1 and (word := next((word for mark, word in ((";", "semicolons"), ("\t", "tabs")) if mark in columns.header[0]), None)):
+    if len(columns.header) == 1 and (
+        word := next((word for mark, word in ((";", "semicolons"), ("\t", "tabs")) if mark in columns.header[0]), None)
+    ):
         found += f"; they seem to be separated by {word}, write commas"
     if "video_id" not in has:
         raise ValueError(f"{path}: no column names the clips (video_id, {shorten(ALIASES['video_id'], 3)}); {found}")
     if not has & {"t_pred_sec", "mae", "dist", "inside"}:
-        raise ValueError(f"{path}: no column has the predicted moments (t_pred_sec, {shorten(ALIASES['t_pred_sec'], 3)}), nor a metric; {found}. Is it an annotation file?")
+        raise ValueError(
+            f"{path}: no column has the predicted moments (t_pred_sec, {shorten(ALIASES['t_pred_sec'], 3)}), nor a metric; {found}. Is it an annotation file?"
+        )
     if not {"gt_start_sec", "gt_end_sec"} <= has and not has & {"gt_mid_sec", "mae", "dist", "inside", "events_sec"}:
-        raise ValueError(f"{path}: nothing to judge a prediction by: neither events (gt_start_sec and gt_end_sec, or gt_mid_sec) nor a metric; {found}")
+        raise ValueError(
+            f"{path}: nothing to judge a prediction by: neither events (gt_start_sec and gt_end_sec, or gt_mid_sec) nor a metric; {found}"
+        )
     if (table["video_id"] == "").any():
         raise ValueError(f"{path}, line {columns.lines[int((table['video_id'] == '').argmax())]}: no clip is named")
     for name in [name for name in ("method", *_SETTINGS) if name in has]:
         several = table.groupby("video_id")[name].nunique(dropna=True)
         if (several > 1).any():
             hint = ". This is a table of baselines: give the summary beside it" if name == "method" else ""
-            raise ValueError(f"{path}: several runs in one file, {name} is {shorten([str(v) for v in table[name].drop_duplicates()])}; keep the rows of one{hint}")
+            raise ValueError(
+                f"{path}: several runs in one file, {name} is {shorten([str(v) for v in table[name].drop_duplicates()])}; keep the rows of one{hint}"
+            )
     for name in ("event_label", "split", "status", "detail", "events_sec"):
         table[name] = table[name] if name in has else ""
     for name in ("t_pred_sec", "gt_start_sec", "gt_end_sec", "gt_mid_sec", "n_events", "duration_s", "partial"):
@@ -257,7 +292,9 @@ def _events_of_rows(columns: Columns, table: "pd.DataFrame", notes: list[str]) -
             if any(event.end_s > LONGEST_S for event in named[-1]):
                 raise ValueError
         except (ValueError, TypeError):
-            raise ValueError(f"{columns.path}, line {line}: {text or f'{start:g} to {end:g} s'!r} is no event; it needs 0 <= start <= end, in seconds, and no more than {LONGEST_S:g}") from None
+            raise ValueError(
+                f"{columns.path}, line {line}: {text or f'{start:g} to {end:g} s'!r} is no event; it needs 0 <= start <= end, in seconds, and no more than {LONGEST_S:g}"
+            ) from None
     own = [merge_intervals(events) for events in named]
     together: dict[tuple, list[int]] = {}
     keys = list(zip(table["video_id"], table["t_pred_sec"].round(6).fillna(-1.0), table["status"]))
@@ -270,11 +307,15 @@ def _events_of_rows(columns: Columns, table: "pd.DataFrame", notes: list[str]) -
     if empty.any():
         notes.append(f"rows whose event has length zero: {empty.sum()}; counted, not scored")
     if repeats.any():
-        notes.append(f"rows that are further events of a clip, or repeat one: {repeats.sum():,} of {len(keys):,}; clips are judged by all their events together")
+        notes.append(
+            f"rows that are further events of a clip, or repeat one: {repeats.sum():,} of {len(keys):,}; clips are judged by all their events together"
+        )
     known = ~(table["n_events"].to_numpy() > np.maximum(several, [len(events) for events in united]))
     n_more = int((~known & table["t_pred_sec"].notna()).sum())
     if n_more:
-        notes.append(f"clips with more events than the file names: {n_more:,}; their distances are taken as stored, and figures leave them out")
+        notes.append(
+            f"clips with more events than the file names: {n_more:,}; their distances are taken as stored, and figures leave them out"
+        )
     return _Rows(_padded(own), _padded(united), known, empty, several > 1, repeats)
 
 
@@ -287,7 +328,9 @@ def _padded(events: list[list[Interval]]) -> np.ndarray:
     return array
 
 
-def _complete_metrics(table: "pd.DataFrame", metrics: list[str], rows: _Rows) -> tuple[list[str], tuple[str, ...], tuple[Contradiction, ...]]:
+def _complete_metrics(
+    table: "pd.DataFrame", metrics: list[str], rows: _Rows
+) -> tuple[list[str], tuple[str, ...], tuple[Contradiction, ...]]:
     "Compare and fill in the metrics that need no PDF, in place. Returns all metrics in order, those that the file had not, and contradictions."
     mid = rows.own[:, 0].mean(axis=-1)
     table["gt_mid_sec"] = np.where(np.isnan(mid), table["gt_mid_sec"], mid)
@@ -324,7 +367,9 @@ def _complete_clips(table: "pd.DataFrame", rows: _Rows, clip_s: Seconds, notes: 
     seen = np.where(scored, "ok", np.where(table["t_pred_sec"].isna() & table["gt_mid_sec"].notna(), "no_prediction", "no_event"))
     silent = table["status"].str.lower().isin(["", "ok", "done", "success", "none", "nan"])
     table["status"] = np.where(silent, seen, table["status"])
-    table["events_sec"] = [";".join(f"{s:g}-{e:g}" for s, e in events if s == s) if ok else "" for events, ok in zip(rows.united, rows.known)]
+    table["events_sec"] = [
+        ";".join(f"{s:g}-{e:g}" for s, e in events if s == s) if ok else "" for events, ok in zip(rows.united, rows.known)
+    ]
     distance = np.abs(rows.united.mean(axis=-1) - table["t_pred_sec"].fillna(0.0).to_numpy()[:, None])
     nearest = rows.united[np.arange(len(table)), np.where(np.isnan(distance), np.inf, distance).argmin(axis=1)]
     for name, values in [("gt_start_sec", nearest[:, 0]), ("gt_end_sec", nearest[:, 1]), ("gt_mid_sec", nearest.mean(axis=1))]:
@@ -341,7 +386,11 @@ def _read_overall(path: Path, notes: list[str]) -> dict:
     except (ValueError, RecursionError) as error:
         notes.append(f"{beside.name} beside the summary is not used, it cannot be read: {error}")
         return {}
-    if not isinstance(overall, dict) or not all(isinstance(overall.get(name), dict) for name in ("means", "settings", "status")) or not all(isinstance(overall.get(name, []), list) for name in ("problems", "notes")):
+    if (
+        not isinstance(overall, dict)
+        or not all(isinstance(overall.get(name), dict) for name in ("means", "settings", "status"))
+        or not all(isinstance(overall.get(name, []), list) for name in ("problems", "notes"))
+    ):
         notes.append(f"{beside.name} beside the summary is not used, evaluate did not write it")
         return {}
     return overall
@@ -359,11 +408,17 @@ def _read_baselines(path: Path, table: "pd.DataFrame", notes: list[str]) -> "dic
     scored = table.loc[table["status"] == "ok", "video_id"]
     lost = sorted(set(scored) - set(said["video_id"]))
     if lost:
-        notes.append(f"{beside.name} is not used, it is of another run: it lacks {len(lost)} of {len(scored)} scored clips ({shorten(lost)})")
+        notes.append(
+            f"{beside.name} is not used, it is of another run: it lacks {len(lost)} of {len(scored)} scored clips ({shorten(lost)})"
+        )
         return {}
     said = said.drop(columns=[name for name in said if name in TEXTS | {"partial"} and name != "video_id"])
     return {
-        method: part.drop_duplicates("video_id").set_index("video_id").drop(columns="method").reindex(table["video_id"]).reset_index(drop=True)
+        method: part.drop_duplicates("video_id")
+        .set_index("video_id")
+        .drop(columns="method")
+        .reindex(table["video_id"])
+        .reset_index(drop=True)
         for method, part in said.groupby("method", sort=False)
         if method != "refined"
     }
@@ -374,6 +429,8 @@ def _own_overall(path: Path, overall: dict, table: "pd.DataFrame", notes: list[s
     methods = overall.get("means", {}).get("all", {})
     for name, value in methods.get("encoder", methods.get("refined", {})).items():
         if name in table and value.get("mean") is not None and abs(table[name].mean() - value["mean"]) > 1e-3 * max(1, abs(value["mean"])):
-            notes.append(f"{path.with_suffix('.json').name} seems to be of another run: its mean {name} is {value['mean']:.4g}, that of {path.name} is {table[name].mean():.4g}")
+            notes.append(
+                f"{path.with_suffix('.json').name} seems to be of another run: its mean {name} is {value['mean']:.4g}, that of {path.name} is {table[name].mean():.4g}"
+            )
             return {name: part for name, part in overall.items() if name not in ("means", "differences", "p_shuffled", "calibration")}
     return overall

@@ -68,11 +68,17 @@ def changes_of(
     found.append(Change("prediction", "peak" if s.pred_softargmax else "mean of the PDF", changed(pred_softargmax=not s.pred_softargmax)))
     for query in audio_queries:
         reduces = FUSIONS if query in ("multi", "all") else (s.multi_reduce,)
-        found += [Change("query", query + (f", {reduce}" if len(reduces) > 1 else ""), changed(audio_query=query, multi_reduce=reduce)) for reduce in reduces]
+        found += [
+            Change("query", query + (f", {reduce}" if len(reduces) > 1 else ""), changed(audio_query=query, multi_reduce=reduce))
+            for reduce in reduces
+        ]
     found += [Change("length", f"L {length:g} s", replace(base, L_sec=(length,)).canonical) for length in sorted(lengths)]
     if len(lengths) > 1:
         together = replace(base, L_sec=tuple(lengths))
-        found += [Change("fused lengths", f"all {len(lengths)}, {fusion}", replace(together, settings=replace(s, scale_fusion=fusion)).canonical) for fusion in FUSIONS]
+        found += [
+            Change("fused lengths", f"all {len(lengths)}, {fusion}", replace(together, settings=replace(s, scale_fusion=fusion)).canonical)
+            for fusion in FUSIONS
+        ]
     found += [Change("embeddings", difference, replace(base, cache=name).canonical) for name, difference in others]
     distinct = {change.row: change for change in reversed(found)}
     return [change for change in found if distinct[change.row] is change and change.row != base.canonical]
@@ -87,7 +93,11 @@ def cache_difference(
     differing = [path for path in dict.fromkeys([*flat[0], *flat[1]]) if flat[0].get(path) != flat[1].get(path)]
     if any(path[-2:] == ("encoder", "name") for path in differing):  # another encoder: all else follows from it
         differing = [path for path in differing if path[-2:] == ("encoder", "name") or "encoder" not in path]
-    words = {f"{'encoder' if path[-1] == 'name' else path[-1].removesuffix('_s')} {_said(flat[1].get(path))}": None for path in differing if path[-1] != "weights"}
+    words = {
+        f"{'encoder' if path[-1] == 'name' else path[-1].removesuffix('_s')} {_said(flat[1].get(path))}": None
+        for path in differing
+        if path[-1] != "weights"
+    }
     return ", ".join(words) or other.name
 
 
@@ -124,7 +134,11 @@ def make_variants(
     if windows.scales == (1.0,) and plain.spec.fps is not None:
         jobs["video_scales"] = plain, replace(windows, scales=tuple(scales))
     notes = []
-    others = {f"fill_{fill}": (encoder, config | {"fill": fill}) for fill in FILLS if "fill" in plain.spec.config and fill != plain.spec.config["fill"]}
+    others = {
+        f"fill_{fill}": (encoder, config | {"fill": fill})
+        for fill in FILLS
+        if "fill" in plain.spec.config and fill != plain.spec.config["fill"]
+    }
     twin = encoder.removesuffix("_dense") if encoder.endswith("_dense") else f"{encoder}_dense"
     if twin in encoder_names():
         others["dense" if twin.endswith("_dense") else "exact"] = twin, config
@@ -165,7 +179,10 @@ def _knows_loudness(cache: Cache, clips: Iterable[ClipAnnotation], lengths: Iter
 
 
 def ablate(
-    caches: Sequence[str | os.PathLike | Cache] | str | os.PathLike | None,  # the first is the base's, the others are compared with it, see `find_caches`; None: made from `vid_dir`
+    caches: Sequence[str | os.PathLike | Cache]
+    | str
+    | os.PathLike
+    | None,  # the first is the base's, the others are compared with it, see `find_caches`; None: made from `vid_dir`
     annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split
     *,
     out_dir: str | os.PathLike = "reports/ablation",  # gets ablation.csv, ablation.md, ablation.json and ablation.png
@@ -209,7 +226,16 @@ def ablate(
         wanted, _ = with_splits(read_annotations(annotations_csv), Path(annotations_csv).parent)
         write_annotations(wanted[wanted["video_id"].isin({clip.video_id for clip in clips})], out_dir / "subset.csv")
         windows = WindowSettings(lengths=tuple(sorted({*L_sec, *(lengths or (0.5, 1.0, 2.0))})))
-        made, notes = make_variants(vid_dir, out_dir / "caches", out_dir / "subset.csv", encoder=encoder, weights=weights, encoder_config=encoder_config, windows=windows, progress=progress)
+        made, notes = make_variants(
+            vid_dir,
+            out_dir / "caches",
+            out_dir / "subset.csv",
+            encoder=encoder,
+            weights=weights,
+            encoder_config=encoder_config,
+            windows=windows,
+            progress=progress,
+        )
         found += made
     if not found:
         raise ValueError("give caches, or vid_dir, the folder of clips to make them from")
@@ -222,11 +248,26 @@ def ablate(
     changes = changes_of(start, lengths=there, audio_queries=audio_queries, smooth_sigmas=smooth_sigmas, others=others)
     rows = [start, *(change.row for change in changes)]
     wanted_lengths = {cache.name: there if cache is found[0] else sorted(set(L_sec)) for cache in found}
-    common = common_similarities(found, [row.source for row in rows], clips, wanted_lengths, out_dir / "similarities", allow_untrained=allow_untrained, progress=progress)
+    common = common_similarities(
+        found,
+        [row.source for row in rows],
+        clips,
+        wanted_lengths,
+        out_dir / "similarities",
+        allow_untrained=allow_untrained,
+        progress=progress,
+    )
     values = {metric: np.empty((len(rows), len(common.video_ids))) for metric in metrics}
     for source, similar in common.similarities.items():
         index = [i for i, row in enumerate(rows) if row.source == source]
-        made = grid_metrics([rows[i] for i in index], similar.curves, similar.cells, similar.stride_s, common.events, ranking={"auroc", "average_precision"} & set(metrics) != set())
+        made = grid_metrics(
+            [rows[i] for i in index],
+            similar.curves,
+            similar.cells,
+            similar.stride_s,
+            common.events,
+            ranking={"auroc", "average_precision"} & set(metrics) != set(),
+        )
         for metric in metrics:
             values[metric][index] = made[metric]
     about = {
@@ -270,8 +311,18 @@ def _compared(changes: list[Change], values: dict[str, np.ndarray], partial: np.
             both = np.where(np.isnan(own), np.nan, base), np.where(np.isnan(base), np.nan, own)
             p = paired_p_value(own, base, seed=seed)
             means = [np.nansum(part, axis=0) / np.maximum((~np.isnan(part)).sum(axis=0), 1) for part in both]
-            columns = {"family": [c.family for c in changes], "change": [c.name for c in changes], "subset": subset, "metric": metric, "n": found.n_clips, "base": means[0], "mean": means[1]}
-            tables.append(pd.DataFrame(columns | {"difference": found.mean, "low": found.low, "high": found.high, "p": p, "p_holm": holm(p)}))
+            columns = {
+                "family": [c.family for c in changes],
+                "change": [c.name for c in changes],
+                "subset": subset,
+                "metric": metric,
+                "n": found.n_clips,
+                "base": means[0],
+                "mean": means[1],
+            }
+            tables.append(
+                pd.DataFrame(columns | {"difference": found.mean, "low": found.low, "high": found.high, "p": p, "p_holm": holm(p)})
+            )
     return pd.concat(tables, ignore_index=True)
 
 
@@ -280,23 +331,40 @@ def as_markdown(
 ) -> str:
     "The differences to the base as a table, partial clips first; bold where Holm's correction leaves p below 0.05."
     about, table = ablation.about, ablation.table
-    lines = [f"# Ablation\n\nBase: {markdown_text(about['base'])}. Clips: {markdown_text(about['subset'])}: {len(about['video_ids'])}, {about['n_partial']} of them partial, {len(about['left_out'])} left out."]
-    lines += [f"\nNOT A RESULT: {markdown_text(problem)}" for problem in about["problems"]] + [f"\nNot made: {markdown_text(note)}" for note in about["notes"]]
+    lines = [
+        f"# Ablation\n\nBase: {markdown_text(about['base'])}. Clips: {markdown_text(about['subset'])}: {len(about['video_ids'])}, {about['n_partial']} of them partial, {len(about['left_out'])} left out."
+    ]
+    lines += [f"\nNOT A RESULT: {markdown_text(problem)}" for problem in about["problems"]] + [
+        f"\nNot made: {markdown_text(note)}" for note in about["notes"]
+    ]
     for subset in reversed(SUBSETS):
         part = table[table["subset"] == subset]
         if part.empty:
             lines.append(f"\nNo {subset} clips.")
             continue
         metrics = list(dict.fromkeys(part["metric"]))
-        lines += ["", f"Difference to the base on {subset} clips, [95 % interval]; bold: p < 0.05 after Holm's correction within its column.", ""]
+        lines += [
+            "",
+            f"Difference to the base on {subset} clips, [95 % interval]; bold: p < 0.05 after Holm's correction within its column.",
+            "",
+        ]
         lines.append("| | | " + " | ".join(f"{metric} {'↓' if metric in LOWER_IS_BETTER else '↑'}" for metric in metrics) + " |")
         lines.append("|---|---|" + "---|" * len(metrics))
         first = {metric: part[part["metric"] == metric].iloc[0] for metric in metrics}
         lines.append("| base | | " + " | ".join(f"{first[metric]['base']:.3f}" for metric in metrics) + " |")
         for (family, change), rows in part.groupby(["family", "change"], sort=False):
-            cells = {row["metric"]: interval_text({"mean": row["difference"], "low": row["low"], "high": row["high"], "n": row["n"]}, sign=True, digits=3) for row in rows.to_dict("records")}
+            cells = {
+                row["metric"]: interval_text(
+                    {"mean": row["difference"], "low": row["low"], "high": row["high"], "n": row["n"]}, sign=True, digits=3
+                )
+                for row in rows.to_dict("records")
+            }
             sure = set(rows.loc[rows["p_holm"] < 0.05, "metric"])
-            lines.append(f"| {markdown_text(family)} | {markdown_text(change)} | " + " | ".join(f"**{cells[metric]}**" if metric in sure else cells[metric] for metric in metrics) + " |")
+            lines.append(
+                f"| {markdown_text(family)} | {markdown_text(change)} | "
+                + " | ".join(f"**{cells[metric]}**" if metric in sure else cells[metric] for metric in metrics)
+                + " |"
+            )
     lines += ["", FEW_LINE] if any("†" in line for line in lines) else []
     return "\n".join(lines) + "\n"
 
@@ -312,7 +380,10 @@ def plot_ablation(
     figure = new_figure(2.4 * len(metrics) + 2.2, 0.26 * (max(place.values()) + 1) + 1.3)
     axes = np.atleast_1d(figure.subplots(1, len(metrics), sharey=True))
     for ax, metric in zip(axes, metrics):
-        for subset, shift, style in [("partial", -0.14, {"color": "#0072B2", "markerfacecolor": "#0072B2"}), ("all", 0.14, {"color": "0.5", "markerfacecolor": "white"})]:
+        for subset, shift, style in [
+            ("partial", -0.14, {"color": "#0072B2", "markerfacecolor": "#0072B2"}),
+            ("all", 0.14, {"color": "0.5", "markerfacecolor": "white"}),
+        ]:
             part = table[(table["metric"] == metric) & (table["subset"] == subset)]
             for row in part.to_dict("records"):
                 y = place[row["family"], row["change"]] + shift
@@ -325,8 +396,15 @@ def plot_ablation(
         ax.grid(axis="x", color="0.92")
     axes[0].set_yticks(list(place.values()), [shortened(f"{family}: {change}", 56) for family, change in rows], fontsize=9)
     axes[0].set_ylim(max(place.values()) + 0.7, -0.7)
-    handles = [axes[0].plot([], [], "o", color=color, markerfacecolor=face, label=f"{subset} clips")[0] for subset, color, face in [("partial", "#0072B2", "#0072B2"), ("all", "0.5", "white")]]
+    handles = [
+        axes[0].plot([], [], "o", color=color, markerfacecolor=face, label=f"{subset} clips")[0]
+        for subset, color, face in [("partial", "#0072B2", "#0072B2"), ("all", "0.5", "white")]
+    ]
     handles.append(axes[0].plot([], [], "D", color="0.3", label="p < 0.05 after Holm's correction")[0])
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=9, frameon=False)
-    figure.suptitle("difference to the base, 95 % interval" + ("\nfewer than 10 clips: the intervals are too narrow to be trusted" if table["n"].min() < FEW else ""), fontsize=10)
+    figure.suptitle(
+        "difference to the base, 95 % interval"
+        + ("\nfewer than 10 clips: the intervals are too narrow to be trusted" if table["n"].min() < FEW else ""),
+        fontsize=10,
+    )
     return figure

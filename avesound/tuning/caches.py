@@ -25,7 +25,16 @@ from ..data.annotations import ClipAnnotation
 from ..data.splits import read_clips
 from ..embeddings.projector import Projector, load_projector
 from ..embeddings.similarity import similarity_set
-from ..embeddings.store import audio_file, cache_root, cached_audios, embeddings_folder, fingerprint, folder_settings, length_ms, video_file
+from avesound.embeddings.store import (
+    audio_file,
+    cache_root,
+    cached_audios,
+    embeddings_folder,
+    fingerprint,
+    folder_settings,
+    length_ms,
+    video_file,
+)
 from ..encoders.base import check_comparable
 from ..files import atomic_write
 from ..layout import missing_error
@@ -81,7 +90,9 @@ def find_caches(
             raise missing_error("cache", folder)
         inner = [folder] if _is_cache(folder) else sorted(path for path in folder.iterdir() if _is_cache(path))
         if not inner:
-            raise ValueError(f"{folder}: is no cache and holds none; a cache is made by `avesound extract --out_dir {folder}` and has vid_emb/ and aud_emb/")
+            raise ValueError(
+                f"{folder}: is no cache and holds none; a cache is made by `avesound extract --out_dir {folder}` and has vid_emb/ and aud_emb/"
+            )
         found += [Cache(path.resolve().name, path / "vid_emb", path / "aud_emb", projector) for path in inner]
     names = [cache.name for cache in found]
     if len(set(names)) < len(names):
@@ -92,8 +103,12 @@ def find_caches(
         there = sorted({cache.as_row()[key] for cache in found if cache.as_row()[key] is not None})
         for value in values:
             if not any(abs(value - known) < 1e-9 for known in there):
-                raise ValueError(f"no cache with {key} = {value:g} s, there are {there}: make one with `avesound extract --{option} {value:g} --out_dir …`")
-        found = [cache for cache in found if any(cache.as_row()[key] is not None and abs(cache.as_row()[key] - value) < 1e-9 for value in values)]
+                raise ValueError(
+                    f"no cache with {key} = {value:g} s, there are {there}: make one with `avesound extract --{option} {value:g} --out_dir …`"
+                )
+        found = [
+            cache for cache in found if any(cache.as_row()[key] is not None and abs(cache.as_row()[key] - value) < 1e-9 for value in values)
+        ]
     return found
 
 
@@ -164,9 +179,21 @@ def cached_similarities(
         If the cache has no windows of a length; the message says how to make them. Else as `similarity_set`.
     """
     lengths = sorted({float(length) for length in L_sec})
-    state = {"cache": cache.made_with, "files": _files_state(cache, clips, lengths), "lengths": lengths, "query": settings.audio_query, "untrained": allow_untrained}
-    state |= {"offsets": settings.multi_offsets if settings.audio_query == "multi" else None, "projector": None if cache.projector is None else cache.projector.provenance}
-    state |= {"events": [[(e.start_s, e.end_s) for e in clip.events] for clip in clips] if settings.audio_query == "oracle" else None, "avesound": __version__}
+    state = {
+        "cache": cache.made_with,
+        "files": _files_state(cache, clips, lengths),
+        "lengths": lengths,
+        "query": settings.audio_query,
+        "untrained": allow_untrained,
+    }
+    state |= {
+        "offsets": settings.multi_offsets if settings.audio_query == "multi" else None,
+        "projector": None if cache.projector is None else cache.projector.provenance,
+    }
+    state |= {
+        "events": [[(e.start_s, e.end_s) for e in clip.events] for clip in clips] if settings.audio_query == "oracle" else None,
+        "avesound": __version__,
+    }
     path = Path(folder) / f"{fingerprint(state)}.npz"
     kept = kept_npz(path)
     if kept is not None:
@@ -175,11 +202,23 @@ def cached_similarities(
     lacking = [length for length in lengths if length not in there]
     if lacking:
         wanted = ",".join(f"{length:g}" for length in lacking)
-        raise ValueError(f'{cache.name} has no audio windows of {wanted} s, it has {sorted(there)} s: make them with `avesound extract-audio-multiscale --lengths "{wanted}"`')
-    found = similarity_set(cache.vid_emb_dir, cache.aud_emb_dir, clips, L_sec=lengths, settings=settings, projector=cache.projector, allow_untrained=allow_untrained)
+        raise ValueError(
+            f'{cache.name} has no audio windows of {wanted} s, it has {sorted(there)} s: make them with `avesound extract-audio-multiscale --lengths "{wanted}"`'
+        )
+    found = similarity_set(
+        cache.vid_emb_dir,
+        cache.aud_emb_dir,
+        clips,
+        L_sec=lengths,
+        settings=settings,
+        projector=cache.projector,
+        allow_untrained=allow_untrained,
+    )
     problems = check_comparable(found.video_meta.get("encoder"), found.audio_meta.get("encoder"), allow_untrained=True)
     failures = found.failures | {video_id: ("flat", why) for video_id, why in found.flat.items()}
-    made = Similarities(tuple(found.video_ids), dict(zip(lengths, found.curves)), found.cells, found.duration_s, found.stride_s, failures, tuple(problems))
+    made = Similarities(
+        tuple(found.video_ids), dict(zip(lengths, found.curves)), found.cells, found.duration_s, found.stride_s, failures, tuple(problems)
+    )
     made = made.of([video_id for video_id in made.video_ids if video_id not in failures])
     with atomic_write(path) as temporary:
         np.savez(
@@ -197,7 +236,10 @@ def _files_state(cache: Cache, clips: Sequence[ClipAnnotation], lengths: Sequenc
     "A checksum of the names, sizes and times of the files that are going to be read."
     digest = hashlib.sha256()
     for clip in clips:
-        for path in [video_file(cache.vid_emb_dir, clip.video_id), *(audio_file(cache.aud_emb_dir, clip.video_id, length) for length in lengths)]:
+        for path in [
+            video_file(cache.vid_emb_dir, clip.video_id),
+            *(audio_file(cache.aud_emb_dir, clip.video_id, length) for length in lengths),
+        ]:
             try:
                 stat = os.stat(path)
                 digest.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
@@ -275,7 +317,9 @@ def common_similarities(
     """
     by_name, made = {cache.name: cache for cache in caches}, {}
     sources = list(dict.fromkeys(sources))
-    for source in tqdm(sources, desc="similarities", unit="set", disable=not progress or len(sources) < 2, mininterval=0.1 if sys.stderr.isatty() else 30):
+    for source in tqdm(
+        sources, desc="similarities", unit="set", disable=not progress or len(sources) < 2, mininterval=0.1 if sys.stderr.isatty() else 30
+    ):
         settings = AlignSettings(audio_query=source[1], multi_offsets=source[2])
         lengths = L_sec[source[0]] if isinstance(L_sec, Mapping) else L_sec
         made[source] = cached_similarities(by_name[source[0]], clips, lengths, settings, folder, allow_untrained=allow_untrained)
@@ -284,13 +328,17 @@ def common_similarities(
     if not kept:
         counts = ", ".join(f"{len(similarities.video_ids)} in {source[0]} ({source[1]})" for source, similarities in made.items())
         reasons = dict(Counter(status for one in made.values() for status, _ in one.failures.values()))
-        raise ValueError(f"no clip has curves in all caches for all queries ({counts}; what is wrong with the others: {reasons}): there is nothing to compare")
+        raise ValueError(
+            f"no clip has curves in all caches for all queries ({counts}; what is wrong with the others: {reasons}): there is nothing to compare"
+        )
     video_ids = tuple(clip.video_id for clip in kept)
     similarities = {source: one.of(video_ids) for source, one in made.items()}
     events = events_array([clip.events for clip in kept])
     failures = {video_id: failure for one in made.values() for video_id, failure in one.failures.items()}
     problems = {problem for one in made.values() for problem in one.problems}
-    problems |= {"the audio query is taken from the annotations (oracle): this is no prediction" for source in sources if source[1] == "oracle"}
+    problems |= {
+        "the audio query is taken from the annotations (oracle): this is no prediction" for source in sources if source[1] == "oracle"
+    }
     return CommonClips(
         video_ids=video_ids,
         similarities=similarities,

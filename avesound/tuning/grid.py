@@ -54,7 +54,12 @@ class SweepSetting:
         "Names of the settings that change nothing here."
         s = self.settings
         several = s.audio_query == "all" or (s.audio_query == "multi" and len(s.multi_offsets) > 1)
-        names = [("scale_fusion", len(self.L_sec) == 1), ("multi_reduce", not several), ("multi_offsets", s.audio_query != "multi"), ("tau", s.tau_adapt is not None)]
+        names = [
+            ("scale_fusion", len(self.L_sec) == 1),
+            ("multi_reduce", not several),
+            ("multi_offsets", s.audio_query != "multi"),
+            ("tau", s.tau_adapt is not None),
+        ]
         return tuple(name for name, idle in names if idle)
 
     @property
@@ -77,11 +82,20 @@ class SweepSetting:
     @property
     def slug(self) -> str:
         "The setting as the name of a folder."
-        return re.sub(r"[^\w.+-]+", "_", str(self).replace("σ ", "s").replace("τ ", "t").replace(" s,", ",").replace("L ", "L").replace(";", "+").replace(", ", "-"))
+        return re.sub(
+            r"[^\w.+-]+",
+            "_",
+            str(self).replace("σ ", "s").replace("τ ", "t").replace(" s,", ",").replace("L ", "L").replace(";", "+").replace(", ", "-"),
+        )
 
     def __str__(self) -> str:
         row = self.as_row()
-        parts = [f"L {row['L_sec']} s", self.settings.audio_query, "z-score" if self.settings.score_zscore else "no z-score", f"σ {self.settings.score_smooth_sigma:g} s"]
+        parts = [
+            f"L {row['L_sec']} s",
+            self.settings.audio_query,
+            "z-score" if self.settings.score_zscore else "no z-score",
+            f"σ {self.settings.score_smooth_sigma:g} s",
+        ]
         parts += [f"{name.split('_')[0]} {row[name]}" for name in ("multi_reduce", "scale_fusion") if row[name] is not None]
         parts += [f"τ {self.settings.tau:g}" if self.settings.tau_adapt is None else f"entropy {self.settings.tau_adapt:g}"]
         parts += ["soft-argmax"] * self.settings.pred_softargmax
@@ -117,7 +131,16 @@ class Grid:
     ) -> list[SweepSetting]:  # distinct, in a fixed order
         "All combinations, those that come to the same thing once. Raises `ValueError` for a value out of its range, as `AlignSettings` does."
         temperatures = [{"tau": tau, "tau_adapt": None} for tau in self.taus] + [{"tau_adapt": target} for target in self.tau_adapts]
-        axes = (caches, self.audio_queries, self.zscores, self.smooth_sigmas, self.lengths, self.multi_reduces, self.scale_fusions, temperatures)
+        axes = (
+            caches,
+            self.audio_queries,
+            self.zscores,
+            self.smooth_sigmas,
+            self.lengths,
+            self.multi_reduces,
+            self.scale_fusions,
+            temperatures,
+        )
         rows = (
             SweepSetting(
                 replace(
@@ -187,7 +210,9 @@ def grid_metrics(
 
                 def score(block):
                     place = slice(first + block.start, first + block.stop)
-                    index, metrics = _block_metrics(parts, {length: s[block] for length, s in scores.items()}, cells[place, :n], events[place], hit_deltas)
+                    index, metrics = _block_metrics(
+                        parts, {length: s[block] for length, s in scores.items()}, cells[place, :n], events[place], hit_deltas
+                    )
                     if index == list(range(index[0], index[0] + len(index))):
                         index = slice(index[0], index[0] + len(index))  # twice as fast
                     for name, value in metrics.items():
@@ -211,7 +236,9 @@ def _stages(rows: Sequence[SweepSetting]) -> dict[tuple, dict[tuple, dict]]:
     plan: dict[tuple, dict[tuple, dict]] = {}
     for i, row in enumerate(rows):
         s = row.canonical.settings
-        part = plan.setdefault((s.score_zscore, s.score_smooth_sigma), {}).setdefault((s.pred_softargmax, row.L_sec, s.multi_reduce, s.scale_fusion), {})
+        part = plan.setdefault((s.score_zscore, s.score_smooth_sigma), {}).setdefault(
+            (s.pred_softargmax, row.L_sec, s.multi_reduce, s.scale_fusion), {}
+        )
         part.setdefault((s.tau, s.tau_adapt), []).append(i)
     return plan
 
@@ -370,14 +397,24 @@ def plot_marginals(
             ax.plot(x, middle, "o", color="#0072B2", markersize=6)
             ax.plot(x, getattr(part, best)(), "v" if best == "min" else "^", color="#D55E00", markersize=6)
         crowded = sum(len(_value_label(value)) for value, _ in groups) > 14
-        ax.set_xticks(range(len(groups)), [_value_label(value) for value, _ in groups], rotation=45 if crowded else 0, ha="right" if crowded else "center")
+        ax.set_xticks(
+            range(len(groups)),
+            [_value_label(value) for value, _ in groups],
+            rotation=45 if crowded else 0,
+            ha="right" if crowded else "center",
+        )
         ax.set(xlabel=AXIS_LABELS[name], xlim=(-0.6, len(groups) - 0.4))
         ax.grid(axis="y", color="0.9")
     for ax in axes[len(names) :]:
         ax.set_axis_off()
     figure.supylabel(metric_label(metric, subset), fontsize=9)
     marks = [("o", "#0072B2", "median"), ("|", "#56B4E9", "10th to 90th percentile"), ("^" if best == "max" else "v", "#D55E00", "best")]
-    handles = [axes[0].plot([], [], marker, color=color, markersize=9 if marker == "|" else 6, markeredgewidth=5 if marker == "|" else None, label=label)[0] for marker, color, label in marks]
+    handles = [
+        axes[0].plot(
+            [], [], marker, color=color, markersize=9 if marker == "|" else 6, markeredgewidth=5 if marker == "|" else None, label=label
+        )[0]
+        for marker, color, label in marks
+    ]
     figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=9, frameon=False)
     return figure
 

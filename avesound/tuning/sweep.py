@@ -51,7 +51,14 @@ class _Run:
 
 def _run(common: CommonClips, reference: SweepSetting, criterion: str, options: dict, folder: Path, workers: int | None, bar: tqdm) -> _Run:
     of_source = {str(source): _digest(*s.curves.values(), s.cells, np.array(s.stride_s)) for source, s in common.similarities.items()}
-    state = {"similarities": of_source, "events": _digest(common.events, common.partial), "reference": reference.as_row(), "criterion": criterion, "options": options, "avesound": __version__}
+    state = {
+        "similarities": of_source,
+        "events": _digest(common.events, common.partial),
+        "reference": reference.as_row(),
+        "criterion": criterion,
+        "options": options,
+        "avesound": __version__,
+    }
     beside = _values(common, [reference], options, workers)[criterion][0]
     return _Run(common, reference, beside, criterion, options, state, folder, workers, bar)
 
@@ -66,7 +73,9 @@ def _digest(*arrays: np.ndarray) -> str:
 def _values(common: CommonClips, rows: Sequence[SweepSetting], options: dict, workers: int | None) -> dict[str, np.ndarray]:
     "Metrics [shape=(S, N)] of rows of one source."
     s = common.similarities[rows[0].source]
-    return grid_metrics(rows, s.curves, s.cells, s.stride_s, common.events, hit_deltas=options["hit_deltas"], ranking=options["ranking"], workers=workers)
+    return grid_metrics(
+        rows, s.curves, s.cells, s.stride_s, common.events, hit_deltas=options["hit_deltas"], ranking=options["ranking"], workers=workers
+    )
 
 
 def _table(run: _Run, rows: Sequence[SweepSetting]) -> "pd.DataFrame":
@@ -119,15 +128,28 @@ class SweepReport:
     def __str__(self) -> str:
         s = self.selection
         column = f"{s['subset']}_{s['metric']}"
-        lines = [f"{len(self.table)} settings on {len(s['video_ids'])} clips of {s['split']} ({s['n_left_out']} left out), chosen by {s['criterion']}"]
+        lines = [
+            f"{len(self.table)} settings on {len(s['video_ids'])} clips of {s['split']} ({s['n_left_out']} left out), chosen by {s['criterion']}"
+        ]
         lines += [f"NOT A RESULT: {problem}" for problem in s["problems"]]
         lines.append(f"{'rank':>5}  {s['metric']:<25}{'difference to reference':<26}{'p (Holm)':<10}setting")
         shown = self.table.head(5)
-        for row in [*shown.to_dict("records"), *self.table[self.table["is_reference"] & ~self.table.index.isin(shown.index)].to_dict("records")]:
+        for row in [
+            *shown.to_dict("records"),
+            *self.table[self.table["is_reference"] & ~self.table.index.isin(shown.index)].to_dict("records"),
+        ]:
             n = row[f"n_{s['subset']}"]
             mean = interval_text({"mean": row[column], "low": row[column + "_low"], "high": row[column + "_high"], "n": n}, digits=3)
-            change = "(the reference)" if row["is_reference"] else interval_text({"mean": row["difference"], "low": row["difference_low"], "high": row["difference_high"], "n": n}, sign=True, digits=3)
-            lines.append(f"{row['rank']:>5}  {mean:<25}{change:<26}{'' if row['is_reference'] else format(row['p_holm'], '.3g'):<10}{row['setting']}")
+            change = (
+                "(the reference)"
+                if row["is_reference"]
+                else interval_text(
+                    {"mean": row["difference"], "low": row["difference_low"], "high": row["difference_high"], "n": n}, sign=True, digits=3
+                )
+            )
+            lines.append(
+                f"{row['rank']:>5}  {mean:<25}{change:<26}{'' if row['is_reference'] else format(row['p_holm'], '.3g'):<10}{row['setting']}"
+            )
         lines += [FEW_LINE] if any("†" in line for line in lines) else []
         if self.test is not None:
             lines += ["", "the winner on clips that had no part in choosing it:", format_overall(self.test)]
@@ -170,7 +192,9 @@ def sweep(
         raise ValueError(f"top_k must be at least 1, got {top_k}")
     split, test_split = (name and split_name(name) for name in (split, test_split))
     if split == "test" or split == test_split:
-        raise ValueError(f"settings are chosen on train or val clips and evaluated on others, got split={split!r} and test_split={test_split!r}")
+        raise ValueError(
+            f"settings are chosen on train or val clips and evaluated on others, got split={split!r} and test_split={test_split!r}"
+        )
     ranking = ranking or criterion in ("auroc", "average_precision")
     if criterion not in metric_names(hit_deltas, ranking):
         raise ValueError(f"criterion must be one of {', '.join(metric_names(hit_deltas, True))}, got {criterion!r}")
@@ -180,11 +204,19 @@ def sweep(
         clips_of_split(annotations_csv, test_split)  # says now, not in an hour, that there are none
     out_dir, names = Path(out_dir), [cache.name for cache in found]
     rows, reference = grid.settings(names), _reference(grid, names[0])
-    options = {"hit_deltas": [float(delta) for delta in hit_deltas], "ranking": ranking, "n_boot": n_boot, "seed": seed, "n_perm": max(9999, 50 * len(rows))}
+    options = {
+        "hit_deltas": [float(delta) for delta in hit_deltas],
+        "ranking": ranking,
+        "n_boot": n_boot,
+        "seed": seed,
+        "n_perm": max(9999, 50 * len(rows)),
+    }
     lengths = {length for together in [*grid.lengths, reference.L_sec] for length in together}
     rows = rows if reference in rows else [reference, *rows]
     sources = [row.source for row in [reference, *rows]]
-    common = common_similarities(found, sources, clips, sorted(lengths), out_dir / "similarities", allow_untrained=allow_untrained, progress=progress)
+    common = common_similarities(
+        found, sources, clips, sorted(lengths), out_dir / "similarities", allow_untrained=allow_untrained, progress=progress
+    )
     with tqdm(total=len(rows), desc="sweep", unit="setting", disable=not progress, mininterval=0.1 if sys.stderr.isatty() else 30) as bar:
         run = _run(common, reference, criterion, options, out_dir / "parts", workers, bar)
         rows, table = _ranked(run, rows, _table(run, rows), {cache.name: cache for cache in found})
@@ -203,13 +235,29 @@ def sweep(
 
     def evaluated(row: SweepSetting, on: str, **further) -> dict:
         cache, folder = next(cache for cache in found if cache.name == row.cache), out_dir / "runs" / f"{row.slug}_{on}"
-        arguments = {"L_sec": row.L_sec, "settings": row.settings, "split": on, "projector": cache.projector, "allow_untrained": allow_untrained}
+        arguments = {
+            "L_sec": row.L_sec,
+            "settings": row.settings,
+            "split": on,
+            "projector": cache.projector,
+            "allow_untrained": allow_untrained,
+        }
         arguments |= {name: options[name] for name in ("hit_deltas", "n_boot", "seed")}
-        return evaluate(cache.vid_emb_dir, cache.aud_emb_dir, annotations_csv, summary_csv=folder / "summary.csv", curve_dir=folder, **arguments, **further).overall
+        return evaluate(
+            cache.vid_emb_dir,
+            cache.aud_emb_dir,
+            annotations_csv,
+            summary_csv=folder / "summary.csv",
+            curve_dir=folder,
+            **arguments,
+            **further,
+        ).overall
 
     for row in chosen:
         evaluated(row, split)
-    test = None if test_split is None else evaluated(chosen[0], test_split, tuned_on=out_dir / "selection.json")  # which sees to it that they are other clips
+    test = (
+        None if test_split is None else evaluated(chosen[0], test_split, tuned_on=out_dir / "selection.json")
+    )  # which sees to it that they are other clips
     return SweepReport(table, selection, test, out_dir)
 
 
@@ -219,7 +267,9 @@ def _reference(grid: Grid, cache: str) -> SweepSetting:
     return SweepSetting(replace(grid.base, audio_query=query), lengths, cache).canonical
 
 
-def _ranked(run: _Run, rows: list[SweepSetting], table: "pd.DataFrame", caches: dict[str, Cache]) -> tuple[list[SweepSetting], "pd.DataFrame"]:
+def _ranked(
+    run: _Run, rows: list[SweepSetting], table: "pd.DataFrame", caches: dict[str, Cache]
+) -> tuple[list[SweepSetting], "pd.DataFrame"]:
     "Rows and table from the best to the worst, p-values corrected for their number."
     import pandas as pd
 
@@ -244,7 +294,14 @@ def _selection(run: _Run, table: "pd.DataFrame", winner: SweepSetting, split: st
     return json.loads(json.dumps(selection))  # as it will be read back
 
 
-_PAIRS = [("tau", "L_sec"), ("tau", "score_smooth_sigma"), ("score_smooth_sigma", "L_sec"), ("tau_adapt", "L_sec"), ("stride_s", "win_s"), ("cache", "L_sec")]
+_PAIRS = [
+    ("tau", "L_sec"),
+    ("tau", "score_smooth_sigma"),
+    ("score_smooth_sigma", "L_sec"),
+    ("tau_adapt", "L_sec"),
+    ("stride_s", "win_s"),
+    ("cache", "L_sec"),
+]
 
 
 def _write_figures(out_dir: Path, table: "pd.DataFrame", metric: str, subset: str) -> None:

@@ -35,7 +35,9 @@ class Span:
 
     def __post_init__(self):
         if not (self.start_s < self.end_s and self.width >= LEFT + RIGHT + 50):
-            raise ValueError(f"a view needs start < end and at least {LEFT + RIGHT + 50} pixels, got {self.start_s} to {self.end_s} s in {self.width}")
+            raise ValueError(
+                f"a view needs start < end and at least {LEFT + RIGHT + 50} pixels, got {self.start_s} to {self.end_s} s in {self.width}"
+            )
 
     @property
     def pixels(self) -> int:
@@ -57,7 +59,11 @@ def _ticks(span: Span) -> np.ndarray:
 
 def _svg(span: Span, height: float, label: str, *parts: str) -> str:
     data = f'data-left="{LEFT}" data-right="{span.width - RIGHT}" data-width="{span.width}"'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {span.width} {height:g}" role="img" aria-label="{escape(label)}" {data}>' + "".join(parts) + "</svg>"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {span.width} {height:g}" role="img" aria-label="{escape(label)}" {data}>'
+        + "".join(parts)
+        + "</svg>"
+    )
 
 
 def _text(x: float, y: float, words: str, kind: str = "", anchor: str = "start") -> str:
@@ -67,7 +73,9 @@ def _text(x: float, y: float, words: str, kind: str = "", anchor: str = "start")
 def _note(span: Span, middle: float, words: str) -> str:
     "Words in the middle of a lane, on as many lines as they need."
     lines = textwrap.wrap(words, int(span.pixels / 7))
-    return "".join(_text(LEFT + span.pixels / 2, middle + 4 + 14 * (k - (len(lines) - 1) / 2), line, "say", "middle") for k, line in enumerate(lines))
+    return "".join(
+        _text(LEFT + span.pixels / 2, middle + 4 + 14 * (k - (len(lines) - 1) / 2), line, "say", "middle") for k, line in enumerate(lines)
+    )
 
 
 def _line(points, kind: str) -> str:
@@ -106,7 +114,9 @@ def draw_sound(
         said = _note(span, middle, note or "no sound track")
         return _svg(span, height, f"Sound: {note or 'no sound track'}", name, _events(span, events, 0, height), said, frame)
     if picture.shape[1] > 2:
-        drawn = f'<image x="{LEFT}" y="0" width="{span.pixels}" height="{height:g}" preserveAspectRatio="none" href="{_png(picture.T[::-1])}"/>'
+        drawn = (
+            f'<image x="{LEFT}" y="0" width="{span.pixels}" height="{height:g}" preserveAspectRatio="none" href="{_png(picture.T[::-1])}"/>'
+        )
         return _svg(span, height, "Mel spectrogram of the sound", name, drawn, _events(span, events, 0, height), frame)
     loudest = float(np.abs(picture).max())
     scaled = picture / max(loudest, 1e-4)  # near silence stays near silence
@@ -161,13 +171,18 @@ def draw_curves(
     top, bottom = lane(STRIP, "Annotated")
     parts += [_hatched(span, event.start_s, event.end_s, top + 3, bottom - 3, "event") for event in events]
     named = [event for event in events if span.x(event.end_s) - span.x(event.start_s) > 7 * len(label) + 8]
-    parts += [_text((span.x(event.start_s) + span.x(event.end_s)) / 2, bottom - 7, label, "event-name", "middle") for event in named[:1] if label]
+    parts += [
+        _text((span.x(event.start_s) + span.x(event.end_s)) / 2, bottom - 7, label, "event-name", "middle") for event in named[:1] if label
+    ]
     if not events:
         parts.append(_text(LEFT + span.pixels / 2, bottom - 7, "no event annotated", "", "middle"))
     if marks:
         top, bottom = lane(STRIP, "Marked")
         inside = [(a, b) for a, b in marks if b > span.start_s and a < span.end_s]
-        parts += [f'<rect class="mark" x="{span.x(a):.1f}" y="{top + 4:g}" width="{max(span.x(b) - span.x(a), 1):.1f}" height="{STRIP - 8}"/>' for a, b in inside]
+        parts += [
+            f'<rect class="mark" x="{span.x(a):.1f}" y="{top + 4:g}" width="{max(span.x(b) - span.x(a), 1):.1f}" height="{STRIP - 8}"/>'
+            for a, b in inside
+        ]
     if seen is None:
         top, bottom = lane(48, "Prediction")
         parts += [_events(span, events, top, bottom), _note(span, (top + bottom) / 2, note or "nothing was computed for this clip")]
@@ -176,7 +191,9 @@ def draw_curves(
         parts += _similarity(seen, other, span, events, *lane(SCORES, "Similarity", "z-score" if seen.settings.score_zscore else "cosine"))
         parts += _probability(seen, other, span, events, *lane(PDF, "Probability", "per second"))
         sentence = describe(seen, label)
-    axis = [_text(span.x(t), y + 10, f"{t:g}", "", "middle") + _line([(span.x(t), y - 6), (span.x(t), y - 2)], "rule") for t in _ticks(span)]
+    axis = [
+        _text(span.x(t), y + 10, f"{t:g}", "", "middle") + _line([(span.x(t), y - 6), (span.x(t), y - 2)], "rule") for t in _ticks(span)
+    ]
     return _svg(span, y + 16, sentence, *parts, *axis, _text(0, y + 10, "Time (s)"))
 
 
@@ -190,7 +207,11 @@ def _similarity(seen: Look, other: Look | None, span: Span, events, top: float, 
         return _line(zip(span.x(cells.mean(axis=1)), bottom - 4 - (values - low) * scale), kind).replace("/>", more + "/>")
 
     several = len(seen.scores) > 1
-    dashed = [drawn(seen, scores, "score", f' stroke-dasharray="{dash}"') for dash, scores in zip(_DASHES, seen.scores.values())] if several else []
+    dashed = (
+        [drawn(seen, scores, "score", f' stroke-dasharray="{dash}"') for dash, scores in zip(_DASHES, seen.scores.values())]
+        if several
+        else []
+    )
     numbers = [_text(LEFT - 5, at, f"{value:.2g}", "", "end") for at, value in ((top + 9, high), (bottom - 2, low))]
     compared = [drawn(other, other.curve, "other")] if other else []
     return [_events(span, events, top, bottom), *dashed, drawn(seen, seen.curve, "mean"), *compared, *numbers]
@@ -286,15 +307,28 @@ def legend(
     def item(drawn: str, words: str) -> str:
         return f'<li><svg viewBox="0 0 26 12" aria-hidden="true">{drawn}</svg>{escape(words)}</li>'
 
-    items = [item('<rect class="event" x="1" y="1" width="24" height="10"/><path class="hatch" d="M4,11L14,1M13,11L23,1"/>', "annotated event")] if events else []
+    items = (
+        [item('<rect class="event" x="1" y="1" width="24" height="10"/><path class="hatch" d="M4,11L14,1M13,11L23,1"/>', "annotated event")]
+        if events
+        else []
+    )
     if seen is not None:
         if len(seen.scores) > 1:
             lines = zip(_DASHES, seen.scores)
-            items += [item(f'<path class="score" stroke-dasharray="{dash}" d="M0,6H26"/>', f"sound windows of {length:g} s") for dash, length in lines]
-        items += [item('<path class="mean" d="M0,6H26"/>', "similarity" if len(seen.scores) == 1 else "their mean"), item('<path class="pdf" d="M0,9H8V2H18V9H26"/>', "probability")]
+            items += [
+                item(f'<path class="score" stroke-dasharray="{dash}" d="M0,6H26"/>', f"sound windows of {length:g} s")
+                for dash, length in lines
+            ]
+        items += [
+            item('<path class="mean" d="M0,6H26"/>', "similarity" if len(seen.scores) == 1 else "their mean"),
+            item('<path class="pdf" d="M0,9H8V2H18V9H26"/>', "probability"),
+        ]
         items += [item('<path class="even" d="M0,6H26"/>', "if any moment were as likely")]
         if seen.refined:
-            items += [item('<path class="refined" d="M0,6H26"/>', "after the refiner"), item('<path class="before" d="M13,0V12"/>', "predicted before it")]
+            items += [
+                item('<path class="refined" d="M0,6H26"/>', "after the refiner"),
+                item('<path class="before" d="M13,0V12"/>', "predicted before it"),
+            ]
         items += [item('<path class="peak" d="M13,0V12"/>', "predicted moment")]
         items += [item('<path class="interval" d="M1,6H25"/>', f"shortest span that holds {100 * seen.settings.interval_mass:.0f} % of it")]
         if other_name:
@@ -325,7 +359,15 @@ def metric_rows(
         values = []
         for guess in columns.values():
             value = guess.metrics.get(name, getattr(guess, name, math.nan))
-            values.append("–" if not np.isfinite(value) else ("yes" if value else "no") if form == "yes|no" else f"{100 * value:.0f} %" if form == "%" else form.format(round(value, 2) + 0.0))
+            values.append(
+                "–"
+                if not np.isfinite(value)
+                else ("yes" if value else "no")
+                if form == "yes|no"
+                else f"{100 * value:.0f} %"
+                if form == "%"
+                else form.format(round(value, 2) + 0.0)
+            )
         rows.append({"name": words, "help": meaning, "values": values})
     return rows
 

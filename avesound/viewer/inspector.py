@@ -24,7 +24,20 @@ from ..localization.align import AUDIO_QUERIES, FUSIONS, AlignSettings
 from ..media.container import MediaError, probe
 from ..timeline import Seconds
 from .figure import Span, draw_curves, draw_matrix, draw_sound, legend, metric_rows
-from .run import Look, OpenRun, Run, choose, clip_length, curves_of, describe, look, open_run, run_of, similarity_matrix, sound_picture
+from avesound.viewer.run import (
+    Look,
+    OpenRun,
+    Run,
+    choose,
+    clip_length,
+    curves_of,
+    describe,
+    look,
+    open_run,
+    run_of,
+    similarity_matrix,
+    sound_picture,
+)
 from .serve import clip_urls, playable_copy, unplayable, unreachable
 
 # %% ../../nbs/89_viewer_inspector.ipynb #3e477ea6
@@ -63,7 +76,9 @@ class Inspector(anywidget.AnyWidget):
     audio_query = traitlets.Enum(AUDIO_QUERIES, "sync").tag(sync=True)
     multi_reduce = traitlets.Enum(FUSIONS, "mean").tag(sync=True)
     scale_fusion = traitlets.Enum(FUSIONS, "mean").tag(sync=True)
-    compare = traitlets.Unicode(help='"", "pinned" for pinned settings, the name of the other run for it as it was run, or that name and ALIKE for it at the settings here').tag(sync=True)
+    compare = traitlets.Unicode(
+        help='"", "pinned" for pinned settings, the name of the other run for it as it was run, or that name and ALIKE for it at the settings here'
+    ).tag(sync=True)
     sound_kind = traitlets.Enum(("waveform", "mel"), "waveform").tag(sync=True)
     span = traitlets.List(traitlets.Float(), [0.0, 10.0], help="start and end of what is in view, seconds").tag(sync=True)
     picker = traitlets.Dict(help="arguments of `viewer.run.choose`").tag(sync=True)
@@ -89,7 +104,9 @@ class Inspector(anywidget.AnyWidget):
         vid_emb_dir: str | os.PathLike | None = None,  # folder of video embeddings, e.g. cache/vid_emb
         aud_emb_dir: str | os.PathLike | None = None,  # folder of audio embeddings, e.g. cache/aud_emb
         annotations_csv: str | os.PathLike | None = None,  # video_id, event_label, start_s, end_s, quality, split
-        summary_csv: str | os.PathLike | None = None,  # of `evaluate`: clips can be sorted by how well they did, and its settings are taken over
+        summary_csv: str
+        | os.PathLike
+        | None = None,  # of `evaluate`: clips can be sorted by how well they did, and its settings are taken over
         *,
         curves_csv: str | os.PathLike | None = None,  # of `evaluate`: a column pdf_refined is drawn while the settings are the summary's
         save_csv: str | os.PathLike | None = None,  # where events that you mark are written; None: none can be marked
@@ -103,7 +120,14 @@ class Inspector(anywidget.AnyWidget):
         run: Run | None = None,  # instead of all the parts above
     ):
         projector = projector if projector is None or isinstance(projector, Projector) else load_projector(projector)
-        parts = {"vid_dir": vid_dir, "vid_emb_dir": vid_emb_dir, "aud_emb_dir": aud_emb_dir, "annotations_csv": annotations_csv, "summary_csv": summary_csv, "curves_csv": curves_csv}
+        parts = {
+            "vid_dir": vid_dir,
+            "vid_emb_dir": vid_emb_dir,
+            "aud_emb_dir": aud_emb_dir,
+            "annotations_csv": annotations_csv,
+            "summary_csv": summary_csv,
+            "curves_csv": curves_csv,
+        }
         self._opened: OpenRun = open_run(run or Run(projector=projector, allow_untrained=allow_untrained, **parts))
         other = compare_with if compare_with is None or isinstance(compare_with, Run) else run_of(compare_with)
         self._other = None if other is None else open_run(other)
@@ -147,7 +171,12 @@ class Inspector(anywidget.AnyWidget):
     ) -> "Inspector":
         "The inspector on a folder. Raises as `viewer.run.run_of` does."
         parts = {name: more.pop(name) for name in list(more) if name in Run.__dataclass_fields__}
-        return cls(run=run_of(folder, **parts), compare_with=compare_with, save_csv=Path(folder) / "marked.csv" if save_csv is None else save_csv, **more)
+        return cls(
+            run=run_of(folder, **parts),
+            compare_with=compare_with,
+            save_csv=Path(folder) / "marked.csv" if save_csv is None else save_csv,
+            **more,
+        )
 
     @property
     def settings(self) -> AlignSettings:
@@ -178,7 +207,9 @@ class Inspector(anywidget.AnyWidget):
         self.order = choose(self.rows, **self.picker)
 
     def _say_choices(self) -> None:
-        values = {name: sorted({part for row in self.rows for part in row[name].split("|") if part}) for name in ("label", "split", "status")}
+        values = {
+            name: sorted({part for row in self.rows for part in row[name].split("|") if part}) for name in ("label", "split", "status")
+        }
         comparisons = {"": "nothing"}
         if self._pinned is not None:
             comparisons[_PINNED] = f"pinned: {_in_words(*self._pinned)}"
@@ -325,7 +356,9 @@ class Inspector(anywidget.AnyWidget):
             return
         length = min(lengths, key=lambda length: abs(length - 1.0))
         key = ("matrix", self.video_id, length, tuple(self._seen.events))
-        self.matrix = self._once(key, lambda: draw_matrix(similarity_matrix(self._opened, self.video_id, length)[0], self._duration_s, self._seen.events))
+        self.matrix = self._once(
+            key, lambda: draw_matrix(similarity_matrix(self._opened, self.video_id, length)[0], self._duration_s, self._seen.events)
+        )
 
     def _draw(self) -> None:
         clip, name = self._opened.clip(self.video_id), self._beside and self.choices["comparisons"].get(self.compare, self.compare)
@@ -364,7 +397,14 @@ class Inspector(anywidget.AnyWidget):
         try:
             if wish.get("video_id", self.video_id) != self.video_id:
                 raise ValueError(f"Nothing was saved: {wish['video_id']} is no longer the clip that is shown.")
-            done = {"mark": self._mark, "no_event": self._no_event, "unmark": self._unmark, "pin": self._pin, "reset": self._reset, "copy": self._copy}[wish["do"]](wish)
+            done = {
+                "mark": self._mark,
+                "no_event": self._no_event,
+                "unmark": self._unmark,
+                "pin": self._pin,
+                "reset": self._reset,
+                "copy": self._copy,
+            }[wish["do"]](wish)
         except (ValueError, OSError, MediaError) as error:
             self._say(str(error))
         else:
@@ -376,7 +416,9 @@ class Inspector(anywidget.AnyWidget):
     def _marking(self) -> tuple[Path, str]:
         if self._save_csv is None:
             raise ValueError("nothing can be marked: give save_csv, the file to write events to")
-        return self._save_csv, self._opened.clip(self.video_id).own_split or next(row["split"] for row in self.rows if row["video_id"] == self.video_id)
+        return self._save_csv, self._opened.clip(self.video_id).own_split or next(
+            row["split"] for row in self.rows if row["video_id"] == self.video_id
+        )
 
     def _mark(self, wish: dict) -> str:
         path, split = self._marking()

@@ -42,13 +42,23 @@ def viewer_notebook(
 
     path = Path(path).absolute()
     parts = {name: getattr(run, name) for name in ("vid_dir", "vid_emb_dir", "aud_emb_dir", "annotations_csv", "summary_csv", "curves_csv")}
-    arguments = {**parts, "save_csv": Path(save_csv or path.with_name("marked.csv")), "allow_untrained": run.allow_untrained or None, **more}
+    arguments = {
+        **parts,
+        "save_csv": Path(save_csv or path.with_name("marked.csv")),
+        "allow_untrained": run.allow_untrained or None,
+        **more,
+    }
     given = {name: os.path.abspath(value) if isinstance(value, Path) else value for name, value in arguments.items() if value is not None}
     lines = [f"    {name}={value!r}," for name, value in given.items()]
     code = "\n".join(["from avesound.viewer.inspector import Inspector", "", "inspector = Inspector(", *lines, ")", "inspector"])
     words = f"**{markdown_text(run.name)}**, clip by clip. If nothing is shown below, click on the cell and press shift + enter. (Made by `avesound view`, and made anew by the next: save it under another name to keep what you change.)"
-    cells = [nbformat.v4.new_markdown_cell(words, id="words"), nbformat.v4.new_code_cell(code, id="inspector", metadata={"jupyter": {"source_hidden": True}})]
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}})
+    cells = [
+        nbformat.v4.new_markdown_cell(words, id="words"),
+        nbformat.v4.new_code_cell(code, id="inspector", metadata={"jupyter": {"source_hidden": True}}),
+    ]
+    notebook = nbformat.v4.new_notebook(
+        cells=cells, metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    )
     with atomic_write(path) as temporary:
         nbformat.write(notebook, temporary)
     return path
@@ -60,7 +70,8 @@ def view(
     *,
     port: int = 0,  # of JupyterLab; 0: any that is free
     browser: bool = True,  # open the page
-    ready: Callable[[str, subprocess.Popen], None] | None = None,  # called with the address and the server's process when the page can be opened
+    ready: Callable[[str, subprocess.Popen], None]
+    | None = None,  # called with the address and the server's process when the page can be opened
     timeout_s: Seconds = 120.0,  # for JupyterLab to start
     **more,  # of `viewer_notebook`
 ) -> int:  # JupyterLab's exit code, once it has been stopped; 128 and the signal's number where a signal has ended it
@@ -115,7 +126,11 @@ def _served(command: list[str], env: dict[str, str], show: Callable[[subprocess.
     "Run a server, show it, and wait for its end, or for a signal; it does not outlive this call. Its exit code; 128 and the signal's number where that was the end."
     signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     # Only the main thread may have them; and what nohup tells us to pass over is passed over.
-    before = {number: signal.getsignal(number) for number in signals if threading.current_thread() is threading.main_thread() and signal.getsignal(number) is not signal.SIG_IGN}
+    before = {
+        number: signal.getsignal(number)
+        for number in signals
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(number) is not signal.SIG_IGN
+    }
     server = None
 
     def stop(number, _) -> None:
@@ -176,7 +191,10 @@ def _written_somewhere(run: Run, notebook: str | os.PathLike, more: dict) -> Pat
         return viewer_notebook(run, notebook, **more)
     except OSError as error:
         path = viewer_notebook(run, Path(tempfile.mkdtemp(prefix="avesound-view-")) / Path(notebook).name, **more)
-        print(f"{notebook} cannot be written ({error.strerror}): the notebook, and the events that you mark, are in {path.parent}", file=sys.stderr)
+        print(
+            f"{notebook} cannot be written ({error.strerror}): the notebook, and the events that you mark, are in {path.parent}",
+            file=sys.stderr,
+        )
         return path
 
 
@@ -188,7 +206,9 @@ def _free_port() -> int:
 
 def _asked(port: int, token: str, address: str, data: dict | None = None) -> dict:
     body = None if data is None else json.dumps(data).encode()
-    request = urllib.request.Request(f"http://127.0.0.1:{port}{address}", data=body, headers={"Authorization": f"token {token}", "Content-Type": "application/json"})
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{address}", data=body, headers={"Authorization": f"token {token}", "Content-Type": "application/json"}
+    )
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
         return json.load(answer)
 
@@ -213,7 +233,9 @@ def _run_cell(path: Path, place: str, port: int, token: str, timeout_s: Seconds)
     from jupyter_core.paths import jupyter_runtime_dir
     from nbformat.sign import NotebookNotary
 
-    session = _asked(port, token, "/api/sessions", {"path": place, "type": "notebook", "name": Path(place).name, "kernel": {"name": "python3"}})
+    session = _asked(
+        port, token, "/api/sessions", {"path": place, "type": "notebook", "name": Path(place).name, "kernel": {"name": "python3"}}
+    )
     client = BlockingKernelClient(connection_file=str(Path(jupyter_runtime_dir()) / f"kernel-{session['kernel']['id']}.json"))
     client.load_connection_file()
     client.start_channels()

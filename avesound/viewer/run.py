@@ -21,7 +21,16 @@ from ..data.splits import read_clips
 from ..embeddings.extract import media_files
 from ..embeddings.projector import Projector
 from ..embeddings.similarity import CurveSet, similarity_set
-from ..embeddings.store import CacheError, Embeddings, audio_file, cached_audios, cached_videos, embeddings_folder, read_embeddings, video_file
+from avesound.embeddings.store import (
+    CacheError,
+    Embeddings,
+    audio_file,
+    cached_audios,
+    cached_videos,
+    embeddings_folder,
+    read_embeddings,
+    video_file,
+)
 from ..files import csv_header, printable, read_table
 from ..localization.align import AlignSettings, align, cosine_similarity
 from ..localization.predict import predict
@@ -231,11 +240,28 @@ def curves_of(
     """
     run, there = opened.run, opened.lengths.get(video_id, ())
     if not there:
-        raise ValueError(f"{video_id} has no embeddings" + (" of picture and sound in this run: avesound extract makes them where a clip has both" if run.vid_emb_dir else ": no cache was given"))
+        raise ValueError(
+            f"{video_id} has no embeddings"
+            + (
+                " of picture and sound in this run: avesound extract makes them where a clip has both"
+                if run.vid_emb_dir
+                else ": no cache was given"
+            )
+        )
     missing = sorted(set(L_sec) - set(there))
     if missing or not L_sec:
-        raise ValueError(f"no audio embeddings of {', '.join(f'{length:g}' for length in missing) or 'no'} s; {video_id} has {', '.join(f'{length:g}' for length in there)} s")
-    return similarity_set(run.vid_emb_dir, run.aud_emb_dir, [opened.clip(video_id)], L_sec=L_sec, settings=settings, projector=run.projector, allow_untrained=run.allow_untrained)
+        raise ValueError(
+            f"no audio embeddings of {', '.join(f'{length:g}' for length in missing) or 'no'} s; {video_id} has {', '.join(f'{length:g}' for length in there)} s"
+        )
+    return similarity_set(
+        run.vid_emb_dir,
+        run.aud_emb_dir,
+        [opened.clip(video_id)],
+        L_sec=L_sec,
+        settings=settings,
+        projector=run.projector,
+        allow_untrained=run.allow_untrained,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -298,7 +324,9 @@ def look(
     if refined is not None:
         refined = np.asarray(refined, dtype=np.float64)
         if refined.shape != aligned.pdf.shape or not np.isfinite(refined).all() or (refined < 0).any() or abs(refined.sum() - 1) > 1e-3:
-            raise ValueError(f"the refiner must give a PDF of {aligned.pdf.shape[0]} cells that sums to 1, it gave shape {refined.shape} with the sum {np.sum(refined):g}")
+            raise ValueError(
+                f"the refiner must give a PDF of {aligned.pdf.shape[0]} cells that sums to 1, it gave shape {refined.shape} with the sum {np.sum(refined):g}"
+            )
         refined = refined / refined.sum()
     return Look(
         video_id=clip.video_id, duration_s=float(found.duration_s[0]), cells=cells,
@@ -327,7 +355,11 @@ def describe(
     if not n:
         return said + " No event is annotated."
     off, nearest = guess.metrics["dist"], min(seen.events, key=lambda event: max(event.start_s - t, t - event.end_s))
-    which, more = ("the annotated event", "") if n == 1 else ("one of the annotated events" if guess.metrics["inside"] else "the nearest annotated event", f", one of {n}")
+    which, more = (
+        ("the annotated event", "")
+        if n == 1
+        else ("one of the annotated events" if guess.metrics["inside"] else "the nearest annotated event", f", one of {n}")
+    )
     where = f"inside {which}" if guess.metrics["inside"] else f"{off:.2f} s away from {which}" if off else f"at the very edge of {which}"
     filled = f" {'It fills' if n == 1 else 'They fill'} the clip: any answer would be inside."
     return f"{said} That moment is {where} ({nearest.start_s:.2f}–{nearest.end_s:.2f} s{more})." + ("" if seen.partial else filled)
@@ -363,7 +395,9 @@ def sound_picture(
     n_columns: int,
     kind: str = "waveform",  # or "mel"
     piece_s: Seconds = 60.0,  # decoded at once
-) -> np.ndarray | None:  # "waveform": float32 [shape=(n, 2)], lowest and highest sample; "mel": [shape=(n, 128)], ln energy; None without a sound track
+) -> (
+    np.ndarray | None
+):  # "waveform": float32 [shape=(n, 2)], lowest and highest sample; "mel": [shape=(n, 128)], ln energy; None without a sound track
     """The sound between two moments in so many columns; silence where there is none.
 
     Raises

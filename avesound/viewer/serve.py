@@ -80,7 +80,16 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             more = {"Content-Range": f"bytes {first}-{last}/{size}"} if status == 206 else {}
             kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
-            self._head(status, {"Content-Type": kind, "Content-Length": str(last - first + 1), "Accept-Ranges": "bytes", "X-Content-Type-Options": "nosniff", **more})
+            self._head(
+                status,
+                {
+                    "Content-Type": kind,
+                    "Content-Length": str(last - first + 1),
+                    "Accept-Ranges": "bytes",
+                    "X-Content-Type-Options": "nosniff",
+                    **more,
+                },
+            )
             if not body:
                 return
             file.seek(first)
@@ -205,7 +214,9 @@ def playable_copy(
         If the file cannot be decoded, or is too long for this.
     """
     path, info = Path(path), probe(path)
-    stamp = hashlib.sha256(os.fsencode(os.path.abspath(path)) + f" {path.stat().st_size} {path.stat().st_mtime_ns} {max_height}".encode()).hexdigest()[:8]
+    stamp = hashlib.sha256(
+        os.fsencode(os.path.abspath(path)) + f" {path.stat().st_size} {path.stat().st_mtime_ns} {max_height}".encode()
+    ).hexdigest()[:8]
     copy = Path(folder) / f"{path.stem.lstrip('.')}.{stamp}.mp4"
     if copy.exists():
         return copy
@@ -215,7 +226,9 @@ def playable_copy(
         size = tuple(max(2, 2 * round(pixels * scale / 2)) for pixels in (info.height, info.width))
         fps = min(info.fps or 25.0, 25.0)
         if (info.duration_s or 0) * fps * size[0] * size[1] * 3 > max_bytes:
-            raise MediaError(f"{path.name}: is too long for a copy on the fly; make one with: ffmpeg -i {path.name} -vf scale=-2:{max_height} -c:v libx264 -c:a aac copy.mp4")
+            raise MediaError(
+                f"{path.name}: is too long for a copy on the fly; make one with: ffmpeg -i {path.name} -vf scale=-2:{max_height} -c:v libx264 -c:a aac copy.mp4"
+            )
     clip = decode_clip(path, fps=fps, size=size, sample_rate=44100)
     write_clip(copy, clip.frames, clip.fps or 25.0, clip.wav, clip.sample_rate or 44100)
     return copy

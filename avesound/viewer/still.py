@@ -50,7 +50,9 @@ def still(
     """
     opened = run if isinstance(run, OpenRun) else open_run(run if isinstance(run, Run) else run_of(run))
     if all(row["video_id"] != video_id for row in opened.rows):
-        raise ValueError(f"there is no clip {video_id!r} in {opened.run.name}; its {len(opened.rows)} clips begin with {opened.rows[0]['video_id']!r}")
+        raise ValueError(
+            f"there is no clip {video_id!r} in {opened.run.name}; its {len(opened.rows)} clips begin with {opened.rows[0]['video_id']!r}"
+        )
     settings, lengths = settings or opened.settings, tuple(L_sec or opened.L_sec)
     clip, path, seen, note, matrix = opened.clip(video_id), opened.media.get(video_id), None, "", ""
     duration_s = clip_length(opened, video_id)
@@ -75,9 +77,22 @@ def still(
         frame = _player(path)
     columns = ({"before": seen.guess, "refined": seen.refined} if seen.refined else {"": seen.guess}) if seen else {}
     head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in columns) if len(columns) > 1 else ""
-    body = "".join(f"<tr title='{escape(row['help'])}'><th scope='row'>{row['name']}</th>{''.join(f'<td>{value}</td>' for value in row['values'])}</tr>" for row in metric_rows(columns))
-    table = f"<table class='metrics'>{f'<thead><tr><th></th>{head}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>" if columns else ""
-    shown = "; ".join([f"sound windows of {', '.join(f'{length:g}' for length in lengths)} s", f"τ {settings.tau:.3g}", f"audio query {settings.audio_query}"])
+    body = "".join(
+        f"<tr title='{escape(row['help'])}'><th scope='row'>{row['name']}</th>{''.join(f'<td>{value}</td>' for value in row['values'])}</tr>"
+        for row in metric_rows(columns)
+    )
+    table = (
+        f"<table class='metrics'>{f'<thead><tr><th></th>{head}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>"
+        if columns
+        else ""
+    )
+    shown = "; ".join(
+        [
+            f"sound windows of {', '.join(f'{length:g}' for length in lengths)} s",
+            f"τ {settings.tau:.3g}",
+            f"audio query {settings.audio_query}",
+        ]
+    )
     lanes = draw_sound(picture, span, clip.events, silence) + draw_curves(seen, span, clip.events, label=clip.event_label, note=note)
     script = how = ""
     if play:
@@ -106,7 +121,10 @@ _LARGEST = 1_500_000  # bytes of a clip that goes into a still as it is
 
 def _player(path: Path) -> str:
     "The clip as a <video> or <audio> that holds its file."
-    info, kinds = probe(path), {".webm": "webm", ".mkv": "webm", ".ogg": "ogg", ".opus": "ogg", ".mp3": "mpeg", ".wav": "wav", ".flac": "flac"}
+    info, kinds = (
+        probe(path),
+        {".webm": "webm", ".mkv": "webm", ".ogg": "ogg", ".opus": "ogg", ".mp3": "mpeg", ".wav": "wav", ".flac": "flac"},
+    )
     with tempfile.TemporaryDirectory() as folder:
         small = playable_copy(path, folder) if unplayable(info) or path.stat().st_size > _LARGEST else path
         data = base64.b64encode(small.read_bytes()).decode()
@@ -127,5 +145,3 @@ def _poster(path: Path, t_s: Seconds) -> str:
     out = io.BytesIO()
     image.save(out, "JPEG", quality=82)
     return f'<img alt="The frame at {t_s:.2f} s" src="data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}">'
-
-
