@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 
 import av
-from av.video.frame import PictureType
 
 from avesound.media.container import (
     DecodeTimeout,
@@ -93,9 +92,9 @@ def _decoded(container, stream, source: Source, request: Request, sought: bool) 
         n_frames += len(frames)
         yield packet, frames
     if not n_frames and isinstance(error, _UNSUPPORTED):
-        missing = NoVideo if stream.type == "video" else NoAudio
+        missing, codec = NoVideo if stream.type == "video" else NoAudio, stream.codec_context.name
         raise missing(
-            f"{source.name}: its {stream.type} ({stream.codec_context.name}) is of a kind that cannot be decoded here ({reason_of(error)})"
+            f"{source.name}: its {stream.type} ({codec}) is of a kind that cannot be decoded here ({reason_of(error)})"
         ) from error
     if n_broken > max(1, n_packets / 100):
         raise MediaError(
@@ -179,7 +178,7 @@ class PictureClock:
 def _landings(start_s: Seconds, least_s: Seconds) -> Iterator[Seconds | None]:
     "Where to begin decoding for a part that starts at `start_s`, to be tried in turn; None: at the beginning."
     if start_s > least_s:
-        yield from (start_s - back for back in (1.0, 5.0, 25.0) if start_s - back > 1)
+        yield from (start_s - back for back in (1.0, 5.0, 25.0, 125.0) if start_s - back > 1)
     yield None
 
 
@@ -256,28 +255,27 @@ def pictures(
 
 
 def _pictures_from(target_s: Seconds | None, source: Source, request: Request) -> Iterator[tuple]:
-    "Pictures from the first key frame after a landing."
+    "(picture, shown from, to) from a landing on."
     sought = target_s is not None
     with open_container(source.path, as_stored=source.as_stored) as container:
         stream = container.streams[source.streams["video"]]
         stream.thread_type, stream.thread_count = "NONE", 1  # one clip per worker is faster than several threads on one clip
         if sought and not _seek(container, stream, target_s, source):
             return
-        clock, is_complete, last = PictureClock(stream, source, sought), not sought, None
+        clock, last = PictureClock(stream, source, sought), None
         for packet, frames in _decoded(container, stream, source, request, sought):
             clock.send(packet)
             for frame in frames:
                 shown = clock.time_of(frame)
-                is_complete = is_complete or frame.key_frame or frame.pict_type == PictureType.I
-                if is_complete and shown is not None:
+                if shown is not None:
                     last = (frame, *shown)
                     yield last
             clock.settle()
             if last is not None and packet.pts is not None and not packet.size:  # the last picture, longer
                 last = (last[0], *clock.time_of(packet))
                 yield last
-        if is_complete:
-            _check_whole("video", last[2] if last else 0.0, source)
+        if last is not None:
+            _check_whole("video", last[2], source)
 
 # %% ../../nbs/12_media_clock.ipynb #067cc2eb
 _JUMP_S, _STAYS_S = 0.003, 1.0

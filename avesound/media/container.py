@@ -276,6 +276,9 @@ def source_of(
         def seconds(stream: av.stream.Stream, ticks: int | None) -> Seconds | None:
             return None if ticks is None or not stream.time_base else float(ticks * stream.time_base)
 
+        def end(stream: av.stream.Stream) -> Seconds | None:
+            return seconds(stream, (stream.start_time or 0) + stream.duration) if stream.duration and each_declares else None
+
         return Source(
             path=Path(path),
             container=_format(container),
@@ -283,10 +286,7 @@ def source_of(
             end_s=end_s,
             streams={kind: stream.index for kind, stream in chosen.items()},
             starts_s={kind: seconds(stream, stream.start_time) for kind, stream in chosen.items()},
-            ends_s={
-                kind: seconds(stream, (stream.start_time or 0) + stream.duration if stream.duration and each_declares else None)
-                for kind, stream in chosen.items()
-            },
+            ends_s={kind: end(stream) for kind, stream in chosen.items()},
             undecodable=undecodable,
             has_others=any(stream.type in ("subtitle", "data") for stream in container.streams),
             fps=None if fps is None else float(fps),

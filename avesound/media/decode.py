@@ -204,9 +204,8 @@ class _Upright:
         except MemoryError:
             raise
         except (av.FFmpegError, ValueError) as error:
-            raise MediaError(
-                f"{self._source.name}: its pictures ({frame.width} x {frame.height}, {frame.format.name}) cannot be scaled ({reason_of(error)})"
-            ) from error
+            kind = f"{frame.width} x {frame.height}, {frame.format.name}"
+            raise MediaError(f"{self._source.name}: its pictures ({kind}) cannot be scaled ({reason_of(error)})") from error
         image = image.transpose(1, 0, 2) if transposed else image
         return image[:: -1 if flipped else 1, :: -1 if mirrored else 1]
 
@@ -311,14 +310,25 @@ class _Mono:
         return [(part.to_ndarray().reshape(-1) / 2**31).astype(np.float32) for part in self._resampler.resample(frame)]
 
 
+def _is_safe(frame: av.AudioFrame) -> bool:
+    "Whether PyAV knows where the planes of a frame end. It reads on where there are eight or more, and crashes."
+    return not frame.format.is_planar or frame.layout.nb_channels < 8
+
+
 def _samples(frame: av.AudioFrame) -> np.ndarray:  # [shape=(channels, N)]
-    samples = frame.to_ndarray()
-    return samples if frame.format.is_planar else samples.reshape(-1, frame.layout.nb_channels).T
+    parts = [frame]
+    if not _is_safe(frame):
+        interleave = av.AudioResampler(format=frame.format.name.removesuffix("p"), layout=frame.layout.name, rate=frame.sample_rate)
+        parts = interleave.resample(frame) + interleave.resample(None)
+    return np.concatenate(
+        [part.to_ndarray() if part.format.is_planar else part.to_ndarray().reshape(-1, frame.layout.nb_channels).T for part in parts],
+        axis=1,
+    )
 
 
 def _frame_of(samples: np.ndarray, like: av.AudioFrame) -> av.AudioFrame:
-    "Samples [shape=(channels, N)] in the format and at the rate of another frame; one channel as mono."
-    layout = like.layout.name if len(samples) > 1 else "mono"
+    "Samples [shape=(channels, N)] in the format and at the rate of another frame; one channel of many as mono."
+    layout = like.layout.name if len(samples) == like.layout.nb_channels else "mono"
     array = np.ascontiguousarray(samples if like.format.is_planar else samples.T.reshape(1, -1))
     frame = av.AudioFrame.from_ndarray(array, format=like.format.name, layout=layout)
     frame.sample_rate, frame.time_base = like.sample_rate, like.time_base
@@ -382,7 +392,7 @@ def _in_phase(frame: av.AudioFrame, begins_s: Seconds, position: int, source: So
     origin_s, rate = (source.starts_s["audio"] or 0.0) - source.start_s, frame.sample_rate
     index = round((begins_s - origin_s) * rate)
     skip = -index % (rate // math.gcd(rate, sample_rate))
-    if index <= 0 or skip >= frame.samples:
+    if index <= 0 or skip >= frame.samples or not _is_safe(frame):
         return frame, position
     return _frame_of(_samples(frame)[:, skip:], frame) if skip else frame, round(origin_s * sample_rate) + (
         index + skip
