@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Seconds', 'LONGEST_S', 'EDGES', 'Interval', 'merge_intervals', 'Windows', 'time_grid', 'sliding_windows',
-           'cell_bounds', 'window_samples', 'window_spans', 'mirrored_index', 'cells_of_centers', 'nearest_index',
+           'cell_bounds', 'window_spans', 'mirrored_index', 'window_samples', 'cells_of_centers', 'nearest_index',
            'resample_mass']
 
 # %% ../nbs/01_timeline.ipynb #902d834c
@@ -16,7 +16,7 @@ import numpy as np
 
 # %% ../nbs/01_timeline.ipynb #cb1b6d60
 Seconds: TypeAlias = float
-LONGEST_S: Seconds = 1e7  # 116 days: no clip is longer, and a time beyond it is a mistake
+LONGEST_S: Seconds = 1e7  # 116 days: no clip is longer, so a later time is a mistake
 
 
 @dataclass(frozen=True, order=True)
@@ -34,7 +34,7 @@ class Interval:
     start_s: Seconds
     end_s: Seconds
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not (np.isfinite(self.start_s) and np.isfinite(self.end_s)):
             raise ValueError(f"an interval needs finite bounds, got [{self.start_s}, {self.end_s})")
         if self.end_s < self.start_s:
@@ -72,39 +72,58 @@ def merge_intervals(
 # %% ../nbs/01_timeline.ipynb #20f308f2
 @dataclass(frozen=True, eq=False)
 class Windows:
-    "T windows of a clip: `starts_sec` and `ends_sec`, float64 [shape=(T,)], seconds."
+    "T windows of a clip: `starts_s` and `ends_s`, float64 [shape=(T,)], seconds."
 
-    starts_sec: np.ndarray
-    ends_sec: np.ndarray
+    starts_s: np.ndarray
+    ends_s: np.ndarray
 
-    def __post_init__(self):
-        starts = np.asarray(self.starts_sec, dtype=np.float64)
-        ends = np.asarray(self.ends_sec, dtype=np.float64)
+    def __post_init__(self) -> None:
+        starts = np.asarray(self.starts_s, dtype=np.float64)
+        ends = np.asarray(self.ends_s, dtype=np.float64)
         if starts.ndim != 1 or starts.shape != ends.shape:
             raise ValueError(f"starts and ends must be two columns of equal length, got {starts.shape} and {ends.shape}")
-        object.__setattr__(self, "starts_sec", starts)
-        object.__setattr__(self, "ends_sec", ends)
+        object.__setattr__(self, "starts_s", starts)
+        object.__setattr__(self, "ends_s", ends)
 
     def __len__(self) -> int:
-        return len(self.starts_sec)
+        return len(self.starts_s)
+
+    @property
+    def centers_s(self) -> np.ndarray:
+        "Middle of each window, float64 [shape=(T,)], seconds."
+        return (self.starts_s + self.ends_s) / 2
+
+    @property
+    def starts_sec(self) -> np.ndarray:  # by the names of the columns, for rooms that still use them
+        "The same as `starts_s`."
+        return self.starts_s
+
+    @property
+    def ends_sec(self) -> np.ndarray:
+        "The same as `ends_s`."
+        return self.ends_s
 
     @property
     def centers_sec(self) -> np.ndarray:
-        "Middle of each window, float64 [shape=(T,)], seconds."
-        return (self.starts_sec + self.ends_sec) / 2
+        "The same as `centers_s`."
+        return self.centers_s
 
+# %% ../nbs/01_timeline.ipynb #24ecc425
+def _positive(**values: float) -> None:
+    "`ValueError` with its name for a value that is not a positive, finite number."
+    for name, value in values.items():
+        if not (np.isfinite(value) and value > 0):
+            raise ValueError(f"{name} must be a positive number, got {value}")
 
-EDGES = ("mirror", "inside")  # what happens to windows that reach over the clip's edge
-
-
+# %% ../nbs/01_timeline.ipynb #6bd352fc
 def time_grid(
     duration_s: Seconds,  # length of the clip, > 0
     stride_s: Seconds,  # width of a cell, > 0
 ) -> Windows:  # T = round(duration / stride) cells, at least one, without gaps, from 0 s on
     """The cells on which a clip's temporal PDF lives.
 
-    The last cell may reach over the clip's end, or leave a rest, by at most half a stride: 10.03 s of media are 40 cells
-    of 0.25 s, as are 9.98 s. Only a clip shorter than half a stride is overreached by more: it has one cell all the same.
+    The last cell may end before or after the clip does, by at most half a stride: 10.03 s of media are 40 cells of 0.25 s, as
+    are 9.98 s. A clip shorter than half a stride still has one cell.
 
     Raises
     ------
@@ -115,6 +134,9 @@ def time_grid(
     n_cells = max(1, int(np.floor(duration_s / stride_s + 0.5)))
     edges = np.arange(n_cells + 1) * stride_s
     return Windows(edges[:-1], edges[1:])
+
+# %% ../nbs/01_timeline.ipynb #ff235831
+EDGES = ("mirror", "inside")  # what happens to windows that reach beyond the clip's edge
 
 
 def sliding_windows(
@@ -127,7 +149,7 @@ def sliding_windows(
 
     With `edge="mirror"` every window is centred on a cell of `time_grid`; what lies over the edge is filled by `window_samples`
     with the clip played backwards, sound and picture alike. With `edge="inside"` windows start at 0, stride, 2·stride, … and the
-    first and last half window of the clip have no window of their own; a clip shorter than `win_s` has none.
+    first and last half window of the clip are at the centre of none; a clip shorter than `win_s` has no window.
 
     Raises
     ------
@@ -136,7 +158,7 @@ def sliding_windows(
     """
     _positive(duration_s=duration_s, win_s=win_s, stride_s=stride_s)
     if edge == "mirror":
-        centers = time_grid(duration_s, stride_s).centers_sec
+        centers = time_grid(duration_s, stride_s).centers_s
         return Windows(centers - win_s / 2, centers + win_s / 2)
     if edge == "inside":
         n_windows = max(0, int(np.floor((duration_s - win_s) / stride_s + 1e-6)) + 1)
@@ -144,17 +166,11 @@ def sliding_windows(
         return Windows(starts, starts + win_s)
     raise ValueError(f"edge must be one of {EDGES}, got {edge!r}")
 
-
-def _positive(**values: float) -> None:
-    for name, value in values.items():
-        if not (np.isfinite(value) and value > 0):
-            raise ValueError(f"{name} must be a positive number, got {value}")
-
 # %% ../nbs/01_timeline.ipynb #5a2258a9
 def cell_bounds(
     cells: Windows | np.ndarray,  # T windows, or float [shape=(T, 2) or (..., T, 2)] of starts and ends; NaN = no cell
 ) -> tuple[np.ndarray, np.ndarray]:  # starts and ends, float64 [shape=(T,) or (..., T)], seconds
-    """Where cells begin and end. Cells may be given as `Windows`, or as an array in the form that events and intervals have.
+    """Where cells begin and end, from `Windows` or from an array in the form that events and intervals have.
 
     Raises
     ------
@@ -162,11 +178,42 @@ def cell_bounds(
         If an array's last dimension is not (start, end).
     """
     if isinstance(cells, Windows):
-        return cells.starts_sec, cells.ends_sec
+        return cells.starts_s, cells.ends_s
     cells = np.asarray(cells, dtype=np.float64)
     if cells.ndim < 2 or cells.shape[-1] != 2:
         raise ValueError(f"cells must be Windows or an array of shape (..., T, 2), got shape {cells.shape}")
     return cells[..., 0], cells[..., 1]
+
+# %% ../nbs/01_timeline.ipynb #bb380f08
+def window_spans(
+    windows: Windows,  # T windows of equal length
+    rate: float,  # samples (or frames) per second, > 0
+) -> tuple[np.ndarray, int]:  # first sample of each window, int64 [shape=(T,)], negative before the clip; samples of a window
+    """Where windows lie among samples that go on beyond the clip, before mirroring.
+
+    Raises
+    ------
+    ValueError
+        If the rate is not positive or the windows differ in length.
+    """
+    _positive(rate=rate)
+    if len(windows) == 0:
+        return np.zeros(0, dtype=np.int64), 0
+    lengths = windows.ends_s - windows.starts_s
+    if np.ptp(lengths) > 1e-6:
+        raise ValueError(f"windows of one batch must be equally long, got {lengths.min()} to {lengths.max()} s")
+    n = max(1, int(np.floor(lengths[0] * rate + 0.5)))
+    # The small shift makes x.5 round upwards for every window alike, in spite of floating point.
+    return np.floor(windows.centers_s * rate - n / 2 + 0.5 + 1e-6).astype(np.int64), n
+
+# %% ../nbs/01_timeline.ipynb #087a2d20
+def mirrored_index(
+    index: np.ndarray,  # int64, any
+    n_samples: int,  # how many samples the clip has, > 0
+) -> np.ndarray:  # int64 of the same shape, 0 <= index < n_samples
+    "The samples that stand in for those beyond the clip's edges, mirrored as often as it takes."
+    index = np.asarray(index) % (2 * n_samples)
+    return np.where(index < n_samples, index, 2 * n_samples - 1 - index)
 
 # %% ../nbs/01_timeline.ipynb #d4175760
 def window_samples(
@@ -189,34 +236,9 @@ def window_samples(
     first, n = window_spans(windows, rate)
     return mirrored_index(first[:, None] + np.arange(n), n_samples)
 
-
-def window_spans(
-    windows: Windows,  # T windows of equal length
-    rate: float,  # samples (or frames) per second, > 0
-) -> tuple[np.ndarray, int]:  # int64 [shape=(T,)], the first sample of each window, negative before the clip; and their number of samples
-    "Where windows lie among samples that go on beyond the clip, before mirroring. Raises as `window_samples` does."
-    _positive(rate=rate)
-    if len(windows) == 0:
-        return np.zeros(0, dtype=np.int64), 0
-    lengths = windows.ends_sec - windows.starts_sec
-    if np.ptp(lengths) > 1e-6:
-        raise ValueError(f"windows of one batch must be equally long, got {lengths.min()} to {lengths.max()} s")
-    n = max(1, int(np.floor(lengths[0] * rate + 0.5)))
-    # The small shift makes x.5 round upwards for every window alike, in spite of floating point.
-    return np.floor(windows.centers_sec * rate - n / 2 + 0.5 + 1e-6).astype(np.int64), n
-
-
-def mirrored_index(
-    index: np.ndarray,  # int64, any
-    n_samples: int,  # how many samples the clip has, > 0
-) -> np.ndarray:  # int64 of the same shape, 0 <= index < n_samples
-    "The samples of the clip that stand for samples beyond its edges, by mirroring as often as it takes."
-    index = np.asarray(index) % (2 * n_samples)
-    return np.where(index < n_samples, index, 2 * n_samples - 1 - index)
-
-# %% ../nbs/01_timeline.ipynb #b4f16e18
+# %% ../nbs/01_timeline.ipynb #7305e843
 def cells_of_centers(
-    centers_sec: np.ndarray,  # float [shape=(T,)], strictly increasing, seconds
+    centers_s: np.ndarray,  # float [shape=(T,)], strictly increasing, seconds
 ) -> Windows:  # T cells without gaps; each outer cell is symmetric about its centre
     """The cells around window centres: boundaries lie halfway between neighbours. A single centre gets a cell of 1 s.
 
@@ -225,7 +247,7 @@ def cells_of_centers(
     ValueError
         If the centres are not finite and strictly increasing, or there are none.
     """
-    centers = np.asarray(centers_sec, dtype=np.float64)
+    centers = np.asarray(centers_s, dtype=np.float64)
     if centers.ndim != 1 or len(centers) == 0 or not np.isfinite(centers).all() or (np.diff(centers) <= 0).any():
         raise ValueError("window centres must be finite and strictly increasing, and there must be at least one")
     if len(centers) == 1:
@@ -234,25 +256,25 @@ def cells_of_centers(
     edges = np.concatenate([[2 * centers[0] - inner[0]], inner, [2 * centers[-1] - inner[-1]]])
     return Windows(edges[:-1], edges[1:])
 
-
+# %% ../nbs/01_timeline.ipynb #f3141e5c
 def nearest_index(
-    centers_sec: np.ndarray,  # float [shape=(T,)], strictly increasing, seconds
+    centers_s: np.ndarray,  # float [shape=(T,)], strictly increasing, seconds
     times_s: np.ndarray,  # float [shape=(M,)], seconds
 ) -> np.ndarray:  # int64 [shape=(M,)]; of two equally near centres the earlier
     "For each time, the index of the nearest centre."
-    centers, times = np.asarray(centers_sec, dtype=np.float64), np.asarray(times_s, dtype=np.float64)
+    centers, times = np.asarray(centers_s, dtype=np.float64), np.asarray(times_s, dtype=np.float64)
     boundaries = (centers[1:] + centers[:-1]) / 2
     return np.searchsorted(boundaries - 1e-9, times - 2e-9, side="left")
 
-
+# %% ../nbs/01_timeline.ipynb #b4f16e18
 def resample_mass(
     mass: np.ndarray,  # float [shape=(..., T)], probability of each cell
     cells: Windows,  # the T cells, in order, without gaps
-    new_cells: Windows,  # the M cells wanted, in order, without gaps
+    new_cells: Windows,  # M other cells, in order, without gaps
 ) -> np.ndarray:  # float64 [shape=(..., M)], sums to what `mass` sums to where `new_cells` cover `cells`
-    "Probability of each new cell, probability being spread evenly within each old one."
-    edges = np.append(cells.starts_sec, cells.ends_sec[-1])
-    new_edges = np.append(new_cells.starts_sec, new_cells.ends_sec[-1])
+    "The probability of each new cell, where that of an old one is spread evenly over it."
+    edges = np.append(cells.starts_s, cells.ends_s[-1])
+    new_edges = np.append(new_cells.starts_s, new_cells.ends_s[-1])
     mass = np.asarray(mass, dtype=np.float64)
     cumulative = np.concatenate([np.zeros_like(mass[..., :1]), np.cumsum(mass, axis=-1)], axis=-1)
     position = np.interp(new_edges, edges, np.arange(len(edges)))  # in cells, fractional, held at the ends
