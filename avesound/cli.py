@@ -93,6 +93,13 @@ def _place(parser, name: str, help: str, place: str | None = None, **kwargs) -> 
     parser.add_argument(f"--{name}", default=_Default(path), help=f"{help} (default: {path})", **kwargs)
 
 
+def _cache_of(options):
+    from avesound.embeddings.cache import EmbeddingCache
+
+    how = {"projector": getattr(options, "projector", None), "allow_untrained": getattr(options, "allow_untrained", False)}
+    return EmbeddingCache(options.vid_emb_dir, options.aud_emb_dir, **how)
+
+
 def _caches_places(parser) -> None:
     _place(parser, "vid_emb_dir", "folder of video embeddings, or the cache that holds it")
     _place(parser, "aud_emb_dir", "folder of audio embeddings, or the cache that holds it")
@@ -399,19 +406,25 @@ def _evaluate_add(parser) -> None:
 
 
 def _evaluate_run(options) -> int:
-    from avesound.evaluation.evaluate import evaluate
+    from avesound.evaluation.evaluate import Scoring, check_summary_csv, evaluate
     from avesound.evaluation.protocol import read_selection
 
     selection = read_selection(options.tuned_on) if options.tuned_on else None
-    names = ("summary_csv", "curve_dir", "L_sec", "split", "calibrate_on", "conformal_level", "hit_deltas", "plot_n", "n_boot", "n_shuffles", "shuffled_dirs", "seed", "projector",
-             "allow_untrained")  # fmt: skip
+    check_summary_csv(options.summary_csv)
+    if options.plot_n < 0 or (options.plot_n and options.curve_dir is None):
+        raise ValueError(
+            f"plot_n is a number of figures and needs curve_dir, the folder for them; got {options.plot_n} and {options.curve_dir}"
+        )
+    names = ("L_sec", "split", "calibrate_on", "shuffled_dirs")
+    scoring = Scoring(**{name: getattr(options, name) for name in ("hit_deltas", "n_boot", "n_shuffles", "conformal_level", "seed")})
     settings = _align_settings(options, selection and selection.settings)
-    found = evaluate(
-        options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, settings=settings, tuned_on=selection, **_given(options, *names)
-    )
+    given = {"settings": settings, "tuned_on": selection, "scoring": scoring} | _given(options, *names)
+    found = evaluate(_cache_of(options), options.annotations_csv, **given).save(options.summary_csv, options.curve_dir)
+    if options.plot_n:
+        found.plot_clips(options.curve_dir, options.plot_n)
     print(found)
     print(f"\nwrote {options.summary_csv}" + (f" and {Path(options.curve_dir) / 'curves.csv'}" if options.curve_dir else ""))
-    status = found.overall["status"]
+    status = found.overall.status
     return 1 if status.get("flat") and not status.get("ok") else 0  # every curve is dead: that is no success
 
 
@@ -444,8 +457,11 @@ def _crossmodal_run(options) -> int:
         queries = official_queries(options.txt, options.order_h5)
     else:
         raise ValueError("give --txt and --order_h5 (the published split), or --annotations_csv")
-    names = ("out_json", "L_sec", "n_boot", "seed", "projector", "allow_untrained")
-    print(evaluate_crossmodal(queries, options.vid_emb_dir, options.aud_emb_dir, **_given(options, *names)))
+    if (options.vid_emb_dir is None) != (options.aud_emb_dir is None):
+        raise ValueError(f"give both folders of embeddings or neither, got {options.vid_emb_dir} and {options.aud_emb_dir}")
+    cache = None if options.vid_emb_dir is None else _cache_of(options)
+    found = evaluate_crossmodal(queries, cache, **_given(options, "L_sec", "n_boot", "seed"))
+    print(found.save(options.out_json) if options.out_json else found)
     return 0
 
 
@@ -465,7 +481,9 @@ def _compare_add(parser) -> None:
 def _compare_run(options) -> int:
     from avesound.evaluation.compare import compare
 
-    print(compare(options.summaries, options.out_dir, **_given(options, "names", "baselines", "metrics", "min_clips", "n_boot", "seed")))
+    print(
+        compare(options.summaries, **_given(options, "names", "baselines", "metrics", "min_clips", "n_boot", "seed")).save(options.out_dir)
+    )
     print(f"\nwrote {options.out_dir}")
     return 0
 
@@ -482,10 +500,10 @@ def _projector_add(parser) -> None:
 
 
 def _projector_run(options) -> int:
-    from avesound.embeddings.projector import fit_projector
+    from avesound.embeddings.fit import fit_projector
 
     names = ("out", "split", "L_sec", "dim", "shrinkage", "seed")
-    made = fit_projector(options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, **_given(options, *names)).provenance
+    made = fit_projector(_cache_of(options), options.annotations_csv, **_given(options, *names)).provenance
     held_out = made["synchrony"]
     for detail in made["left_out"].values():
         print(f"left out: {detail}")
@@ -578,14 +596,14 @@ _TRAINING_OPTIONS = ("architecture", "augment", "epochs", "patience", "batch_siz
 
 
 def _train_refiner_run(options) -> int:
+    from avesound.encoders.base import Problem
     from avesound.refiner.network import RefinerSettings
     from avesound.refiner.train import train_refiner
 
     training = RefinerSettings(**{name: getattr(options, name) for name in _TRAINING_OPTIONS})
-    names = ("refiner_ckpt", "overwrite", "L_sec", "projector", "allow_untrained", "device")
+    names = ("refiner_ckpt", "overwrite", "L_sec", "device")
     made = train_refiner(
-        options.vid_emb_dir,
-        options.aud_emb_dir,
+        _cache_of(options),
         options.annotations_csv,
         training=training,
         settings=_align_settings(options),
@@ -596,7 +614,7 @@ def _train_refiner_run(options) -> int:
         print(
             f"  fed {run['fed']:<8} seed {run['seed']}: validation loss {run['best_kl']:.3f} nats in epoch {run['best_epoch']} of {run['epoch']}"
         )
-    for line in [f"NOT A RESULT: {problem}" for problem in made["problems"]] + [f"note: {note}" for note in made["notes"]]:
+    for line in [f"NOT A RESULT: {Problem.read(problem)}" for problem in made["problems"]] + [f"note: {note}" for note in made["notes"]]:
         print(line)
     print(f"{options.refiner_ckpt}: judge it with evaluate-refiner")
     return 0
@@ -619,10 +637,12 @@ def _evaluate_refiner_add(parser) -> None:
 
 
 def _evaluate_refiner_run(options) -> int:
-    from avesound.refiner.train import evaluate_refiner
+    from avesound.evaluation.evaluate import Scoring, check_summary_csv, evaluate
 
-    names = ("refiner_ckpt", "summary_csv", "curve_dir", "split", "hit_deltas", "n_boot", "seed", "projector", "allow_untrained")
-    print(evaluate_refiner(options.vid_emb_dir, options.aud_emb_dir, options.annotations_csv, **_given(options, *names)))
+    check_summary_csv(options.summary_csv)
+    scoring = Scoring(hit_deltas=options.hit_deltas, n_boot=options.n_boot, seed=options.seed)
+    found = evaluate(_cache_of(options), options.annotations_csv, split=options.split, refiner=options.refiner_ckpt, scoring=scoring)
+    print(found.save(options.summary_csv, options.curve_dir))
     print(f"\nwrote {options.summary_csv}" + (f" and {Path(options.curve_dir) / 'curves.csv'}" if options.curve_dir else ""))
     return 0
 
@@ -650,9 +670,10 @@ def _caches_add(parser) -> None:
 
 
 def _caches_of(options):
-    from avesound.tuning.caches import pair_cache
+    from avesound.tuning.caches import find_caches
 
-    return options.caches or [pair_cache(options.vid_emb_dir, options.aud_emb_dir)]
+    how = {"strides": getattr(options, "strides", None), "windows": getattr(options, "windows", None)}
+    return find_caches(options.caches or [_cache_of(options)], projector=options.projector, allow_untrained=options.allow_untrained, **how)
 
 
 def _sweep_add(parser) -> None:

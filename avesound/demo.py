@@ -12,10 +12,10 @@ from pathlib import Path
 
 from .data.synth import SynthSpec, make_dataset
 from .embeddings.extract import RunReport, WindowSettings, extract
-from .evaluation.compare import plot_overall
 from .evaluation.evaluate import Evaluation, evaluate
+from .evaluation.figures import plot_overall
 from .files import atomic_write
-from .metrics.bootstrap import too_few
+from .metrics.bootstrap import MeanInterval, too_few
 from .report.analyze import analyze
 
 # %% ../nbs/95_demo.ipynb #b53142bd
@@ -50,24 +50,21 @@ class DemoReport:
     def _verdict(self) -> str:
         "In words, whether the encoder is nearer to partial events than each baseline."
         overall = self.evaluation.overall
-        found = overall["differences"]["partial"].get("dist")
-        if not found:
-            return "There are no partial events, hence nothing to find."
-        lines = [f"Is {overall['encoder']} nearer to the partial events? Its distance minus that of"]
-        for baseline, difference in found["to"].items():
-            words = (
-                "too few clips to tell"
-                if too_few(difference)
-                else "nearer"
-                if difference["high"] < 0
-                else "farther"
-                if difference["low"] > 0
-                else "cannot be told apart"
-            )
-            lines.append(
-                f"  {baseline:<12} {difference['mean']:+.2f} s, 95 % interval [{difference['low']:+.2f}, {difference['high']:+.2f}]: {words}"
-            )
+        distance = overall.differences["partial"].get("dist")
+        if distance is None:
+            return "There are no partial events, so there is nothing to find."
+        lines = [f"Is {overall.encoder} nearer to the partial events? Its distance minus that of"]
+        for baseline, cell in distance.to.items():
+            interval = f"95 % interval [{cell.low:+.2f}, {cell.high:+.2f}]"
+            lines.append(f"  {baseline:<12} {cell.mean:+.2f} s, {interval}: {_in_words(cell)}")
         return "\n".join(lines)
+
+
+def _in_words(difference: MeanInterval) -> str:
+    "What the difference of a distance to another says."
+    if too_few(difference):
+        return "too few clips to tell"
+    return "nearer" if difference.high < 0 else "farther" if difference.low > 0 else "cannot be told apart"
 
 
 def run_demo(
@@ -95,17 +92,11 @@ def run_demo(
     )
     extract(made / "AVE", out_dir / "cache_wrong_sound", annotations_csv=made / "annotations.csv", wrong_sound=1, progress=progress)
     results = out_dir / "results"
+    wrong = [out_dir / "cache_wrong_sound"]
     evaluation = evaluate(
-        out_dir / "cache/vid_emb",
-        out_dir / "cache/aud_emb",
-        made / "annotations.csv",
-        summary_csv=results / "summary.csv",
-        curve_dir=results / "curves",
-        split="test",
-        calibrate_on="val" if n_val else None,
-        shuffled_dirs=[out_dir / "cache_wrong_sound"],
-        plot_n=plot_n,
-    )
+        out_dir / "cache", made / "annotations.csv", split="test", calibrate_on="val" if n_val else None, shuffled_dirs=wrong
+    ).save(results / "summary.csv", results / "curves")
+    evaluation.plot_clips(results / "curves", plot_n)
     overview = results / "overview.png"
     with atomic_write(overview) as temporary:
         plot_overall(evaluation.overall).savefig(temporary, dpi=110)

@@ -9,6 +9,7 @@ __all__ = ['NO_NUMBER', 'WAIT_S', 'atomic_write', 'sha256_of', 'write_csv', 'as_
 
 # %% ../nbs/00_files.ipynb #0882f8c4
 import csv
+import dataclasses
 import errno
 import hashlib
 import io
@@ -20,7 +21,7 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -64,9 +65,11 @@ def write_csv(
 
 # %% ../nbs/00_files.ipynb #3741210c
 def as_json(
-    value: object,  # dicts, lists, tuples, arrays, text, numbers, None
-) -> object:  # the same in JSON's types
+    value: object,  # dicts, lists, tuples, arrays, text, numbers, None, and dataclasses of them
+) -> Any:  # the same in JSON's types
     "A value in the types that JSON knows; a number that is not finite becomes None. Raises `TypeError` for what JSON cannot hold."
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): as_json(part) for key, part in value.items()}
     if isinstance(value, (list, tuple, np.ndarray)):

@@ -294,13 +294,13 @@ def test_what_is_no_result_says_so_before_any_number(tmp_path, columns, says):
     report = analyze(write_run(tmp_path, 16, **columns), tmp_path / "out", "t", n_examples=0)
     text = "".join(Page(report.html.read_text(encoding="utf-8")).text)
     head = text[: text.index("In short")]
-    assert "Not a result." in head and says in head and f"NOT A RESULT: {report.overall['problems'][0]}" in str(report)
+    assert "Not a result." in head and says in head and f"NOT A RESULT: {report.overall['problems'][0]['text']}" in str(report)
 
 
 def test_ids_in_several_splits_are_a_flaw(tmp_path):
     (tmp_path / "s.csv").write_text("video_id,split,t_pred_sec,gt_start,gt_end\na,train,1,0,2\na,test,2,0,2\nb,test,1,3,4\n")
     report = analyze(tmp_path / "s.csv", tmp_path / "out", "t", n_examples=0)
-    assert "1 ids stand in several splits" in report.overall["problems"][0]
+    assert "1 ids stand in several splits" in report.overall["problems"][0]["text"]
 
 
 def test_what_evaluate_says_beside_the_summary_is_on_the_page(tmp_path):
@@ -415,13 +415,7 @@ def test_real_clips_become_a_report(real_clips, tmp_path):
 
     folder = real_clips
     extract(folder, tmp_path / "cache", annotations_csv=folder / "annotations.csv", progress=False)
-    evaluate(
-        tmp_path / "cache/vid_emb",
-        tmp_path / "cache/aud_emb",
-        folder / "annotations.csv",
-        summary_csv=tmp_path / "summary.csv",
-        curve_dir=tmp_path / "curves",
-    )
+    evaluate(tmp_path / "cache", folder / "annotations.csv").save(tmp_path / "summary.csv", tmp_path / "curves")
     report = analyze(tmp_path / "summary.csv", tmp_path / "out", "real", vid_dir=folder, n_examples=1)
     assert report.overall["counts"]["all"] > 5 and not report.overall["problems"] and not report.overall["reading"]["contradictions"]
 

@@ -38,7 +38,7 @@ def run(tmp_path_factory):
     from avesound.data.annotations import read_annotations, write_annotations
     from avesound.data.synth import SynthSpec, make_dataset
     from avesound.embeddings.extract import WindowSettings, extract
-    from avesound.evaluation.evaluate import evaluate
+    from avesound.evaluation.evaluate import Scoring, evaluate
     from avesound.media.write import write_clip
 
     folder = tmp_path_factory.mktemp("run")
@@ -58,15 +58,8 @@ def run(tmp_path_factory):
         more.append((REAL, "Race car, auto racing", 5.0, 10.0, "", "train"))
     write_annotations(pd.concat([table, pd.DataFrame(more, columns=table.columns)], ignore_index=True), folder / "data/annotations.csv")
     extract(clips, folder / "cache", windows=WindowSettings(lengths=LENGTHS), progress=False)
-    evaluate(
-        folder / "cache/vid_emb",
-        folder / "cache/aud_emb",
-        folder / "data/annotations.csv",
-        summary_csv=folder / "results/summary.csv",
-        curve_dir=folder / "results/curves",
-        plot_n=0,
-        n_boot=10,
-    )
+    judged = evaluate(folder / "cache", folder / "data/annotations.csv", scoring=Scoring(n_boot=10))
+    judged.save(folder / "results/summary.csv", folder / "results/curves")
     curves = pd.read_csv(folder / "results/curves/curves.csv")
     curves["pdf_refined"] = curves["pdf"] ** 2 / (curves["pdf"] ** 2).groupby(curves["video_id"]).transform(
         "sum"
@@ -309,9 +302,9 @@ def test_an_event_that_is_marked_is_in_the_csv(page, first, run):
         and abs(row["start_s"] - 2.0) < 0.1
         and abs(row["end_s"] - 4.5) < 0.1
     )
-    from avesound.evaluation.evaluate import evaluate
+    from avesound.evaluation.evaluate import Scoring, evaluate
 
-    assert evaluate(run / "cache/vid_emb", run / "cache/aud_emb", run / "marked.csv", n_boot=10).overall["status"] == {"ok": 1}
+    assert evaluate(run / "cache", run / "marked.csv", scoring=Scoring(n_boot=10)).overall.status == {"ok": 1}
     page.wait_for_selector(".inspector rect.mark", state="attached")
     page.click(".inspector button:has-text('No event in this clip')")
     page.wait_for_selector(".inspector .said:has-text('delete them first')")

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from avesound.embeddings.cache import EmbeddingCache
 from avesound.embeddings.store import audio_file, read_embeddings, video_file, write_embeddings
-from avesound.evaluation.evaluate import evaluate
+from avesound.evaluation.evaluate import Scoring, evaluate
 from avesound.evaluation.protocol import ProtocolError, Selection, write_selection
 from avesound.localization.align import AlignSettings
 from avesound.timeline import Windows, sliding_windows
@@ -68,11 +69,10 @@ def test_evaluate_is_what_plain_loops_compute(tmp_path_factory, seed, zscore, si
             )
     pd.DataFrame(rows).to_csv(folder / "a.csv", index=False)
     found = evaluate(
-        folder / "v",
-        folder / "a",
+        (folder / "v", folder / "a"),
         folder / "a.csv",
         L_sec=[0.5],
-        n_boot=20,
+        scoring=Scoring(n_boot=20),
         settings=AlignSettings(score_zscore=zscore, score_smooth_sigma=sigma, tau=tau),
     )
     summary = found.summary.set_index("video_id")
@@ -92,11 +92,11 @@ def test_a_foreign_cache_with_only_vectors_and_centres_is_scored(tmp_path):
         (tmp_path / kind).mkdir()
         np.savez(tmp_path / kind / name, emb=rng.normal(size=(20, 8)), centers_sec=0.25 + 0.5 * np.arange(20))
     (tmp_path / "a.csv").write_text("video_id,event_label,start_s,end_s\na,Bark,3,6\n")
-    found = evaluate(tmp_path / "v", tmp_path / "a", tmp_path / "a.csv", summary_csv=tmp_path / "s.csv")
+    found = evaluate((tmp_path / "v", tmp_path / "a"), tmp_path / "a.csv").save(tmp_path / "s.csv")
     assert (
         found.summary["status"].tolist() == ["ok"]
-        and found.overall["problems"] == []
-        and found.overall["notes"] == ["the cache does not say which encoder made it"]
+        and found.overall.problems == []
+        and found.overall.notes == ["the cache does not say which encoder made it"]
     )
     said = json.loads((tmp_path / "s.json").read_text())
     assert said["means"]["all"]["loudest"]["dist"]["mean"] is None  # unknown loudness is no loudness
@@ -116,8 +116,8 @@ def test_vectors_that_must_not_be_compared_are_refused_or_marked(tmp_path):
     write_embeddings(tmp_path / "a/a__L1000ms.npz", rng.normal(size=(4, 3)), windows, meta)
     (tmp_path / "a.csv").write_text("video_id,event_label,start_s,end_s\na,Bark,1,2\n")
     with pytest.raises(ValueError, match="untrained"):
-        evaluate(tmp_path / "v", tmp_path / "a", tmp_path / "a.csv")
-    marked = evaluate(tmp_path / "v", tmp_path / "a", tmp_path / "a.csv", allow_untrained=True)
+        evaluate((tmp_path / "v", tmp_path / "a"), tmp_path / "a.csv")
+    marked = evaluate(EmbeddingCache.of((tmp_path / "v", tmp_path / "a"), allow_untrained=True), tmp_path / "a.csv")
     assert marked.summary["flawed"].all() and "NOT A RESULT" in str(marked)
 
 
@@ -127,8 +127,8 @@ def test_low_confidence_clips_are_counted_but_not_scored(tmp_path):
         write_embeddings(tmp_path / f"v/{name}.npz", np.eye(4), windows, {})
         write_embeddings(tmp_path / f"a/{name}__L1000ms.npz", np.eye(4)[[0, 1, 1, 3]], windows, {})
     (tmp_path / "a.csv").write_text("video_id,event_label,start_s,end_s,confidence\nsure,x,1,2,high\nunsure,x,1,2,low\n")
-    found = evaluate(tmp_path / "v", tmp_path / "a", tmp_path / "a.csv")
-    assert found.overall["status"] == {"ok": 1, "low_confidence": 1} and found.overall["means"]["all"]["encoder"]["dist"]["n"] == 1
+    found = evaluate((tmp_path / "v", tmp_path / "a"), tmp_path / "a.csv")
+    assert found.overall.status == {"ok": 1, "low_confidence": 1} and found.overall.means["all"]["encoder"]["dist"].n == 1
 
 
 def test_what_was_written_is_whole_even_if_writing_fails(tmp_path, monkeypatch):
@@ -136,7 +136,7 @@ def test_what_was_written_is_whole_even_if_writing_fails(tmp_path, monkeypatch):
     write_embeddings(tmp_path / "v/a.npz", np.eye(4), windows, {})
     write_embeddings(tmp_path / "a/a__L1000ms.npz", np.eye(4), windows, {})
     (tmp_path / "a.csv").write_text("video_id,event_label,start_s,end_s\na,x,1,2\n")
-    evaluate(tmp_path / "v", tmp_path / "a", tmp_path / "a.csv", summary_csv=tmp_path / "out/s.csv")
+    evaluate((tmp_path / "v", tmp_path / "a"), tmp_path / "a.csv").save(tmp_path / "out/s.csv")
     before = (tmp_path / "out/s.csv").read_bytes()
 
     def torn(self, path, **kwargs):
@@ -145,7 +145,7 @@ def test_what_was_written_is_whole_even_if_writing_fails(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", torn)
     with pytest.raises(OSError, match="disk full"):
-        evaluate(tmp_path / "v", tmp_path / "a", tmp_path / "a.csv", summary_csv=tmp_path / "out/s.csv")
+        evaluate((tmp_path / "v", tmp_path / "a"), tmp_path / "a.csv").save(tmp_path / "out/s.csv")
     assert (tmp_path / "out/s.csv").read_bytes() == before and sorted(p.name for p in (tmp_path / "out").iterdir()) == [
         "s.csv",
         "s.json",
@@ -193,21 +193,18 @@ def made(tmp_path):
 
 def test_wrong_sound_is_at_chance_where_right_sound_is_not(made):
     folder, ids, events = made
-    found = evaluate(folder / "v", folder / "a", folder / "a.csv", split="test").overall
-    own, wrong = found["means"]["partial"]["encoder"], found["means"]["partial"]["shuffled"]
-    assert own["auroc"]["low"] > 0.8 and wrong["auroc"]["low"] < 0.5 < wrong["auroc"]["high"]
-    assert abs(wrong["inside"]["mean"] - found["means"]["partial"]["uniform"]["inside"]["mean"]) < 0.05
-    assert found["p_shuffled"]["partial"]["dist"] == 1 / 50  # none of 49 wrong sounds does as well
+    found = evaluate((folder / "v", folder / "a"), folder / "a.csv", split="test").overall
+    own, wrong = found.means["partial"]["encoder"], found.means["partial"]["shuffled"]
+    assert own["auroc"].low > 0.8 and wrong["auroc"].low < 0.5 < wrong["auroc"].high
+    assert abs(wrong["inside"].mean - found.means["partial"]["uniform"]["inside"].mean) < 0.05
+    assert found.p_shuffled["partial"]["dist"] == 1 / 50  # none of 49 wrong sounds does as well
 
 
 def test_towers_that_know_nothing_are_not_told_apart_from_wrong_sound(made):
     folder, ids, events = made
     towers(folder / "noise", ids, 0.0, events=events)
-    found = evaluate(folder / "noise/v", folder / "noise/a", folder / "a.csv", split="test").overall
-    assert (
-        all(p > 0.02 for p in found["p_shuffled"]["partial"].values())
-        and found["differences"]["partial"]["auroc"]["to"]["shuffled"]["low"] < 0
-    )
+    found = evaluate((folder / "noise/v", folder / "noise/a"), folder / "a.csv", split="test").overall
+    assert all(p > 0.02 for p in found.p_shuffled["partial"].values()) and found.differences["partial"]["auroc"].to["shuffled"].low < 0
 
 
 def test_settings_tuned_on_the_test_are_caught_by_name(made):
@@ -215,62 +212,61 @@ def test_settings_tuned_on_the_test_are_caught_by_name(made):
     leaky = Selection(AlignSettings(tau=0.2), (1.0,), "test", tuple(ids[70:]), "dist on test")
     write_selection(leaky, folder / "selection.json")
     with pytest.raises(ProtocolError, match=r"tuned on 80 of these clips \(clip070, .*dist on test"):
-        evaluate(folder / "v", folder / "a", folder / "a.csv", split="test", tuned_on=folder / "selection.json")
-    assert evaluate(folder / "v", folder / "a", folder / "a.csv", split="val", tuned_on=folder / "selection.json").overall["problems"] == []
+        evaluate((folder / "v", folder / "a"), folder / "a.csv", split="test", tuned_on=folder / "selection.json")
+    assert evaluate((folder / "v", folder / "a"), folder / "a.csv", split="val", tuned_on=folder / "selection.json").overall.problems == []
 
 
 def test_a_clip_in_two_splits_is_caught_whichever_way_it_comes(made):
     folder, ids, events = made
     # One file says val and test: the clip belongs to val alone, and is not scored with the test.
     annotate(folder / "both.csv", [*ids, ids[40]], [*events, events[40]], ["train"] * 30 + ["val"] * 40 + ["test"] * 81)
-    found = evaluate(folder / "v", folder / "a", folder / "both.csv", split="test")
-    assert (
-        ids[40] not in set(found.summary["video_id"]) and found.overall["n_clips"] == 80 and found.overall["n_shared_between_splits"] == 1
-    )
+    found = evaluate((folder / "v", folder / "a"), folder / "both.csv", split="test")
+    assert ids[40] not in set(found.summary["video_id"]) and found.overall.n_clips == 80 and found.overall.n_shared_between_splits == 1
     # Two files, each with one split: what was looked at is on record.
     annotate(folder / "test.csv", [*ids[70:], ids[40]], [*events[70:], events[40]], ["test"] * 81)
     tuned = Selection(AlignSettings(), (1.0,), "val", tuple(ids[30:70]), "log_score")
     with pytest.raises(ProtocolError, match=r"tuned on 1 of these clips \(clip040\)"):
-        evaluate(folder / "v", folder / "a", folder / "test.csv", split="test", tuned_on=tuned)
+        evaluate((folder / "v", folder / "a"), folder / "test.csv", split="test", tuned_on=tuned)
 
 
 def test_every_further_setting_on_the_same_test_clips_is_counted(made):
     folder, ids, events = made
-    notes = [
-        evaluate(folder / "v", folder / "a", folder / "a.csv", split="test", settings=AlignSettings(tau=tau), n_shuffles=0).overall["notes"]
-        for tau in (0.3, 0.5, 0.5, 0.7)
-    ]
+
+    def notes_of(split, tau):
+        settings, scoring = AlignSettings(tau=tau), Scoring(n_shuffles=0)
+        return (
+            evaluate((folder / "v", folder / "a"), folder / "a.csv", split=split, settings=settings, scoring=scoring).save().overall.notes
+        )
+
+    notes = [notes_of("test", tau) for tau in (0.3, 0.5, 0.5, 0.7)]
     assert notes[0] == [] and [note[0].split(" settings")[0][-1] for note in notes[1:]] == ["2", "2", "3"]
-    assert (
-        evaluate(folder / "v", folder / "a", folder / "a.csv", split="val", settings=AlignSettings(tau=0.9), n_shuffles=0).overall["notes"]
-        == []
-    )
+    assert notes_of("val", 0.9) == []
 
 
 def test_calibration_on_val_holds_on_test_and_never_looks_at_it(made):
     folder, ids, events = made
-    found = evaluate(folder / "v", folder / "a", folder / "a.csv", split="test", calibrate_on="val", conformal_level=0.8)
-    fitted = found.overall["calibration"]["fitted"]
+    found = evaluate((folder / "v", folder / "a"), folder / "a.csv", split="test", calibrate_on="val", scoring=Scoring(conformal_level=0.8))
+    fitted = found.overall.calibration["fitted"]
     for target in ("event", "moment"):
         assert fitted["covered"][target]["high"] >= 0.8 and fitted["covered"][target]["n"] == 80
     assert fitted["covered"]["moment"]["mean_width_s"] < fitted["covered"]["event"]["mean_width_s"]
     # Other answers on the test clips, the same fit.
     moved = [(s, e) if k < 70 else (0, 1) for k, (s, e) in enumerate(events)]
     annotate(folder / "moved.csv", ids, moved, ["train"] * 30 + ["val"] * 40 + ["test"] * 80)
-    again = evaluate(folder / "v", folder / "a", folder / "moved.csv", split="test", calibrate_on="val", conformal_level=0.8).overall[
-        "calibration"
-    ]["fitted"]
+    again = evaluate(
+        (folder / "v", folder / "a"), folder / "moved.csv", split="test", calibrate_on="val", scoring=Scoring(conformal_level=0.8)
+    ).overall.calibration["fitted"]
     assert again["margin_s"] == fitted["margin_s"] and again["temperature"] == fitted["temperature"]
     with pytest.raises(ProtocolError, match="80 of its clips are scored"):
-        evaluate(folder / "v", folder / "a", folder / "a.csv", split="test", calibrate_on="test")
+        evaluate((folder / "v", folder / "a"), folder / "a.csv", split="test", calibrate_on="test")
 
 
 def test_training_priors_know_training_clips_only(made):
     folder, ids, events = made
-    found = evaluate(folder / "v", folder / "a", folder / "a.csv", split="test", n_shuffles=0)
+    found = evaluate((folder / "v", folder / "a"), folder / "a.csv", split="test", scoring=Scoring(n_shuffles=0))
     moved = [(8, 9) if k < 30 else event for k, event in enumerate(events)]  # all training events near the end
     annotate(folder / "moved.csv", ids, moved, ["train"] * 30 + ["val"] * 40 + ["test"] * 80)
-    again = evaluate(folder / "v", folder / "a", folder / "moved.csv", split="test", n_shuffles=0)
+    again = evaluate((folder / "v", folder / "a"), folder / "moved.csv", split="test", scoring=Scoring(n_shuffles=0))
     prior = again.baselines[again.baselines["method"] == "train_prior"].set_index("video_id")
     t = 8.375  # the lower median of the four cells from 8 to 9 s
     expected = [max(s - t, t - e, 0) for s, e in events[70:]]
@@ -286,12 +282,12 @@ def test_an_encoder_that_hears_with_its_eyes_needs_wrong_sound_extracted(tmp_pat
     data = make_dataset(tmp_path / "data", spec=SynthSpec(difficulty="easy", seed=2), n_train=0, n_val=0, n_test=16)
     for name, wrong_sound in [("own", 0), ("wrong", 5)]:
         extract(data / "AVE", tmp_path / name, wrong_sound=wrong_sound, progress=False)
-    common = (tmp_path / "own/vid_emb", tmp_path / "own/aud_emb", data / "annotations.csv")
-    found = evaluate(*common, shuffled_dirs=[tmp_path / "wrong"]).overall["means"]["partial"]
-    assert found["encoder"]["auroc"]["low"] > 0.9
-    assert found["shuffled"]["auroc"]["low"] < 0.5 < found["shuffled"]["auroc"]["high"]  # chance, within its interval
-    assert found["shuffled"]["inside"]["low"] < found["uniform"]["inside"]["mean"] < found["shuffled"]["inside"]["high"]
-    assert "shuffled" not in evaluate(*common).overall["means"]["all"]
+    common = (tmp_path / "own/vid_emb", tmp_path / "own/aud_emb"), data / "annotations.csv"
+    found = evaluate(*common, shuffled_dirs=[tmp_path / "wrong"]).overall.means["partial"]
+    assert found["encoder"]["auroc"].low > 0.9
+    assert found["shuffled"]["auroc"].low < 0.5 < found["shuffled"]["auroc"].high  # chance, within its interval
+    assert found["shuffled"]["inside"].low < found["uniform"]["inside"].mean < found["shuffled"]["inside"].high
+    assert "shuffled" not in evaluate(*common).overall.means["all"]
     with pytest.raises(ValueError, match="another encoder or other windows|not made with wrong sound"):
         evaluate(*common, shuffled_dirs=[tmp_path / "own"])
 
@@ -339,29 +335,22 @@ def strangers_cache(tmp_path):
 @pytest.mark.filterwarnings("error")
 def test_a_clip_that_cannot_be_used_costs_itself_and_stops_nothing(strangers_cache):
     folder, odd = strangers_cache
-    found = evaluate(
-        folder / "v",
-        folder / "a",
-        folder / "a.csv",
-        n_boot=50,
-        n_shuffles=5,
-        summary_csv=folder / "s.csv",
-        curve_dir=folder / "curves",
-        plot_n=2,
-    )
+    found = evaluate((folder / "v", folder / "a"), folder / "a.csv", scoring=Scoring(n_boot=50, n_shuffles=5))
+    found = found.save(folder / "s.csv", folder / "curves")
+    assert len(found.plot_clips(folder / "curves", 2)) == 2
     lost = found.summary[found.summary["status"] == "corrupt_cache"].set_index("video_id")["detail"]
-    assert set(lost.index) == odd and found.overall["status"] == {"ok": 24, "corrupt_cache": len(odd)}
+    assert set(lost.index) == odd and found.overall.status == {"ok": 24, "corrupt_cache": len(odd)}
     assert all(name in detail for name, detail in lost.items()), "each names its file"
     from avesound.data.annotations import clips_from_annotations, read_annotations
-    from avesound.embeddings.projector import fit_projector
+    from avesound.embeddings.fit import fit_projector
     from avesound.evaluation.crossmodal import evaluate_crossmodal, queries_of_clips
     from avesound.report.analyze import analyze
     from avesound.tuning.grid import Grid
-    from avesound.tuning.sweep import sweep
+    from avesound.tuning.sweep import GridScoring, sweep
 
     assert analyze(folder / "s.csv", folder / "reports", "one", n_boot=50).overall["counts"]["status"]["corrupt_cache"] == len(odd)
     clips = clips_from_annotations(read_annotations(folder / "a.csv")).values()
-    crossmodal = evaluate_crossmodal(queries_of_clips(list(clips)), folder / "v", folder / "a", n_boot=50).overall["status"]
+    crossmodal = evaluate_crossmodal(queries_of_clips(list(clips)), (folder / "v", folder / "a"), n_boot=50).overall.status
     assert crossmodal == {"ok": 25, "corrupt_cache": len(odd) - 1}  # where seconds are compared, windows may be spaced otherwise
     (folder / "v").rename(folder / "vid_emb"), (folder / "a").rename(folder / "aud_emb")
     everything = (folder / "a.csv").read_text().replace(",train\n", ",val\n").replace(",test\n", ",val\n")
@@ -372,11 +361,11 @@ def test_a_clip_that_cannot_be_used_costs_itself_and_stops_nothing(strangers_cac
         out_dir=folder / "grid",
         grid=Grid(taus=(0.5,), smooth_sigmas=(0.0,), zscores=(True,)),
         test_split=None,
-        n_boot=50,
+        scoring=GridScoring(n_boot=50),
         progress=False,
     )
     assert len(swept.selection["video_ids"]) == 24 and swept.selection["n_left_out"] == len(odd)
-    made = fit_projector(folder / "vid_emb", folder / "aud_emb", folder / "val.csv", split="val", dim=2).provenance
+    made = fit_projector((folder / "vid_emb", folder / "aud_emb"), folder / "val.csv", split="val", dim=2).provenance
     assert made["n_clips"] == 25 and odd - set(made["left_out"]) == {"odd-sparse"}
 
 
@@ -405,9 +394,9 @@ def test_a_journal_that_somebody_has_edited_stops_nothing(made):
     (folder / "extract.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n" + "[" * 20000 + "\n")
     for name in ids[:3]:
         video_file(folder / "v", name).unlink()
-    status = evaluate(folder / "v", folder / "a", folder / "a.csv", split="train", n_boot=20, n_shuffles=0).summary.set_index("video_id")[
-        "status"
-    ]
+    status = evaluate(
+        (folder / "v", folder / "a"), folder / "a.csv", split="train", scoring=Scoring(n_boot=20, n_shuffles=0)
+    ).summary.set_index("video_id")["status"]
     assert status[ids[:3]].tolist() == ["missing_video", "missing_video", "corrupt"]
 
 
@@ -427,7 +416,7 @@ def test_a_record_beside_a_summary_that_is_none_is_a_line(beside, made):
     from avesound.report.analyze import analyze
 
     folder, _, _ = made
-    evaluate(folder / "v", folder / "a", folder / "a.csv", split="train", n_boot=20, n_shuffles=0, summary_csv=folder / "s.csv")
+    evaluate((folder / "v", folder / "a"), folder / "a.csv", split="train", scoring=Scoring(n_boot=20, n_shuffles=0)).save(folder / "s.csv")
     (folder / "s.json").write_text(beside)
     assert any(
         "s.json beside the summary is not used" in note
@@ -489,12 +478,13 @@ def test_a_report_has_the_intervals_of_the_evaluation_though_some_clips_say_noth
     for name in ids[70:78]:
         seen = read_embeddings(video_file(folder / "v", name))
         write_embeddings(video_file(folder / "v", name), 0 * seen.emb, seen.windows, seen.meta)
-    found = evaluate(folder / "v", folder / "a", folder / "a.csv", split="test", n_shuffles=0, summary_csv=folder / "s.csv").overall
+    found = evaluate((folder / "v", folder / "a"), folder / "a.csv", split="test", scoring=Scoring(n_shuffles=0))
+    found = found.save(folder / "s.csv").overall
     report = analyze(folder / "s.csv", folder / "reports", "one").overall
-    assert found["status"] == {"flat": 8, "ok": 72} == report["counts"]["status"]
+    assert found.status == {"flat": 8, "ok": 72} == report["counts"]["status"]
     for subset in ("all", "partial"):
         for metric in ("dist", "inside", "mass_inside"):
-            ours, theirs = (means["means"][subset]["encoder"][metric] for means in (found, report))
-            assert ours["n"] == 72 and [ours[part] for part in ("mean", "low", "high")] == pytest.approx(
+            ours, theirs = found.means[subset]["encoder"][metric], report["means"][subset]["encoder"][metric]
+            assert ours.n == 72 and [ours.mean, ours.low, ours.high] == pytest.approx(
                 [theirs[part] for part in ("mean", "low", "high")], abs=1e-4
             ), (subset, metric)

@@ -435,7 +435,7 @@ def test_a_name_that_is_no_utf8_ends_no_later_step(odd_names, tmp_path):
         "annotations_csv": tmp_path / "a.csv",
         "summary_csv": tmp_path / "s.csv",
     }
-    assert evaluate(**where).overall["status"] == {"ok": 2}
+    assert evaluate(tmp_path / "c", tmp_path / "a.csv").save(tmp_path / "s.csv").overall.status == {"ok": 2}
     analyze(tmp_path / "s.csv", tmp_path / "reports", "one", vid_dir=odd_names)
     opened = open_run(Run(vid_dir=odd_names, **where))
     assert {row["video_id"] for row in opened.rows} == {"ok", "inner"}

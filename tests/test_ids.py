@@ -13,13 +13,13 @@ from avesound.data.annotations import read_annotations
 from avesound.data.marks import mark_event, read_marks
 from avesound.embeddings.store import audio_file, video_file, write_embeddings
 from avesound.evaluation.compare import compare
-from avesound.evaluation.evaluate import evaluate
+from avesound.evaluation.evaluate import Scoring, evaluate
 from avesound.files import read_table
 from avesound.localization.align import AlignSettings
 from avesound.report.analyze import analyze
 from avesound.timeline import sliding_windows
 from avesound.tuning.grid import Grid
-from avesound.tuning.sweep import sweep
+from avesound.tuning.sweep import GridScoring, sweep
 from avesound.viewer.inspector import Inspector
 from avesound.viewer.run import Run, open_run
 from avesound.viewer.still import still
@@ -39,13 +39,9 @@ def run(tmp_path_factory):
         rows.append([name, IDS[::-1][k], k / 8, k / 8 + 1, "NA", "val" if k % 2 else "test"])
     with open(folder / "annotations.csv", "w", newline="") as file:
         csv.writer(file).writerows([["video_id", "event_label", "start_s", "end_s", "quality", "split"], *rows])
-    common = {
-        "vid_emb_dir": folder / "cache/vid_emb",
-        "aud_emb_dir": folder / "cache/aud_emb",
-        "annotations_csv": folder / "annotations.csv",
-    }
-    evaluate(**common, summary_csv=folder / "results/summary.csv", curve_dir=folder / "results/curves", plot_n=2)
-    evaluate(**common, summary_csv=folder / "other.csv", settings=AlignSettings(tau=0.1))
+    data = folder / "cache", folder / "annotations.csv"
+    evaluate(*data).save(folder / "results/summary.csv", folder / "results/curves").plot_clips(folder / "results/curves", 2)
+    evaluate(*data, settings=AlignSettings(tau=0.1)).save(folder / "other.csv")
     return folder
 
 
@@ -63,9 +59,9 @@ def test_every_clip_comes_out_as_it_went_in(run):
     canonical = read_table(report.folder / "summary_canonical.csv")
     assert canonical["video_id"].tolist() == IDS and report.overall["counts"]["clips"] == len(IDS)
     assert set(read_table(report.folder / "per_class_metrics.csv")["event_label"]) == set(IDS)
-    found = compare(
-        [run / "results/summary.csv", run / "other.csv"], run / "side", names=["NA", "nan"], metrics=("dist",), min_clips=1, n_perm=9
-    )
+    summaries = [run / "results/summary.csv", run / "other.csv"]
+    found = compare(summaries, names=["NA", "nan"], metrics=("dist",), min_clips=1, n_perm=9)
+    found.save(run / "side")
     assert (
         found.n_clips == len(IDS)
         and set(IDS) <= set(found.table["stratum"])
@@ -106,7 +102,7 @@ def test_a_sweep_chooses_on_all_of_them(run):
         test_split="Test",
         split="Validation",
         progress=False,
-        n_boot=20,
+        scoring=GridScoring(n_boot=20),
     )
     assert found.selection["video_ids"] == IDS[1::2] and set(
         read_table(next((run / "grid/runs").glob("*_test")) / "summary.csv")["video_id"]
@@ -117,10 +113,10 @@ def test_a_sweep_chooses_on_all_of_them(run):
 
 
 def test_a_split_is_found_whatever_it_is_called(run):
-    common = (run / "cache/vid_emb", run / "cache/aud_emb", run / "annotations.csv")
-    assert len(evaluate(*common, split="Dev", n_boot=20).summary) == len(IDS) // 2
+    data = run / "cache", run / "annotations.csv"
+    assert len(evaluate(*data, split="Dev", scoring=Scoring(n_boot=20)).summary) == len(IDS) // 2
     with pytest.raises(ValueError, match="write which of them is meant"):
-        evaluate(*common, split="eval")
+        evaluate(*data, split="eval")
 
 
 def test_no_other_reader_of_tables_is_used():

@@ -24,7 +24,7 @@ from avesound.data.annotations import read_annotations
 from avesound.data.marks import mark_event, read_marks, unmark
 from avesound.embeddings.extract import WindowSettings, extract
 from avesound.embeddings.store import write_embeddings
-from avesound.evaluation.evaluate import evaluate
+from avesound.evaluation.evaluate import Scoring, evaluate
 from avesound.localization.align import FUSIONS, AlignSettings
 from avesound.timeline import Windows
 from avesound.viewer.inspector import ALIKE, Inspector
@@ -44,14 +44,7 @@ def run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     made = make_dataset(folder / "data", spec=SynthSpec(difficulty="hard", seed=3), n_train=0, n_val=2, n_test=4)
     extract(made / "AVE", folder / "cache", windows=WindowSettings(lengths=LENGTHS), progress=False)
-    evaluate(
-        folder / "cache/vid_emb",
-        folder / "cache/aud_emb",
-        made / "annotations.csv",
-        split="test",
-        summary_csv=folder / "results/summary.csv",
-        n_boot=10,
-    )
+    evaluate(folder / "cache", made / "annotations.csv", split="test", scoring=Scoring(n_boot=10)).save(folder / "results/summary.csv")
     return folder
 
 
@@ -61,9 +54,7 @@ def run(tmp_path_factory) -> Path:
 @pytest.mark.parametrize("query, fusion", list(itertools.product(["sync", "middle", "multi", "loudest", "all"], FUSIONS)))
 def test_it_shows_what_evaluate_says(run, query, fusion):
     settings = AlignSettings(audio_query=query, multi_reduce=fusion, scale_fusion=fusion, tau=0.3, score_smooth_sigma=0.25)
-    summary = evaluate(
-        run / "cache/vid_emb", run / "cache/aud_emb", run / "data/annotations.csv", L_sec=LENGTHS, settings=settings, n_boot=10
-    ).summary
+    summary = evaluate(run / "cache", run / "data/annotations.csv", L_sec=LENGTHS, settings=settings, scoring=Scoring(n_boot=10)).summary
     inspector = Inspector.of_run(run)
     inspector.audio_query, inspector.multi_reduce, inspector.scale_fusion, inspector.tau, inspector.score_smooth_sigma, inspector.L_sec = (
         query,
@@ -84,15 +75,8 @@ def test_it_shows_what_evaluate_says(run, query, fusion):
 
 def test_the_summarys_settings_are_taken_over(run, tmp_path):
     settings = AlignSettings(audio_query="multi", multi_offsets=(-2.0, 2.0), tau_adapt=0.7, pred_softargmax=True, interval_mass=0.8)
-    evaluate(
-        run / "cache/vid_emb",
-        run / "cache/aud_emb",
-        run / "data/annotations.csv",
-        L_sec=(0.5, 2.0),
-        settings=settings,
-        summary_csv=tmp_path / "s.csv",
-        n_boot=10,
-    )
+    found = evaluate(run / "cache", run / "data/annotations.csv", L_sec=(0.5, 2.0), settings=settings, scoring=Scoring(n_boot=10))
+    found.save(tmp_path / "s.csv")
     inspector = Inspector.of_run(run, summary_csv=tmp_path / "s.csv")
     assert inspector.settings == settings and inspector.L_sec == [0.5, 2.0]
     row = pd.read_csv(tmp_path / "s.csv").set_index("video_id").loc[inspector.video_id]
@@ -104,9 +88,7 @@ def test_another_run_is_judged_by_the_same_annotations(run, tmp_path):
     inspector = Inspector.of_run(run, compare_with=tmp_path / "other")
     inspector.compare = "other"
     assert inspector.reading["columns"] == ["now", "other"] and 'class="other"' in inspector.curves
-    expected = evaluate(
-        tmp_path / "other/cache/vid_emb", tmp_path / "other/cache/aud_emb", run / "data/annotations.csv", n_boot=10
-    ).summary.set_index("video_id")
+    expected = evaluate(tmp_path / "other/cache", run / "data/annotations.csv", scoring=Scoring(n_boot=10)).summary.set_index("video_id")
     (shown,) = (row["values"][1] for row in inspector.reading["metrics"] if row["name"] == "distance to the event")
     assert shown == f"{expected.loc[inspector.video_id, 'dist']:.2f} s"
     inspector.L_sec = [2.0]  # the other run has 1 s alone: it is shown with that
@@ -538,14 +520,8 @@ def test_another_run_is_shown_as_its_summary_has_it(run, tmp_path):
         pred_softargmax=True,
         interval_mass=0.9,
     )
-    evaluate(
-        other / "cache/vid_emb",
-        other / "cache/aud_emb",
-        run / "data/annotations.csv",
-        L_sec=(0.5, 2.0),
-        settings=settings,
-        summary_csv=other / "results/summary.csv",
-        n_boot=10,
+    evaluate(other / "cache", run / "data/annotations.csv", L_sec=(0.5, 2.0), settings=settings, scoring=Scoring(n_boot=10)).save(
+        other / "results/summary.csv"
     )
     theirs = pd.read_csv(other / "results/summary.csv", dtype={"video_id": str}).set_index("video_id")
     inspector = Inspector.of_run(run, compare_with=other)

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import time
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -12,15 +13,16 @@ import pytest
 from PIL import Image
 
 from avesound.embeddings.store import audio_file, video_file, write_embeddings
-from avesound.evaluation.compare import compare, plot_clip, plot_forest, plot_overall
-from avesound.evaluation.evaluate import evaluate
+from avesound.evaluation.compare import compare, plot_forest
+from avesound.evaluation.evaluate import Scoring, evaluate
+from avesound.evaluation.figures import plot_clip, plot_overall
 from avesound.files import read_table
 from avesound.lettering import latex_text, markdown_text
 from avesound.report.analyze import analyze
 from avesound.timeline import sliding_windows
 from avesound.tuning.ablate import ablate
 from avesound.tuning.grid import Grid
-from avesound.tuning.sweep import sweep
+from avesound.tuning.sweep import GridScoring, sweep
 from avesound.viewer.inspector import Inspector
 from avesound.viewer.lab import viewer_notebook
 from avesound.viewer.run import Run, open_run
@@ -61,7 +63,7 @@ def make(folder, labels, n_windows=40):
         quoted = label.replace('"', '""')
         rows.append(f'c{k},"{quoted}",{k % 6},{k % 6 + 2},{("test", "val")[k % 2]}')
     (folder / "a.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return folder / "cache/vid_emb", folder / "cache/aud_emb", folder / "a.csv"
+    return folder / "cache", folder / "a.csv"
 
 
 def words_of(figure) -> set[str]:
@@ -81,14 +83,8 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("$a$_^{labels")
     common = make(folder, LABELS)
     for name in ("one", "two"):
-        evaluate(
-            *common,
-            summary_csv=folder / f"{name}.csv",
-            curve_dir=folder / f"{name} curves",
-            plot_n=len(LABELS) * (name == "one"),
-            n_boot=50,
-            n_shuffles=5,
-        )
+        found = evaluate(*common, scoring=Scoring(n_boot=50, n_shuffles=5)).save(folder / f"{name}.csv", folder / f"{name} curves")
+        found.plot_clips(folder / f"{name} curves", len(LABELS) * (name == "one"))
     return folder, common
 
 
@@ -96,23 +92,22 @@ def run(tmp_path_factory):
 def test_labels_are_literal_in_every_figure(run):
     folder, common = run
     assert len(list((folder / "one curves").glob("*.png"))) == len(LABELS)
-    found = evaluate(*common, n_boot=50, n_shuffles=0)
+    found = evaluate(*common, scoring=Scoring(n_boot=50, n_shuffles=0))
     for k, label in enumerate(LABELS):
         row = found.summary.set_index("video_id", drop=False).loc[f"c{k}"].to_dict()
         shown = " ".join(words_of(plot_clip(found.curves[found.curves["video_id"] == f"c{k}"], row, ())))
         assert f"c{k}: {label}, no event" in shown, shown
     named = compare(
         [folder / "one.csv", folder / "two.csv"],
-        folder / "side",
         names=["$m$", "a|b_c^{"],
         metrics=("dist",),
         min_clips=1,
         n_boot=50,
         n_perm=9,
-    )
+    ).save(folder / "side")
     shown = words_of(plot_forest(named))
     assert {f"{label} (1)" for label in LABELS} | {"$m$", "a|b_c^{"} <= shown, shown
-    assert "$e_1$" in words_of(plot_overall(found.overall | {"encoder": "$e_1$"}))
+    assert "$e_1$" in words_of(plot_overall(replace(found.overall, encoder="$e_1$")))
     report = analyze(folder / "one.csv", folder / "reports", "one", n_boot=50, n_examples=2)
     assert (report.folder / "per_class.png").stat().st_size > 10_000
     (folder / "caches").mkdir(exist_ok=True)
@@ -120,23 +115,23 @@ def test_labels_are_literal_in_every_figure(run):
         shutil.copytree(folder / "cache", folder / "caches" / name, dirs_exist_ok=True)
     swept = sweep(
         [folder / "caches"],
-        common[2],
+        common[1],
         out_dir=folder / "grid",
         grid=Grid(taus=(0.3, 0.5), smooth_sigmas=(0.0,), zscores=(True,)),
         test_split=None,
-        n_boot=50,
+        scoring=GridScoring(n_boot=50),
         progress=False,
     )
     assert set(swept.table["cache"]) == {"$1$", "b_{"}
-    ablate([folder / "caches/$1$", folder / "caches/b_{"], common[2], out_dir=folder / "ablation", n_boot=50, progress=False)
+    ablate([folder / "caches/$1$", folder / "caches/b_{"], common[1], out_dir=folder / "ablation", n_boot=50, progress=False)
 
 
 def test_labels_are_literal_in_every_table(run):
     folder, _ = run
     names = ["$m$", "a|b_c^{"]
     found = compare(
-        [folder / "one.csv", folder / "two.csv"], folder / "side", names=names, metrics=("dist", "inside"), min_clips=1, n_boot=50, n_perm=9
-    )
+        [folder / "one.csv", folder / "two.csv"], names=names, metrics=("dist", "inside"), min_clips=1, n_boot=50, n_perm=9
+    ).save(folder / "side")
     strata = ["all", "partial", *LABELS]
     lines = [line for line in found.as_markdown(strata).splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {4}  # bars that end a cell
@@ -163,7 +158,13 @@ def test_labels_are_literal_in_every_table(run):
 def test_labels_are_literal_in_the_viewer(run):
     folder, common = run
     opened = open_run(
-        Run(name="*a* <b> [c](d)", vid_emb_dir=common[0], aud_emb_dir=common[1], annotations_csv=common[2], summary_csv=folder / "one.csv")
+        Run(
+            name="*a* <b> [c](d)",
+            vid_emb_dir=common[0] / "vid_emb",
+            aud_emb_dir=common[0] / "aud_emb",
+            annotations_csv=common[1],
+            summary_csv=folder / "one.csv",
+        )
     )
     inspector = Inspector(run=opened.run)
     assert set(inspector.choices["labels"]) == {part for label in LABELS for part in label.split("|")}
@@ -186,19 +187,19 @@ CAPTION = "a person number {k} walks over gravel while a dog that is {k} years o
 def test_a_thousand_captions_leave_figures_legible_and_analyze_quick(tmp_path):
     labels = [CAPTION.format(k=k) for k in range(1200)]
     common = make(tmp_path, labels, n_windows=12)
-    evaluate(*common, summary_csv=tmp_path / "s.csv", curve_dir=tmp_path / "curves", plot_n=2, n_boot=100, n_shuffles=5)
+    found = evaluate(*common, scoring=Scoring(n_boot=100, n_shuffles=5)).save(tmp_path / "s.csv", tmp_path / "curves")
+    found.plot_clips(tmp_path / "curves", 2)
     begun = time.monotonic()
     report = analyze(tmp_path / "s.csv", tmp_path / "reports", "many")
     assert time.monotonic() - begun < 45, "more than a quarter of a minute for each of three parts"
     side = compare(
         [tmp_path / "s.csv", tmp_path / "s.csv"],
-        tmp_path / "side",
         names=[CAPTION, CAPTION[::-1]],
         metrics=("dist",),
         min_clips=1,
         n_boot=20,
         n_perm=9,
-    )
+    ).save(tmp_path / "side")
     for path in [*report.folder.glob("*.png"), *(tmp_path / "curves").glob("*.png"), tmp_path / "side/forest.png"]:
         width, height = Image.open(path).size
         assert 0.1 < height / width < 4 and height < 3500 and np.asarray(Image.open(path).convert("L")).std() > 5, (

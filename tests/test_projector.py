@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from avesound.embeddings.cache import EmbeddingCache
 from avesound.embeddings.extract import extract
 from avesound.embeddings.projector import ProjectorError, load_projector
 from avesound.embeddings.store import folder_settings
@@ -82,16 +83,10 @@ def test_two_towers_are_refused_then_projected_then_marked(towers, tmp_path):
 def test_clips_that_were_fitted_on_are_refused(towers, tmp_path):
     folder, cache = towers
     run("fit-projector", *cache, "--out", tmp_path / "p.safetensors", "--shrinkage", "0.5")
+    projected = EmbeddingCache.of(folder / "cache", projector=tmp_path / "p.safetensors", allow_untrained=True)
     for split in ("train", None):
         with pytest.raises(ProjectorError, match="fitted on 11 of the clips"):
-            evaluate(
-                folder / "cache/vid_emb",
-                folder / "cache/aud_emb",
-                folder / "annotations.csv",
-                split=split,
-                projector=tmp_path / "p.safetensors",
-                allow_untrained=True,
-            )
+            evaluate(projected, folder / "annotations.csv", split=split)
 
 
 def test_towers_together_or_one_after_the_other_make_the_same_cache(small_set, tmp_path):

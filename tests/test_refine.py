@@ -17,10 +17,13 @@ import avesound.refiner.train as refine
 from avesound.cli import main
 from avesound.data.annotations import COLUMNS
 from avesound.data.synth import SynthSpec, make_dataset
+from avesound.embeddings.cache import EmbeddingCache
 from avesound.embeddings.extract import extract
-from avesound.embeddings.projector import ProjectorError, fit_projector
+from avesound.embeddings.fit import fit_projector
+from avesound.embeddings.projector import ProjectorError
 from avesound.embeddings.store import audio_file, video_file, write_embeddings
-from avesound.evaluation.evaluate import evaluate
+from avesound.evaluation.evaluate import Scoring, evaluate
+from avesound.evaluation.refined import BLIND, RIVALS, information
 from avesound.localization.align import AlignSettings
 from avesound.metrics.clip import events_array
 from avesound.refiner.network import (
@@ -40,7 +43,7 @@ from avesound.refiner.network import (
     train_network,
     write_tensors,
 )  # fmt: skip
-from avesound.refiner.train import BLIND, RIVALS, evaluate_refiner, information, train_refiner
+from avesound.refiner.train import train_refiner
 from avesound.report.analyze import analyze
 from avesound.timeline import Interval, time_grid
 
@@ -58,7 +61,7 @@ def avesound(*words, ok=True):
 
 
 def cosines_cache(folder, curves, events, split_of, fingerprint="made up", spec=SPEC, duration_s=10.0):
-    "A cache whose similarity curves are these, and its annotations: (video folder, audio folder, CSV)."
+    "A cache whose similarity curves are these, and its annotations: ((video folder, audio folder), CSV)."
     rows = []
     for video_id, curve in curves.items():
         curve = np.clip(curve, -1, 1)
@@ -70,7 +73,7 @@ def cosines_cache(folder, curves, events, split_of, fingerprint="made up", spec=
             (video_id, "Bark", start, end, "good", split) for split in split_of[video_id].split("|") for start, end in events[video_id]
         ]
     pd.DataFrame(rows, columns=COLUMNS).to_csv(folder / "annotations.csv", index=False)
-    return folder / "v", folder / "a", folder / "annotations.csv"
+    return (folder / "v", folder / "a"), folder / "annotations.csv"
 
 
 def clip(rng, far=2.0):
@@ -97,6 +100,11 @@ def tiny(tmp_path_factory):
     data = small(folder)
     train_refiner(*data, refiner_ckpt=folder / "r.safetensors", training=QUICK, progress=False)
     return data, folder / "r.safetensors"
+
+
+def judged(cache, annotations_csv, refiner, split="test", **scoring):
+    "The evaluation of a refiner on the clips of a split."
+    return evaluate(cache, annotations_csv, refiner=refiner, split=split, scoring=Scoring(**scoring))
 
 
 # ---- grids, targets, placement
@@ -236,16 +244,16 @@ def test_a_finished_training_is_not_repeated_and_other_data_or_settings_are_refu
     ]:
         with pytest.raises(RefinerError, match=match):
             train_refiner(*data, refiner_ckpt=ckpt, progress=False, **options)
-    table = pd.read_csv(data[2])
+    table = pd.read_csv(data[1])
     for change in (table[table["video_id"] != "train0"], table.assign(end_s=table["end_s"] - 0.1 * (table["video_id"] == "val1"))):
         change.to_csv(tmp_path / "other.csv", index=False)
         with pytest.raises(RefinerError, match="clips, their events or their embeddings"):
-            train_refiner(*data[:2], tmp_path / "other.csv", refiner_ckpt=ckpt, training=QUICK, progress=False)
+            train_refiner(data[0], tmp_path / "other.csv", refiner_ckpt=ckpt, training=QUICK, progress=False)
     with pytest.raises(RefinerError, match="embeddings"):
         train_refiner(*small(tmp_path / "anew", fingerprint="another"), refiner_ckpt=ckpt, training=QUICK, progress=False)
     # Test clips are none of its business.
     table.assign(end_s=table["end_s"] - 0.1 * (table["video_id"] == "test1")).to_csv(tmp_path / "other.csv", index=False)
-    train_refiner(*data[:2], tmp_path / "other.csv", refiner_ckpt=ckpt, training=QUICK, progress=False)
+    train_refiner(data[0], tmp_path / "other.csv", refiner_ckpt=ckpt, training=QUICK, progress=False)
     assert ckpt.read_bytes() == before
 
 
@@ -319,22 +327,22 @@ def test_a_clip_of_several_splits_belongs_to_one(tmp_path):
     data = cosines_cache(tmp_path, {n: c for n, (c, _) in made.items()}, {n: [e] for n, (_, e) in made.items()}, splits)
     refiner = train_refiner(*data, training=QUICK, progress=False)
     assert refiner.record["train"] == ["t0", "t1", "t2", "b0"] and refiner.record["val"] == ["v0", "v1", "v2"]
-    found = evaluate_refiner(*data, refiner_ckpt=refiner, n_boot=20)
-    assert set(found.summary["video_id"]) == {"x0", "x1"} and found.overall["problems"] == []
+    found = judged(*data, refiner, n_boot=20)
+    assert set(found.summary["video_id"]) == {"x0", "x1"} and found.overall.problems == []
 
 
 def test_clips_that_were_learnt_from_are_refused_by_name(tiny, tmp_path):
     data, ckpt = tiny
     for split, n in [("train", 8), (None, 8)]:
         with pytest.raises(RefinerError, match=f"trained on {n} of the clips .*train0, train1"):
-            evaluate_refiner(*data, refiner_ckpt=ckpt, split=split)
-    table = pd.read_csv(data[2])
+            judged(*data, ckpt, split=split)
+    table = pd.read_csv(data[1])
     table.loc[table["video_id"] == "train5", "split"] = "test"  # annotations that say otherwise do not help
     table.to_csv(tmp_path / "moved.csv", index=False)
     with pytest.raises(RefinerError, match="trained on 1 of the clips .*train5"):
-        evaluate_refiner(*data[:2], tmp_path / "moved.csv", refiner_ckpt=ckpt)
-    on_val = evaluate_refiner(*data, refiner_ckpt=ckpt, split="val", n_boot=20)
-    assert "when to stop" in on_val.overall["problems"][0] and "NOT A RESULT" in str(on_val) and on_val.summary["flawed"].all()
+        judged(data[0], tmp_path / "moved.csv", ckpt)
+    on_val = judged(*data, ckpt, split="val", n_boot=20)
+    assert "when to stop" in str(on_val.overall.problems[0]) and "NOT A RESULT" in str(on_val) and on_val.summary["flawed"].all()
 
 
 def test_unusable_clips_are_left_out_and_named(tmp_path):
@@ -348,11 +356,11 @@ def test_unusable_clips_are_left_out_and_named(tmp_path):
         "test1": [(np.nan, np.nan)],
     }
     data = cosines_cache(tmp_path, {n: c for n, (c, _) in made.items()}, events, {n: n[:-1] for n in names})
-    pd.read_csv(data[2]).assign(confidence=lambda t: np.where(t["video_id"].isin(["val0", "test0"]), "low", "high")).to_csv(
-        data[2], index=False
+    pd.read_csv(data[1]).assign(confidence=lambda t: np.where(t["video_id"].isin(["val0", "test0"]), "low", "high")).to_csv(
+        data[1], index=False
     )
-    (data[0] / "train3.npz").unlink()
-    (data[1] / "test2__L1000ms.npz").write_bytes(b"broken")
+    (data[0][0] / "train3.npz").unlink()
+    (data[0][1] / "test2__L1000ms.npz").write_bytes(b"broken")
     refiner = train_refiner(*data, training=QUICK, progress=False)
     assert refiner.record["train"] == ["train4", "train5"] and len(refiner.record["val"]) == 5
     assert refiner.record["left_out"] == {
@@ -362,10 +370,10 @@ def test_unusable_clips_are_left_out_and_named(tmp_path):
         "train3": "missing_video",
         "val0": "low confidence",
     }
-    found = evaluate_refiner(*data, refiner_ckpt=refiner, n_boot=20)
-    assert found.overall["status"] == {"ok": 3, "no_event": 1, "corrupt_cache": 1, "low_confidence": 1}
+    found = judged(*data, refiner, n_boot=20)
+    assert found.overall.status == {"ok": 3, "no_event": 1, "corrupt_cache": 1, "low_confidence": 1}
     row = found.summary.set_index("video_id").loc["test1"]
-    assert np.isnan(row["dist"]) and np.isfinite(row["t_pred_sec"]) and found.overall["means"]["all"]["refined"]["dist"]["n"] == 3
+    assert np.isnan(row["dist"]) and np.isfinite(row["t_pred_sec"]) and found.overall.means["all"]["refined"]["dist"].n == 3
 
 
 def test_oracle_queries_are_marked_and_clips_without_an_event_keep_no_pdf(tmp_path):
@@ -379,8 +387,8 @@ def test_oracle_queries_are_marked_and_clips_without_an_event_keep_no_pdf(tmp_pa
         {n: n[:-1] for n in names},
     )
     refiner = train_refiner(*data, training=QUICK, settings=AlignSettings(audio_query="oracle"), progress=False)
-    assert "oracle" in refiner.record["problems"][0]
-    found = evaluate_refiner(*data, refiner_ckpt=refiner, n_boot=20)
+    assert refiner.record["problems"][0]["code"] == "oracle" and "oracle" in refiner.record["problems"][0]["text"]
+    found = judged(*data, refiner, n_boot=20)
     assert "oracle" in str(found) and found.curves.groupby("video_id")["pdf_refined"].apply(lambda p: p.isna().all()).to_dict() == {
         n: n == "test0" for n in names[8:]
     }
@@ -399,7 +407,7 @@ def test_too_little_to_learn_from(tmp_path, lacking, message):
     counts = {"train": (0, 4), "val": (8, 0), "clips": (1, 4)}.get(lacking, (8, 4))
     data = small(tmp_path, *counts)
     if lacking == "embeddings":
-        for path in data[0].glob("train*"):
+        for path in data[0][0].glob("train*"):
             path.unlink()
     with pytest.raises(ValueError, match=message):
         train_refiner(*data, training=QUICK, progress=False)
@@ -425,14 +433,14 @@ def test_caches_of_other_origin_are_refused(tiny, tmp_path):
     data, ckpt = tiny
     other = small(tmp_path / "other", spec=SPEC | {"weights": "sha256:" + "1" * 64})
     with pytest.raises(RefinerError, match="trained on video vectors of made up.*what differs: weights"):
-        evaluate_refiner(*other, refiner_ckpt=ckpt)
+        judged(*other, ckpt)
     rng = np.random.default_rng(0)
     mixed = small(tmp_path / "mixed", n_test=0)
     for i in range(4):
         curve, _ = clip(rng)
         cosines_cache(tmp_path / "mixed", {f"val{i}": curve}, {f"val{i}": [(1, 2)]}, {f"val{i}": "val"}, fingerprint="another")
     table = [(f"{s}{i}", "x", 1, 2, "", s) for s, n in [("train", 8), ("val", 4)] for i in range(n)]
-    pd.DataFrame(table, columns=COLUMNS).to_csv(mixed[2], index=False)
+    pd.DataFrame(table, columns=COLUMNS).to_csv(mixed[1], index=False)
     with pytest.raises(ValueError, match="made with different settings"):
         train_refiner(*mixed, training=QUICK, progress=False)
 
@@ -446,18 +454,19 @@ def test_another_stride_is_noted(tiny, tmp_path):
         {f"x{i}": [(2, 4)] for i in range(3)},
         dict.fromkeys(["x0", "x1", "x2"], "test"),
     )
-    found = evaluate_refiner(*data, refiner_ckpt=ckpt, n_boot=20)
-    assert "every 0.25 s, here they come every 0.5 s" in found.overall["notes"][0] and len(found.curves) == 60
+    found = judged(*data, ckpt, n_boot=20)
+    assert "every 0.25 s, here they come every 0.5 s" in found.overall.notes[0] and len(found.curves) == 60
 
 
 def test_untrained_weights_are_refused_or_marked(tmp_path):
     data = small(tmp_path, spec=SPEC | {"weights": "untrained"})
     with pytest.raises(ValueError, match="untrained"):
         train_refiner(*data, training=QUICK, progress=False)
-    refiner = train_refiner(*data, training=QUICK, allow_untrained=True, progress=False)
+    marked = EmbeddingCache.of(data[0], allow_untrained=True)
+    refiner = train_refiner(marked, data[1], training=QUICK, progress=False)
     with pytest.raises(ValueError, match="untrained"):
-        evaluate_refiner(*data, refiner_ckpt=refiner)
-    assert "NOT A RESULT" in str(evaluate_refiner(*data, refiner_ckpt=refiner, allow_untrained=True, n_boot=20))
+        judged(*data, refiner)
+    assert "NOT A RESULT" in str(judged(marked, data[1], refiner, n_boot=20))
 
 
 @pytest.mark.parametrize("architecture", ["pdf", "fusion"])
@@ -477,26 +486,30 @@ def test_two_towers_through_a_projector(tmp_path, architecture):
                 )
             rows.append((f"{split}{i}", "x", 2, 5, "", split))
     pd.DataFrame(rows, columns=COLUMNS).to_csv(tmp_path / "a.csv", index=False)
-    data = tmp_path / "v", tmp_path / "a", tmp_path / "a.csv"
+    data = (tmp_path / "v", tmp_path / "a"), tmp_path / "a.csv"
     in_sample, apart = (
         fit_projector(*data, split=split, shrinkage=0.1, out=tmp_path / f"{split}.safetensors") for split in ("train", "spare")
     )
     training = replace(QUICK, architecture=architecture)
+
+    def through(projector):
+        return EmbeddingCache.of(data[0], projector=projector)
+
     with pytest.raises(ValueError, match="fit a projector"):
         train_refiner(*data, training=training, progress=False)
-    refiner = train_refiner(*data, training=training, projector=tmp_path / "train.safetensors", progress=False)
+    refiner = train_refiner(through(tmp_path / "train.safetensors"), data[1], training=training, progress=False)
     assert "fitted on 14 of the training clips" in refiner.record["notes"][0] and refiner.record["encoders"]["video"]["name"] == "eyes+ears"
-    found = evaluate_refiner(*data, refiner_ckpt=refiner, projector=in_sample, n_boot=20)
-    assert found.overall["problems"] == [] and found.overall["encoder"] == "eyes+ears" and "training clips" in str(found)
+    found = judged(through(in_sample), data[1], refiner, n_boot=20)
+    assert found.overall.problems == [] and found.overall.encoder == "eyes+ears" and "training clips" in str(found)
     for other in (None, apart):
         with pytest.raises(RefinerError, match="was trained with a projector"):
-            evaluate_refiner(*data, refiner_ckpt=refiner, projector=other)
-    assert train_refiner(*data, training=training, projector=apart, progress=False).record["notes"] == []
+            judged(through(other), data[1], refiner)
+    assert train_refiner(through(apart), data[1], training=training, progress=False).record["notes"] == []
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["split"] = table["split"].replace({"train": "val", "val": "train"})
     table.to_csv(tmp_path / "swapped.csv", index=False)
     with pytest.raises(ProjectorError, match="fitted on 14"):  # validation clips must be new to the projector
-        train_refiner(*data[:2], tmp_path / "swapped.csv", training=training, projector=in_sample, progress=False)
+        train_refiner(through(in_sample), tmp_path / "swapped.csv", training=training, progress=False)
 
 
 # ---- files
@@ -510,7 +523,7 @@ def test_a_checkpoint_that_is_none_is_refused(tiny, tmp_path):
     def refused(match):
         for attempt in (
             lambda: load_refiner(bad),
-            lambda: evaluate_refiner(*data, refiner_ckpt=bad),
+            lambda: judged(*data, bad),
             lambda: train_refiner(*data, refiner_ckpt=bad, training=QUICK, progress=False),
         ):
             with pytest.raises(RefinerError, match=match):
@@ -534,12 +547,10 @@ def test_a_checkpoint_that_is_none_is_refused(tiny, tmp_path):
     write_tensors(bad, weights, {"runs": []})
     refused("record is not that of a refiner")
     with pytest.raises(FileNotFoundError):
-        evaluate_refiner(*data, refiner_ckpt=tmp_path / "none.safetensors")
+        judged(*data, tmp_path / "none.safetensors")
     for ckpt_name, csv in [("r.ckpt", None), (ckpt, "s.txt")]:
         with pytest.raises(ValueError, match="ends? in"):
-            train_refiner(*data, refiner_ckpt=ckpt_name) if csv is None else evaluate_refiner(
-                *data, refiner_ckpt=ckpt_name, summary_csv=csv
-            )
+            train_refiner(*data, refiner_ckpt=ckpt_name) if csv is None else judged(*data, ckpt_name, n_boot=20).save(csv)
 
 
 def test_a_refiner_of_other_vectors_is_refused(tmp_path):
@@ -569,7 +580,7 @@ def test_the_record_says_how_it_was_made(tiny):
 def test_what_was_written_is_whole_even_if_writing_fails(tiny, tmp_path, monkeypatch):
     data, ckpt = tiny
     names = ["c/curves.csv", "s.csv", "s.json", "s_methods.csv"]
-    evaluate_refiner(*data, refiner_ckpt=ckpt, summary_csv=tmp_path / "s.csv", curve_dir=tmp_path / "c", n_boot=20)
+    judged(*data, ckpt, n_boot=20).save(tmp_path / "s.csv", tmp_path / "c")
     before = {name: (tmp_path / name).read_bytes() for name in names}
 
     def torn(self, path, **kwargs):
@@ -578,7 +589,7 @@ def test_what_was_written_is_whole_even_if_writing_fails(tiny, tmp_path, monkeyp
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", torn)
     with pytest.raises(OSError, match="disk full"):
-        evaluate_refiner(*data, refiner_ckpt=ckpt, summary_csv=tmp_path / "s.csv", curve_dir=tmp_path / "c", n_boot=20)
+        judged(*data, ckpt, n_boot=20).save(tmp_path / "s.csv", tmp_path / "c")
     assert {name: (tmp_path / name).read_bytes() for name in names} == before and sorted(
         p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*.*")
     ) == names
@@ -595,8 +606,8 @@ def test_clips_of_unequal_length_do_not_disturb_each_other(tmp_path, architectur
         together = cosines_cache(tmp_path / "x", {name: curve}, events, {name: "test"}, duration_s=len(curve) / 4)
 
     def refined(names):
-        pd.DataFrame([(name, "x", 0.5, 2.5, "", "test") for name in names], columns=COLUMNS).to_csv(together[2], index=False)
-        rows = evaluate_refiner(*together, refiner_ckpt=refiner, n_boot=20).curves
+        pd.DataFrame([(name, "x", 0.5, 2.5, "", "test") for name in names], columns=COLUMNS).to_csv(together[1], index=False)
+        rows = judged(*together, refiner, n_boot=20).curves
         return {name: part["pdf_refined"].to_numpy() for name, part in rows.groupby("video_id")}
 
     found = refined(curves)
@@ -649,24 +660,24 @@ def known(tmp_path_factory):
 
 def test_it_gains_over_the_unrefined_pdf_and_over_all_that_ignore_the_clip(known):
     data, refiner = known
-    found = evaluate_refiner(*data, refiner_ckpt=refiner)
-    to = found.overall["differences"]["partial"]
+    found = judged(*data, refiner)
+    to = found.overall.differences["partial"]
     for rival in RIVALS:
-        assert to["dist"]["to"][rival]["high"] < 0, rival
+        assert to["dist"].to[rival].high < 0, rival
         for metric in ("inside", "mass_inside", "tiou", "information"):
-            assert to[metric]["to"][rival]["low"] > 0, (metric, rival)
+            assert to[metric].to[rival].low > 0, (metric, rival)
     for metric, better in [("dist", "high"), ("information", "low")]:
-        best = found.overall["headline"]["partial"][metric]
+        best = found.overall.headline["partial"][metric]
         assert best["over"] in BLIND and (best[better] < 0) == (metric == "dist")
     # The gap is the clip's own curve: fed another clip's, the very same weights lose it.
-    means = {name: row["information"]["mean"] for name, row in found.overall["means"]["partial"].items() if "information" in row}
+    means = {name: row["information"].mean for name, row in found.overall.means["partial"].items() if "information" in row}
     assert means["refined"] > 0.8 and abs(means["prior"]) < 0.1 and means["shuffled"] < means["mean_target"]
 
 
 def test_columns_and_numbers_are_those_of_evaluate(known, tmp_path):
     data, refiner = known
-    found = evaluate_refiner(*data, refiner_ckpt=refiner, summary_csv=tmp_path / "s.csv", curve_dir=tmp_path, hit_deltas=(0.5, 2))
-    plain = evaluate(*data, split="test", hit_deltas=(0.5, 2))
+    found = judged(*data, refiner, hit_deltas=(0.5, 2)).save(tmp_path / "s.csv", tmp_path)
+    plain = evaluate(*data, split="test", scoring=Scoring(hit_deltas=(0.5, 2)))
     assert [name for name in found.summary if name in plain.summary] == [name for name in plain.summary if name in found.summary]
     assert set(found.summary) >= {
         "t_pred_sec",
@@ -684,7 +695,7 @@ def test_columns_and_numbers_are_those_of_evaluate(known, tmp_path):
         "information",
         "refiner",
     }
-    own = found.methods.set_index(["method", "video_id"])
+    own = found.baselines.set_index(["method", "video_id"])
     for name in ("mae", "dist", "inside", "hit_0.5", "hit_event_2.0", "mass_inside", "log_score", "auroc", "tiou", "recall_0.5"):
         assert np.allclose(own.loc["unrefined"][name], plain.summary.set_index("video_id")[name]), name
         assert np.allclose(own.loc["refined"][name], found.summary.set_index("video_id")[name]), name
@@ -705,7 +716,7 @@ def test_columns_and_numbers_are_those_of_evaluate(known, tmp_path):
     )
     written = pd.read_csv(tmp_path / "s.csv")
     assert list(written) == list(found.summary) and np.allclose(written["information"], found.summary["information"], rtol=1e-4)
-    assert json.loads((tmp_path / "s.json").read_text()) == found.overall
+    assert json.loads((tmp_path / "s.json").read_text()) == found.overall.as_json()
     assert (
         set(pd.read_csv(tmp_path / "s_methods.csv")["method"]) >= {"refined", *RIVALS, "centre"}
         and len(pd.read_csv(tmp_path / "curves.csv")) == 200 * 40
@@ -715,15 +726,15 @@ def test_columns_and_numbers_are_those_of_evaluate(known, tmp_path):
 def test_on_curves_of_other_clips_it_gains_nothing(tmp_path):
     data = bulk(tmp_path, 12, knows=False)
     for augment in (True, False):
-        found = evaluate_refiner(*data, refiner_ckpt=train_refiner(*data, training=replace(LEARNING, augment=augment), progress=False))
-        best = found.overall["headline"]["partial"]["information"]
-        to = found.overall["differences"]["partial"]["information"]["to"]
+        found = judged(*data, train_refiner(*data, training=replace(LEARNING, augment=augment), progress=False))
+        best = found.overall.headline["partial"]["information"]
+        to = found.overall.differences["partial"]["information"].to
         assert best["over"] in ("mean_target", "prior") and best["high"] < 0.01
-        assert abs(to["shuffled"]["mean"]) < 0.06 and to["unrefined"]["low"] > 0.5
-        means = {name: row["information"]["mean"] for name, row in found.overall["means"]["partial"].items() if "information" in row}
+        assert abs(to["shuffled"].mean) < 0.06 and to["unrefined"].low > 0.5
+        means = {name: row["information"].mean for name, row in found.overall.means["partial"].items() if "information" in row}
         assert means["shuffled"] < means["mean_target"] + 0.01
         if not augment:  # then the twin that is fed nothing finds the mean target
-            assert abs(means["prior"] - means["mean_target"]) < 0.02 and to["prior"]["high"] < 0.01
+            assert abs(means["prior"] - means["mean_target"]) < 0.02 and to["prior"].high < 0.01
         else:
             assert abs(means["prior"]) < 0.05 < means["mean_target"]
 
@@ -736,20 +747,15 @@ def test_augmentation_takes_the_place_away(tmp_path):
             shift = 0 if far else int(round((5 - (start + end) / 2) * 4))  # the event to the middle of the clip
             curves[name], events[name], splits[name] = np.roll(curve, shift), [(start + shift / 4, end + shift / 4)], split
     data = cosines_cache(tmp_path, curves, events, splits)
-    got = {
-        on: evaluate_refiner(*data, refiner_ckpt=train_refiner(*data, training=replace(LEARNING, augment=on), progress=False)).overall
-        for on in (True, False)
-    }
+    got = {on: judged(*data, train_refiner(*data, training=replace(LEARNING, augment=on), progress=False)).overall for on in (True, False)}
     means = {
-        on: {name: row["information"]["mean"] for name, row in found["means"]["partial"].items() if "information" in row}
-        for on, found in got.items()
+        on: {name: row["information"].mean for name, row in overall.means["partial"].items() if "information" in row}
+        for on, overall in got.items()
     }
     assert (
-        means[True]["refined"] > 0.6
-        and means[False]["refined"] < 0
-        and got[True]["differences"]["partial"]["dist"]["to"]["unrefined"]["high"] < 0
+        means[True]["refined"] > 0.6 and means[False]["refined"] < 0 and got[True].differences["partial"]["dist"].to["unrefined"].high < 0
     )
-    assert got[False]["means"]["partial"]["refined"]["dist"]["mean"] > got[False]["means"]["partial"]["unrefined"]["dist"]["mean"]
+    assert got[False].means["partial"]["refined"]["dist"].mean > got[False].means["partial"]["unrefined"]["dist"].mean
 
 
 def test_a_report_of_refined_pdfs_has_their_rivals_their_curves_and_all_events(tmp_path):
@@ -760,17 +766,17 @@ def test_a_report_of_refined_pdfs_has_their_rivals_their_curves_and_all_events(t
         tmp_path, {name: curve for name, (curve, _) in made.items()}, events, {name: name.rstrip("0123456789") for name in made}
     )
     refiner = train_refiner(*data, training=QUICK, progress=False)
-    found = evaluate_refiner(*data, refiner_ckpt=refiner, summary_csv=tmp_path / "s/summary.csv", curve_dir=tmp_path / "s", n_boot=100)
+    found = judged(*data, refiner, n_boot=100).save(tmp_path / "s/summary.csv", tmp_path / "s")
     assert found.summary.set_index("video_id").loc["test0", "events_sec"] == "0.5-2;6-8"
     report = analyze(tmp_path / "s/summary.csv", tmp_path / "reports", "r", n_examples=1, n_boot=100)
     assert report.overall["run"]["name"] == "made up (refined)" and report.overall["run"]["refiner"]["n_train"] == 8
     to = report.overall["differences"]["partial"]["dist"]["to"]
     assert (
         set(to) == {"unrefined", "prior", "shuffled", "mean_target"}
-        and report.overall["best_baseline"] == found.overall["differences"]["partial"]["dist"]["best"]
+        and report.overall["best_baseline"] == found.overall.differences["partial"]["dist"].best
     )
     for name, difference in to.items():
-        assert np.isclose(difference["mean"], found.overall["differences"]["partial"]["dist"]["to"][name]["mean"], atol=1e-4), name
+        assert np.isclose(difference["mean"], found.overall.differences["partial"]["dist"].to[name].mean, atol=1e-4), name
     assert "information" in report.overall["means"]["all"]["encoder"] and "refined" not in report.overall["means"]["all"]
     assert not any("more events than the file names" in note or "curves" in note for note in report.overall["notes"])
     assert json.loads((report.folder / "coverage.json").read_text())["all"]["n"] == 12
@@ -806,7 +812,7 @@ def test_the_commands_give_what_the_functions_give(media, tmp_path, architecture
     assert "trained on 10 clips, stopped by 4" in said and "fed shuffled seed 2" in said
     training = RefinerSettings(architecture, False, epochs=3, patience=2, batch_size=4, lr=0.01, weight_decay=0.0, seeds=(5, 2))
     settings = AlignSettings(tau=0.3, score_smooth_sigma=0.25, interval_mass=0.7)
-    data = folder / "cache/vid_emb", folder / "cache/aud_emb", folder / "data/annotations.csv"
+    data = folder / "cache", folder / "data/annotations.csv"
     made = train_refiner(*data, training=training, settings=settings, device="cpu", progress=False)
     there = load_refiner(ckpt)
     assert there.align == settings and there.settings == training and there.record["data_sha256"] == made.record["data_sha256"]
@@ -828,9 +834,9 @@ def test_the_commands_give_what_the_functions_give(media, tmp_path, architecture
         "--seed",
         "3",
     )
-    found = evaluate_refiner(*data, refiner_ckpt=there, hit_deltas=(1.0,), n_boot=50, seed=3)
-    assert said.startswith(str(found)) and json.loads((tmp_path / "s.json").read_text()) == found.overall
-    assert found.overall["settings"]["tau"] == 0.3 and len(found.summary) == 6 and found.overall["encoder"] == "signal"  # not told again
+    found = judged(*data, there, hit_deltas=(1.0,), n_boot=50, seed=3)
+    assert said.startswith(str(found)) and json.loads((tmp_path / "s.json").read_text()) == found.overall.as_json()
+    assert found.overall.settings["tau"] == 0.3 and len(found.summary) == 6 and found.overall.encoder == "signal"  # not told again
     assert (
         "trained on 10 of the clips"
         in avesound("evaluate-refiner", *cache, "--refiner_ckpt", ckpt, "--summary_csv", tmp_path / "t.csv", "--split", "train", ok=False)

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from avesound.cli import main
 from avesound.data.synth import SynthSpec, make_dataset
 from avesound.embeddings.extract import WindowSettings, extract
-from avesound.evaluation.evaluate import evaluate
+from avesound.evaluation.evaluate import Scoring, evaluate
 from avesound.localization.align import FUSIONS, AlignSettings, align
 from avesound.localization.predict import predict
 from avesound.metrics.clip import clip_metrics
+from avesound.tuning.caches import find_caches
 from avesound.tuning.grid import Grid, SweepSetting, grid_metrics
-from avesound.tuning.sweep import sweep
+from avesound.tuning.sweep import GridScoring, sweep
 
 tenths = st.integers(-10, 10).map(lambda k: k / 10)  # a coarse scale, so that ties are common
 
@@ -141,29 +142,28 @@ def test_every_row_is_what_evaluate_says(made, tmp_path):
         made / "data/annotations.csv",
         out_dir=tmp_path,
         grid=GRID,
-        n_boot=50,
         test_split=None,
-        ranking=True,
+        scoring=GridScoring(n_boot=50, ranking=True),
         progress=False,
     )
     rows = {str(row): row for row in [*GRID.settings(["coarse", "fine"]), SweepSetting(AlignSettings(), (1.0,), "coarse")]}
     assert len(found.table) == len(rows) == 49 and set(found.table["stride_s"]) == {0.25, 0.5} and found.table["is_reference"].sum() == 1
     for line in found.table.sample(12, random_state=0).to_dict("records"):
-        row, cache = rows[line["setting"]], made / "caches" / line["cache"]
+        row = rows[line["setting"]]
         said = evaluate(
-            cache / "vid_emb",
-            cache / "aud_emb",
+            made / "caches" / line["cache"],
             made / "data/annotations.csv",
             L_sec=row.L_sec,
             settings=row.settings,
             split="val",
-            n_boot=50,
+            scoring=Scoring(n_boot=50),
         ).overall
         for subset in ("all", "partial"):
             for metric in ("mae", "dist", "inside", "hit_0.25", "hit_event_0.5", "mass_inside", "log_score", "auroc", "average_precision"):
-                cell = said["means"][subset]["encoder"][metric]
-                for part, suffix in [("mean", ""), ("low", "_low"), ("high", "_high")]:
-                    assert np.isclose(line[f"{subset}_{metric}{suffix}"], cell[part], atol=1e-6), (line["setting"], subset, metric, part)
+                cell = said.means[subset]["encoder"][metric]
+                for suffix, value in [("", cell.mean), ("_low", cell.low), ("_high", cell.high)]:
+                    column = f"{subset}_{metric}{suffix}"
+                    assert np.isclose(line[column], value, atol=1e-6), (line["setting"], column)
 
 
 def test_differences_are_to_the_reference_on_the_deciding_clips(made, tmp_path):
@@ -201,7 +201,7 @@ def test_the_test_split_is_looked_at_once_and_last(made, tmp_path, monkeypatch):
 
 
 def test_a_sweep_that_broke_goes_on_where_it_was(made, tmp_path, monkeypatch):
-    arguments = {"grid": GRID, "n_boot": 50, "test_split": None, "progress": False}
+    arguments = {"grid": GRID, "test_split": None, "scoring": GridScoring(n_boot=50), "progress": False}
     whole = sweep(made / "caches", made / "data/annotations.csv", out_dir=tmp_path / "whole", **arguments)
     calls = []
 
@@ -261,7 +261,13 @@ def test_a_killed_process_leaves_nothing_half_written(made, tmp_path):
 def test_other_numbers_are_never_taken_for_these(made, tmp_path):
     first = sweep(made / "caches/fine", made / "data/annotations.csv", out_dir=tmp_path, grid=GRID, test_split=None, progress=False)
     second = sweep(
-        made / "caches/fine", made / "data/annotations.csv", out_dir=tmp_path, grid=GRID, test_split=None, progress=False, seed=1
+        made / "caches/fine",
+        made / "data/annotations.csv",
+        out_dir=tmp_path,
+        grid=GRID,
+        test_split=None,
+        scoring=GridScoring(seed=1),
+        progress=False,
     )
     assert np.allclose(
         first.table["all_dist"], second.table.set_index("setting").loc[first.table["setting"], "all_dist"]
@@ -284,14 +290,13 @@ def test_the_command_does_what_the_function_does(made, tmp_path, capsys):
     assert run(line) == 0
     said = capsys.readouterr().out
     found = sweep(
-        made / "caches",
+        find_caches(made / "caches", strides=[0.25]),
         made / "data/annotations.csv",
         out_dir=tmp_path / "b",
         grid=GRID,
-        strides=[0.25],
-        n_boot=50,
         top_k=2,
         criterion="dist",
+        scoring=GridScoring(n_boot=50),
         progress=False,
     )
     assert (tmp_path / "a/aggregate.csv").read_bytes() == (tmp_path / "b/aggregate.csv").read_bytes()
@@ -314,17 +319,15 @@ def test_the_command_does_what_the_function_does(made, tmp_path, capsys):
 
 
 def test_the_ablation_command_does_what_the_function_does(made, tmp_path, capsys):
-    from avesound.tuning.ablate import ablate
+    from avesound.tuning.ablate import AblationSettings, ablate
 
     caches = [made / "caches/fine", made / "caches/coarse"]
     line = f"ablate --caches {caches[0]} {caches[1]} --annotations_csv {made / 'data/annotations.csv'} --out_dir {tmp_path / 'a'} --n_clips 7 --audio-queries middle,multi --n_boot 50 --tau 0.3 --metrics dist,auroc"
     assert run(line) == 0
     options = {
         "n_clips": 7,
-        "audio_queries": ("middle", "multi"),
+        "changes": AblationSettings(AlignSettings(tau=0.3), audio_queries=("middle", "multi"), metrics=("dist", "auroc")),
         "n_boot": 50,
-        "base": AlignSettings(tau=0.3),
-        "metrics": ("dist", "auroc"),
         "progress": False,
     }
     found = ablate(caches, made / "data/annotations.csv", out_dir=tmp_path / "b", **options)
@@ -336,9 +339,10 @@ def test_the_ablation_command_does_what_the_function_does(made, tmp_path, capsys
 
 
 def test_an_ablation_makes_the_caches_of_its_subset_alone(made, tmp_path, monkeypatch):
-    from avesound.tuning.ablate import ablate
+    from avesound.tuning.ablate import AblationSettings, Variants, ablate
 
-    options = {"vid_dir": made / "data/AVE", "n_clips": 4, "n_boot": 50, "lengths": (0.5,), "progress": False}
+    changes, variants = AblationSettings(lengths=(0.5,)), Variants(made / "data/AVE")
+    options = {"n_clips": 4, "changes": changes, "variants": variants, "n_boot": 50, "progress": False}
     found = ablate(None, made / "data/annotations.csv", out_dir=tmp_path, **options)
     files = {cache.name: sorted(path.stem for path in (cache / "vid_emb").glob("*.npz")) for cache in (tmp_path / "caches").iterdir()}
     assert set(files) == {"base", "edge_inside", "video_scales"} and all(ids == sorted(found.about["video_ids"]) for ids in files.values())
@@ -350,7 +354,7 @@ def test_an_ablation_makes_the_caches_of_its_subset_alone(made, tmp_path, monkey
 def test_fillings_and_the_dense_tower_are_tried_where_an_encoder_has_them(made, tmp_path, monkeypatch):
     "With stand-ins for the towers, which need weights."
     from avesound.encoders.base import EncoderSpec, register_encoder
-    from avesound.tuning.ablate import cache_difference, make_variants
+    from avesound.tuning.ablate import Variants, cache_difference, make_variants
 
     monkeypatch.setattr("avesound.encoders.base._REGISTERED", {})
 
@@ -369,7 +373,8 @@ def test_fillings_and_the_dense_tower_are_tried_where_an_encoder_has_them(made, 
         register_encoder(name)(lambda name=name, **settings: Tower(name, **settings))
     rows = pd.read_csv(made / "data/annotations.csv")
     rows.head(1).to_csv(tmp_path / "one.csv", index=False)
-    caches, notes = make_variants(made / "data/AVE", tmp_path / "caches", tmp_path / "one.csv", encoder="tower", progress=False)
+    variants = Variants(made / "data/AVE", encoder="tower")
+    caches, notes = make_variants(variants, tmp_path / "caches", tmp_path / "one.csv", progress=False)
     assert [cache.name for cache in caches] == ["base", "edge_inside", "video_scales", "fill_repeat", "fill_context", "dense"]
     assert notes == ["fill_none: this tower takes one length only"]
     assert (

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from avesound.metrics.bootstrap import bootstrap_interval, holm, method_table, paired_difference, paired_p_value, rank_p_value
+from avesound.metrics.bootstrap import MeanInterval, bootstrap_interval, holm, method_table, paired_difference, paired_p_value, rank_p_value
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -119,18 +119,14 @@ def test_the_table_of_methods_equals_one_bootstrap_at_a_time():
     for method, metrics in values.items():
         for metric, column in metrics.items():
             alone = bootstrap_interval(column, n_boot=200, seed=4)
-            cell = made["means"][method][metric]
-            assert [cell[k] for k in ("mean", "low", "high")] == pytest.approx(
-                [float(alone.mean), float(alone.low), float(alone.high)], abs=1e-6
-            )
-            assert cell["n"] == alone.n_clips
+            cell = made.means[method][metric]
+            assert [cell.mean, cell.low, cell.high] == pytest.approx([float(alone.mean), float(alone.low), float(alone.high)], abs=1e-6)
+            assert cell.n == alone.n_clips
     alone = paired_difference(values["own"]["dist"], values["one"]["dist"], n_boot=200, seed=4)
-    cell = made["differences"]["dist"]["to"]["one"]
-    assert [cell[k] for k in ("mean", "low", "high", "n")] == pytest.approx(
-        [float(alone.mean), float(alone.low), float(alone.high), 35], abs=1e-6
-    )
+    cell = made.differences["dist"].to["one"]
+    assert [cell.mean, cell.low, cell.high, cell.n] == pytest.approx([float(alone.mean), float(alone.low), float(alone.high), 35], abs=1e-6)
     best = min(("one", "other"), key=lambda m: np.nanmean(values[m]["dist"]))  # lower is better, and "lucky" is no rival
-    assert made["differences"]["dist"]["best"] == best
+    assert made.differences["dist"].best == best
 
 
 def test_rank_p_value_of_exchangeable_arrangements_is_uniform():
@@ -147,7 +143,7 @@ def test_rank_p_value_of_exchangeable_arrangements_is_uniform():
 def handful(tmp_path_factory):
     "A run over three clips, in each of which the prediction lies in the event: every share is 1, every interval has no width."
     from avesound.embeddings.store import write_embeddings
-    from avesound.evaluation.evaluate import evaluate
+    from avesound.evaluation.evaluate import Scoring, evaluate
     from avesound.timeline import sliding_windows
 
     folder, windows = tmp_path_factory.mktemp("handful"), sliding_windows(10, 1.0, 0.25)
@@ -160,8 +156,8 @@ def handful(tmp_path_factory):
     (folder / "a.csv").write_text(
         "video_id,event_label,start_s,end_s,split\n" + "".join(f"c{k},x,2,4,{('test', 'val', 'train')[k // 3]}\n" for k in range(9))
     )
-    common = folder / "vid_emb", folder / "aud_emb", folder / "a.csv"
-    found = evaluate(*common, split="test", summary_csv=folder / "s.csv", n_boot=100)
+    common = (folder / "vid_emb", folder / "aud_emb"), folder / "a.csv"
+    found = evaluate(*common, split="test", scoring=Scoring(n_boot=100)).save(folder / "s.csv")
     return folder, common, found
 
 
@@ -172,29 +168,29 @@ def test_what_three_clips_agree_on_is_marked_in_every_table(handful):
     from avesound.report.analyze import analyze
     from avesound.tuning.ablate import ablate
     from avesound.tuning.grid import Grid
-    from avesound.tuning.sweep import sweep
+    from avesound.tuning.sweep import GridScoring, sweep
 
     folder, common, found = handful
-    assert found.overall["means"]["partial"]["encoder"]["inside"] == {"mean": 1.0, "low": 1.0, "high": 1.0, "n": 3}
+    assert found.overall.means["partial"]["encoder"]["inside"] == MeanInterval(mean=1.0, low=1.0, high=1.0, n=3)
     report = analyze(folder / "s.csv", folder / "reports", "one", n_boot=100)
     queries = queries_of_clips(list(clips_from_annotations(read_annotations(folder / "a.csv")).values()))
     texts = {
         "evaluate": str(found),
         "compare": str(
-            compare(
-                [folder / "s.csv", folder / "s.csv"], folder / "side", names=["a", "b"], n_boot=100, n_perm=9, metrics=("dist", "inside")
+            compare([folder / "s.csv", folder / "s.csv"], names=["a", "b"], n_boot=100, n_perm=9, metrics=("dist", "inside")).save(
+                folder / "side"
             )
         ),
         "compare.md": lambda: (folder / "side/comparison.md").read_text(),
         "compare.tex": lambda: (folder / "side/comparison.tex").read_text().replace(r"$\dagger$", "†"),
-        "crossmodal": str(evaluate_crossmodal(queries[:3], *common[:2], n_boot=100)),
+        "crossmodal": str(evaluate_crossmodal(queries[:3], common[0], n_boot=100)),
         "sweep": str(
             sweep(
                 [folder],
                 folder / "a.csv",
                 out_dir=folder / "grid",
                 grid=Grid(taus=(0.5,), smooth_sigmas=(0.0,), zscores=(True,)),
-                n_boot=100,
+                scoring=GridScoring(n_boot=100),
                 progress=False,
             )
         ),
@@ -213,7 +209,8 @@ def test_what_three_clips_agree_on_is_marked_in_every_table(handful):
 
 
 def test_what_three_clips_agree_on_is_drawn_hollow(handful):
-    from avesound.evaluation.compare import compare, plot_forest, plot_overall
+    from avesound.evaluation.compare import compare, plot_forest
+    from avesound.evaluation.figures import plot_overall
 
     folder, _, found = handful
     hollow = lambda figure: [

@@ -4,13 +4,12 @@
 
 # %% auto #0
 __all__ = ['DIRECTIONS', 'Query', 'queries_of_clips', 'official_queries', 'best_start', 'segment_vectors', 'CrossModal',
-           'protocol_baselines', 'evaluate_crossmodal']
+           'CrossModalOverall', 'format_crossmodal', 'protocol_baselines', 'evaluate_crossmodal']
 
 # %% ../../nbs/68_evaluation_crossmodal.ipynb #924c14e4
-import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,13 +18,13 @@ import numpy as np
 
 from .. import __version__
 from ..data.annotations import ClipAnnotation, annotations_table
-from ..embeddings.projector import Projector, load_projector
-from ..embeddings.similarity import FLAT, PairReader, misfits
+from ..embeddings.cache import CacheLike, EmbeddingCache, PairReader, misfits
+from ..embeddings.similarity import FLAT
 from ..embeddings.store import Embeddings
-from ..encoders.base import check_comparable
-from ..files import atomic_write
+from ..encoders.base import Problem, check_comparable
+from ..files import atomic_write, write_json
 from ..localization.align import cosine_similarity
-from ..metrics.bootstrap import FEW_LINE, interval_text, method_table, paired_p_value
+from ..metrics.bootstrap import FEW_LINE, Difference, MeanInterval, interval_text, method_table, paired_p_value
 from ..timeline import Seconds
 
 if TYPE_CHECKING:
@@ -155,36 +154,65 @@ class CrossModal:
     "What the protocol found."
 
     table: "pd.DataFrame"  # a row for each query: video_id, start, length, n_segments, status, detail, a2v_start, v2a_start, a2v, v2a
-    overall: dict[str, Any]  # shares with intervals, baselines, differences, p-values, counts; JSON values
+    overall: "CrossModalOverall"  # shares with intervals, baselines, differences, p-values, counts
 
     def __str__(self) -> str:
-        found = self.overall
-        status = ", ".join(f"{n} {name}" for name, n in found["status"].items())
-        lines = [f"cross-modality localisation, {found['n_queries']} partial events: {status}"]
-        lines += [f"NOT A RESULT: {problem}" for problem in found["problems"]] + [f"note: {note}" for note in found["notes"]]
-        if found["means"]:
-            lines.append(f"\n{'exact start, % [95 % interval]':<34}{'A2V':<22}{'V2A':<22}")
-            for method, cells in found["means"].items():
-                lines.append(
-                    f"{(found['encoder'] or 'unknown') if method == 'encoder' else method:<34}"
-                    + "".join(f"{_percent(cells[d]):<22}" for d in DIRECTIONS)
-                )
-            guesses = [name for name in protocol_baselines(()) if name in found["means"]]
-            for rival in (
-                "shuffled",
-                max(guesses, key=lambda name: found["means"][name]["a2v"]["mean"]),
-            ):  # they have the same mean in both directions
-                to = [found["differences"][d]["to"].get(rival) for d in DIRECTIONS if d in found["differences"]]
-                if len(to) == 2 and all(to):
-                    lines.append(f"{'minus ' + rival:<34}" + "".join(f"{_percent(cell, sign=True):<22}" for cell in to))
-        lines += [FEW_LINE] if any("†" in line for line in lines) else []
-        return "\n".join(line.rstrip() for line in lines)
+        return format_crossmodal(self.overall)
+
+    def save(
+        self,
+        out_json: str | os.PathLike,  # written with <stem>.csv beside it
+    ) -> "CrossModal":  # itself
+        "Write table and overall numbers, each whole or not at all."
+        with atomic_write(Path(out_json).with_suffix(".csv")) as temporary:
+            self.table.to_csv(temporary, index=False)
+        write_json(self.overall, out_json)
+        return self
 
 
-def _percent(cell: dict, sign: bool = False) -> str:
+@dataclass(frozen=True)
+class CrossModalOverall:
+    "The protocol's numbers over all queries."
+
+    n_queries: int
+    status: dict[str, int]  # of them, by status
+    encoder: str | None  # its name; None: not known, or the baselines alone
+    weights: str | None
+    problems: list[Problem]  # why these numbers are no result; empty where they are
+    notes: list[str]  # what a reader should know
+    means: dict[str, dict[str, MeanInterval]]  # method -> direction -> share of exact starts
+    differences: dict[str, Difference]  # direction -> the encoder minus each other method
+    p_shuffled: dict[str, float]  # direction -> p-value against wrong sound
+    settings: dict[str, Any]
+    avesound: str  # version
+
+# %% ../../nbs/68_evaluation_crossmodal.ipynb #b5853580
+def format_crossmodal(
+    overall: CrossModalOverall,
+) -> str:
+    "The protocol's numbers as a table for the eye."
+    status = ", ".join(f"{n} {name}" for name, n in overall.status.items())
+    lines = [f"cross-modality localisation, {overall.n_queries} partial events: {status}"]
+    lines += [f"NOT A RESULT: {problem}" for problem in overall.problems] + [f"note: {note}" for note in overall.notes]
+    if overall.means:
+        lines.append(f"\n{'exact start, % [95 % interval]':<34}{'A2V':<22}{'V2A':<22}")
+        for method, cells in overall.means.items():
+            name = (overall.encoder or "unknown") if method == "encoder" else method
+            lines.append(f"{name:<34}" + "".join(f"{_percent(cells[d]):<22}" for d in DIRECTIONS))
+        guesses = [name for name in protocol_baselines(()) if name in overall.means]
+        best_guess = max(guesses, key=lambda name: overall.means[name]["a2v"].mean)  # they have the same mean in both directions
+        for rival in ("shuffled", best_guess):
+            to = [overall.differences[d].to.get(rival) for d in DIRECTIONS if d in overall.differences]
+            if len(to) == 2 and all(to):
+                lines.append(f"{'minus ' + rival:<34}" + "".join(f"{_percent(cell, sign=True):<22}" for cell in to))
+    lines += [FEW_LINE] if any("†" in line for line in lines) else []
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _percent(cell: MeanInterval | None, sign: bool = False) -> str:
     return interval_text(cell, sign=sign, digits=1, scale=100)
 
-
+# %% ../../nbs/68_evaluation_crossmodal.ipynb #37336bf8
 def protocol_baselines(
     queries: Sequence[Query],
 ) -> dict[str, np.ndarray]:  # name -> float64 [shape=(N,)], right or not; chance: how often a guess is
@@ -196,106 +224,125 @@ def protocol_baselines(
     }
 
 
+def _segments(
+    cache: EmbeddingCache, queries: Sequence[Query], L_sec: Seconds, segment_s: Seconds
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], PairReader]:
+    "Video and audio vectors of the segments of each clip that can be used; the reader knows what is wrong with the others."
+    n_segments = {q.video_id: q.n_segments for q in reversed(queries)}
+    reader, vectors = PairReader(cache, (L_sec,)), {}
+    for pair in reader.read(list(dict.fromkeys(q.video_id for q in queries))):
+        try:
+            n = n_segments[pair.video_id]
+            both = segment_vectors(pair.video, n, segment_s), segment_vectors(pair.audio[0], n, segment_s)
+        except ValueError as error:
+            reader.failures[pair.video_id] = "too_short", str(error)
+            continue
+        if np.ptp(cosine_similarity(*both)) <= FLAT:  # the first of equal places is no answer
+            reader.failures[pair.video_id] = "flat", "its similarity is the same for all segments"
+        else:
+            vectors[pair.video_id] = both
+    reader.failures |= misfits({video_id: pair[0].shape[1] for video_id, pair in vectors.items()}, "vectors of {} dimensions")
+    vectors = {video_id: pair for video_id, pair in vectors.items() if video_id not in reader.failures}
+    reader.refuse_nothing(len(queries), len(vectors))
+    return vectors, reader
+
+
+def _starts(
+    queries: Sequence[Query], vectors: Mapping[str, tuple[np.ndarray, np.ndarray]], sound_of: Mapping[str, str]
+) -> dict[str, np.ndarray]:
+    "The start that each query gets in both directions, float64 [shape=(N,)]; NaN where its clip cannot be used."
+    starts = {d: np.full(len(queries), np.nan) for d in DIRECTIONS}
+    for k, q in enumerate(queries):
+        if q.video_id in vectors:
+            similarity = cosine_similarity(vectors[q.video_id][0], vectors[sound_of[q.video_id]][1])
+            for d in DIRECTIONS:
+                starts[d][k] = best_start(similarity, q, d)
+    return starts
+
+# %% ../../nbs/68_evaluation_crossmodal.ipynb #03657b2d
 def evaluate_crossmodal(
     queries: Sequence[Query],  # of `official_queries` or `queries_of_clips`
-    vid_emb_dir: str | os.PathLike | None = None,  # folder of video embeddings; None: the baselines alone
-    aud_emb_dir: str | os.PathLike | None = None,  # folder of audio embeddings
+    cache: CacheLike | None = None,  # the embeddings to score; None: the baselines alone
     *,
-    out_json: str | os.PathLike | None = None,  # written with <stem>.csv beside it
     L_sec: Seconds = 1.0,  # length of the audio windows
     segment_s: Seconds = 1.0,  # length of a segment
     n_boot: int = 1000,  # resamples of the bootstrap
     seed: int = 0,  # of the bootstrap, and of the order in which `shuffled` takes other clips' sound
-    projector: str | os.PathLike | Projector | None = None,  # or its file: brings the vectors of two towers into one space
-    allow_untrained: bool = False,  # compare vectors whose cosines mean nothing; the result is marked
 ) -> CrossModal:
     """Cross-modality localisation (Tian et al. 2018): the share of events whose start is found exactly, from sound and from picture.
 
     Beside it: a guess, the first and the last place, and `shuffled`, the same with the sound of another clip. What is printed are the differences to
-    `shuffled` and to the best of the other three; all are in `overall["differences"]`.
+    `shuffled` and to the best of the other three; all are in `overall.differences`.
 
     Raises
     ------
     ValueError
-        If there is no query, or only one of the two folders is given; and what `embeddings.similarity.PairReader` raises.
+        If there is no query; and what `embeddings.cache.PairReader` raises.
     """
     import pandas as pd
 
-    if not queries or (vid_emb_dir is None) != (aud_emb_dir is None):
-        raise ValueError(
-            f"need events to find, and both folders of embeddings or neither; got {len(queries)} events, {vid_emb_dir} and {aud_emb_dir}"
-        )
+    if not queries:
+        raise ValueError("need events to find, got none: are there clips with a single event that leaves something of the clip free?")
     rows = pd.DataFrame([vars(q) | {"status": "ok", "detail": ""} for q in queries])
-    values: dict[str, dict[str, np.ndarray]] = {
-        name: dict.fromkeys(DIRECTIONS, right) for name, right in protocol_baselines(queries).items()
-    }
-    problems, notes, spec, order = [], [], {}, {}
-    if vid_emb_dir is not None:
-        projector = projector if projector is None or isinstance(projector, Projector) else load_projector(projector)
-        reader = PairReader(vid_emb_dir, aud_emb_dir, (L_sec,), projector, allow_untrained)
-        vectors = {}
-        for pair in reader.read(list(dict.fromkeys(q.video_id for q in queries))):
-            n = next(q.n_segments for q in queries if q.video_id == pair.video_id)
-            try:
-                made = segment_vectors(pair.video, n, segment_s), segment_vectors(pair.audio[0], n, segment_s)
-            except ValueError as error:
-                reader.failures[pair.video_id] = "too_short", str(error)
-                continue
-            if np.ptp(cosine_similarity(*made)) <= FLAT:  # the first of equal places is no answer
-                reader.failures[pair.video_id] = "flat", "its similarity is the same for all segments"
-            else:
-                vectors[pair.video_id] = made
-        odd = misfits({video_id: pair[0].shape[1] for video_id, pair in vectors.items()}, "vectors of {} dimensions")
-        vectors = {video_id: pair for video_id, pair in vectors.items() if video_id not in odd}
-        reader.failures |= odd
-        reader.refuse_nothing(len(queries), len(vectors))
-        for column, name in [("status", 0), ("detail", 1)]:
-            rows[column] = [reader.failures.get(q.video_id, ("ok", ""))[name] for q in queries]
-        ids = list(vectors)
-        mixed = np.random.default_rng(seed).permutation(len(ids))
-        order = {ids[k]: ids[after] for k, after in zip(mixed, np.roll(mixed, -1))}  # each clip's sound is used once
+    values = {name: dict.fromkeys(DIRECTIONS, right) for name, right in protocol_baselines(queries).items()}
+    problems, notes = [], []
+    spec: dict[str, Any] = {}
+    if cache is not None:
+        vectors, reader = _segments(EmbeddingCache.of(cache), queries, L_sec, segment_s)
+        values, rows = _with_encoder(queries, vectors, reader, values, rows, seed)
         spec = reader.video_meta.get("encoder") or {}
-        problems += check_comparable(spec, reader.audio_meta.get("encoder") or {}, allow_untrained=True)
-        windows = reader.video_meta.get("stride_s"), reader.video_meta.get("win_s")
-        if None not in windows and windows != (segment_s, segment_s):
-            notes.append(
-                f"windows of {windows[1]:g} s every {windows[0]:g} s: a segment is the mean of those centred in it, and its outer ones see {max(0, windows[1] - windows[0]) / 2:g} s beyond"
-            )
-        own, wrong = {d: [] for d in DIRECTIONS}, {d: [] for d in DIRECTIONS}
-        for d in DIRECTIONS:
-            for q in queries:
-                known = q.video_id in vectors
-                own[d].append(best_start(cosine_similarity(vectors[q.video_id][0], vectors[q.video_id][1]), q, d) if known else np.nan)
-                wrong[d].append(
-                    best_start(cosine_similarity(vectors[q.video_id][0], vectors[order[q.video_id]][1]), q, d) if known else np.nan
-                )
-        start = rows["start"].to_numpy(dtype=float)
-        found = {}
-        for name, said in [("encoder", own), ("shuffled", wrong)]:
-            found[name] = {d: np.where(np.isnan(said[d]), np.nan, said[d] == start) for d in DIRECTIONS}
-        values = {"encoder": found["encoder"], **values} | (
-            {"shuffled": found["shuffled"]} if len(ids) > 1 and not spec.get("video_hears") else {}
-        )
-        if spec.get("video_hears"):
-            notes.append(
-                f"the picture vectors of {spec['name']!r} were made with the clip's sound at hand: they answer an easier question than the protocol's, and there is no row `shuffled`"
-            )
-        for d in DIRECTIONS:
-            rows[f"{d}_start"], rows[d] = own[d], values["encoder"][d]
-        missing = np.isnan(values["encoder"]["a2v"])
-        for method in values:
-            values[method] = {d: np.where(missing, np.nan, right) for d, right in values[method].items()}
-    made = method_table(values, own="encoder" if "encoder" in values else "chance", n_boot=n_boot, seed=seed)
-    overall = {
-        "n_queries": len(queries), "status": dict(Counter(rows["status"])), "encoder": spec.get("name"), "weights": spec.get("weights"), "problems": problems, "notes": notes,
-        "means": made["means"], "differences": made["differences"] if "encoder" in values else {},
-        "p_shuffled": {d: float(paired_p_value(values["encoder"][d], values["shuffled"][d], seed=seed)) for d in DIRECTIONS} if "shuffled" in values else {},
-        "settings": {"L_sec": L_sec, "segment_s": segment_s, "n_boot": n_boot, "seed": seed}, "avesound": __version__,
-    }  # fmt: skip
-    result = CrossModal(rows, overall)
-    if out_json is not None:
-        with atomic_write(Path(out_json).with_suffix(".csv")) as temporary:
-            rows.to_csv(temporary, index=False)
-        with atomic_write(out_json) as temporary:
-            temporary.write_text(json.dumps(overall, indent=1) + "\n", encoding="utf-8")
-    return result
+        problems = check_comparable(spec, reader.audio_meta.get("encoder") or {}, allow_untrained=True)
+        notes = _notes(reader, spec, segment_s)
+    table = method_table(values, own="encoder" if "encoder" in values else "chance", n_boot=n_boot, seed=seed)
+    overall = CrossModalOverall(
+        n_queries=len(queries),
+        status=dict(Counter(rows["status"])),
+        encoder=spec.get("name"),
+        weights=spec.get("weights"),
+        problems=problems,
+        notes=notes,
+        means=table.means,
+        differences=table.differences if "encoder" in values else {},
+        p_shuffled={d: float(paired_p_value(values["encoder"][d], values["shuffled"][d], seed=seed)) for d in DIRECTIONS}
+        if "shuffled" in values
+        else {},
+        settings={"L_sec": L_sec, "segment_s": segment_s, "n_boot": n_boot, "seed": seed},
+        avesound=__version__,
+    )
+    return CrossModal(rows, overall)
+
+# %% ../../nbs/68_evaluation_crossmodal.ipynb #5fc57a30
+def _with_encoder(
+    queries: Sequence[Query],
+    vectors: Mapping[str, tuple[np.ndarray, np.ndarray]],
+    reader: PairReader,
+    baselines: Mapping[str, Mapping[str, np.ndarray]],
+    rows: "pd.DataFrame",
+    seed: int,
+) -> "tuple[dict[str, dict[str, np.ndarray]], pd.DataFrame]":
+    "All methods on the clips that can be used, the encoder first, and the rows with what it said."
+    ids = list(vectors)
+    mixed = np.random.default_rng(seed).permutation(len(ids))
+    other = {ids[k]: ids[after] for k, after in zip(mixed, np.roll(mixed, -1))}  # each clip's sound is used once
+    starts, truth = {"encoder": _starts(queries, vectors, {i: i for i in ids})}, rows["start"].to_numpy(dtype=float)
+    if len(ids) > 1 and not (reader.video_meta.get("encoder") or {}).get("video_hears"):
+        starts["shuffled"] = _starts(queries, vectors, other)
+    right = {name: {d: np.where(np.isnan(t), np.nan, t == truth) for d, t in said.items()} for name, said in starts.items()}
+    values = {"encoder": right["encoder"], **baselines, **{name: right[name] for name in right if name != "encoder"}}
+    reasons = [reader.failures.get(q.video_id, ("ok", "")) for q in queries]
+    rows = rows.assign(status=[status for status, _ in reasons], detail=[detail for _, detail in reasons])
+    for d in DIRECTIONS:
+        rows[f"{d}_start"], rows[d] = starts["encoder"][d], right["encoder"][d]
+    missing = np.isnan(right["encoder"]["a2v"])
+    return {name: {d: np.where(missing, np.nan, column) for d, column in columns.items()} for name, columns in values.items()}, rows
+
+
+def _notes(reader: PairReader, spec: Mapping[str, Any], segment_s: Seconds) -> list[str]:
+    notes, stride_s, win_s = [], reader.video_meta.get("stride_s"), reader.video_meta.get("win_s")
+    if stride_s is not None and win_s is not None and (stride_s, win_s) != (segment_s, segment_s):
+        beyond = f"its outer ones see {max(0, win_s - stride_s) / 2:g} s beyond"
+        notes.append(f"windows of {win_s:g} s every {stride_s:g} s: a segment is the mean of those centred in it, and {beyond}")
+    if spec.get("video_hears"):
+        easier = "they answer an easier question than the protocol's, and there is no row `shuffled`"
+        notes.append(f"the picture vectors of {spec['name']!r} were made with the clip's sound known: {easier}")
+    return notes

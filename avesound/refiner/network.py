@@ -14,11 +14,12 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..embeddings.projector import Projector
-from ..embeddings.store import audio_file, read_embeddings, video_file
+from ..embeddings.cache import CacheLike, EmbeddingCache, PairReader
+from ..embeddings.store import CacheError
 from ..encoders.base import resolve_device
 from ..files import atomic_write, shorten
 from ..layout import missing_error
@@ -156,26 +157,29 @@ def pdf_input(
 
 
 def window_vectors(
-    vid_emb_dir: str | os.PathLike,  # folder of video embeddings
-    aud_emb_dir: str | os.PathLike,  # folder of audio embeddings
+    cache: CacheLike,  # a cache of embeddings
     video_ids: Sequence[str],  # B clips
     length_s: Seconds,  # length of the audio windows
-    projector: Projector | None = None,  # brings the vectors of two towers into one space
 ) -> np.ndarray:  # float32 [shape=(B, T, 2, D)], of length sqrt(D); zeros beyond a clip's windows
-    'What the network "fusion" is fed: the video vector of each window, and the audio vector of the nearest moment.'
-    clips = []
-    for video_id in video_ids:
-        seen, heard = read_embeddings(video_file(vid_emb_dir, video_id)), read_embeddings(audio_file(aud_emb_dir, video_id, length_s))
-        video, audio = seen.emb, heard.emb[nearest_index(heard.centers_sec, seen.centers_sec)]
-        if projector is not None:
-            video, audio = projector.project_video(video), projector.project_audio(audio)
-        pair = np.stack([video, audio], axis=1)
+    """What the network "fusion" is fed: the video vector of each window, and the audio vector of the nearest moment.
+
+    Raises
+    ------
+    CacheError
+        If a clip cannot be read; and as `PairReader.read`.
+    """
+    reader, clips = PairReader(EmbeddingCache.of(cache), (length_s,)), []
+    for clip in reader.read(video_ids):
+        (heard,) = clip.audio
+        pair = np.stack([clip.video.emb, heard.emb[nearest_index(heard.centers_sec, clip.video.centers_sec)]], axis=1)
         norm = np.linalg.norm(pair, axis=-1, keepdims=True)
         clips.append(pair * (np.sqrt(pair.shape[-1]) / np.where(norm > 0, norm, np.inf)))
-    made = np.zeros((len(clips), max(map(len, clips)), 2, clips[0].shape[-1]), dtype=np.float32)
-    for row, pair in zip(made, clips):
+    for video_id, (_, detail) in reader.failures.items():
+        raise CacheError(f"{video_id} cannot be read: {detail}")
+    vectors = np.zeros((len(clips), max(map(len, clips)), 2, clips[0].shape[-1]), dtype=np.float32)
+    for row, pair in zip(vectors, clips):
         row[: len(pair)] = pair
-    return made
+    return vectors
 
 
 def _network(architecture: str, dim: int):
@@ -259,9 +263,7 @@ def train_network(
     *,
     device: str = "auto",  # "auto", "cpu", "cuda" …
     state: dict[str, np.ndarray] | None = None,  # to go on with, as `after_epoch` got it
-    after_epoch: Callable[[TrainingRun, Callable[[], dict]], None] = lambda run, state: (
-        None
-    ),  # called with the run and what gives its state
+    after_epoch: Callable[[TrainingRun, Callable[[], dict]], None] | None = None,  # called with the run and what gives its state
 ) -> dict[str, np.ndarray]:  # float32, the weights of the best epoch
     """Train one network to its end.
 
@@ -270,82 +272,104 @@ def train_network(
     RefinerError
         If a clip is among the training and the validation clips, there are fewer than two of either, or the loss is no longer a number.
     """
-    import torch
-
-    shared = sorted(set(train.video_ids) & set(val.video_ids))
+    shared, n_train, n_val = sorted(set(train.video_ids) & set(val.video_ids)), len(train.video_ids), len(val.video_ids)
     if shared:
         raise RefinerError(f"{len(shared)} clips are both trained on and judged by: {shorten(shared)}")
-    if min(len(train.video_ids), len(val.video_ids)) < 2:
-        raise RefinerError(
-            f"a refiner needs two training and two validation clips at least, and hundreds to be good; got {len(train.video_ids)} and {len(val.video_ids)}"
-        )
-    device, fusion = resolve_device(device), settings.architecture == "fusion"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.seed)
-        net = _network(settings.architecture, train.dim).to(device)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
-    best: dict[str, torch.Tensor] = {}
-    if state:
-        tensors = {name: torch.from_numpy(value) for name, value in state.items()}
-        net.load_state_dict({name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")})
-        best = {name[5:]: tensor for name, tensor in tensors.items() if name.startswith("best.")}
-        moments = {
-            i: {part: tensors[f"adam.{i}.{part}"] for part in ("step", "exp_avg", "exp_avg_sq")} for i in range(len(list(net.parameters())))
-        }
-        optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+    if min(n_train, n_val) < 2:
+        needs = "a refiner needs two training and two validation clips at least, and hundreds to be good"
+        raise RefinerError(f"{needs}; got {n_train} and {n_val}")
+    train, val = (replace(part, inputs=fed_inputs(part.inputs, run.fed, run.seed)) for part in (train, val))
+    training = _Training(train.dim, settings, run, resolve_device(device), state)
+    own, judges = training.clips(train), training.clips(val)
+    while run.epoch < settings.epochs and run.epoch - run.best_epoch < settings.patience:
+        run.epoch += 1
+        rng = np.random.default_rng([run.seed, run.epoch])
+        if settings.augment and settings.architecture != "fusion":
+            own = training.clips(train, rng)
+        training.epoch(own, judges, rng.permutation(n_train))
+        if after_epoch is not None:
+            after_epoch(run, training.state)
+    return {name: tensor.cpu().numpy() for name, tensor in training.best.items()}
 
-    def current_state() -> dict[str, np.ndarray]:
-        found = {f"net.{name}": tensor for name, tensor in net.state_dict().items()} | {
-            f"best.{name}": tensor for name, tensor in best.items()
-        }
-        found |= {f"adam.{i}.{part}": tensor for i, row in optimiser.state_dict()["state"].items() for part, tensor in row.items()}
-        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in found.items()}
+# %% ../../nbs/70_refiner_network.ipynb #2eb64b49
+class _Clips(NamedTuple):
+    "Examples on the device."
 
-    def on_device(examples: Examples, rng: np.random.Generator | None = None) -> tuple:
-        "(inputs, targets, entropy of the targets), placed anew where there is an `rng`."
+    inputs: Any  # torch.Tensor
+    target: Any  # torch.Tensor float32 [shape=(B, G)]
+    cell: Any  # torch.Tensor bool [shape=(B, G)]
+    entropy: float  # of the targets, the mean, nats
+
+
+class _Training:
+    "One network on its way."
+
+    def __init__(self, dim: int, settings: RefinerSettings, run: TrainingRun, device, state: dict[str, np.ndarray] | None):
+        import torch
+
+        self.settings, self.run, self.device = settings, run, device
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(run.seed)
+            self.net = _network(settings.architecture, dim).to(device)
+        self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+        self.best: dict[str, torch.Tensor] = {}
+        if state:
+            self._go_on({name: torch.from_numpy(value) for name, value in state.items()})
+
+    def _go_on(self, tensors: dict) -> None:
+        self.net.load_state_dict({name[4:]: tensor for name, tensor in tensors.items() if name.startswith("net.")})
+        self.best = {name[5:]: tensor for name, tensor in tensors.items() if name.startswith("best.")}
+        parts, n = ("step", "exp_avg", "exp_avg_sq"), len(list(self.net.parameters()))
+        moments = {i: {part: tensors[f"adam.{i}.{part}"] for part in parts} for i in range(n)}
+        self.optimiser.load_state_dict({"state": moments, "param_groups": self.optimiser.state_dict()["param_groups"]})
+
+    def state(self) -> dict[str, np.ndarray]:
+        "All that is needed to go on."
+        tensors = {f"net.{name}": tensor for name, tensor in self.net.state_dict().items()}
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        moments = self.optimiser.state_dict()["state"]
+        tensors |= {f"adam.{i}.{part}": tensor for i, row in moments.items() for part, tensor in row.items()}
+        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
+
+    def clips(self, examples: Examples, rng: np.random.Generator | None = None) -> _Clips:
+        "Examples on the device, placed anew where there is an `rng`."
+        import torch
+
         inputs, target = examples.inputs, examples.target
         if rng is not None:
             index = placed(len(target), rng)
             inputs, target = np.take_along_axis(inputs, index, axis=1), np.take_along_axis(target, index, axis=1)
         entropy = -float(np.sum(target * np.log(np.where(target > 0, target, 1.0)))) / len(target)
-        inputs = inputs if fusion else pdf_input(inputs)
-        return torch.from_numpy(inputs).to(device), torch.from_numpy(target.astype(np.float32)).to(device), entropy
+        inputs = inputs if self.settings.architecture == "fusion" else pdf_input(inputs)
+        own, wanted, cell = (torch.from_numpy(part).to(self.device) for part in (inputs, target.astype(np.float32), examples.cell))
+        return _Clips(own, wanted, cell, entropy)
 
-    def loss(inputs, target, cell, batch):
+    def loss(self, clips: _Clips, batch):
         "Cross entropy, a sum over the clips of a batch."
-        log_pdf = _log_pdf(net, settings.architecture, inputs[batch], cell[batch])
-        return -(target[batch] * log_pdf.masked_fill(~cell[batch], 0.0)).sum()
+        log_pdf = _log_pdf(self.net, self.settings.architecture, clips.inputs[batch], clips.cell[batch])
+        return -(clips.target[batch] * log_pdf.masked_fill(~clips.cell[batch], 0.0)).sum()
 
-    train, val = (replace(part, inputs=fed_inputs(part.inputs, run.fed, run.seed)) for part in (train, val))
-    train_cell, val_cell = (torch.from_numpy(part.cell).to(device) for part in (train, val))
-    n_train, n_val = len(train.video_ids), len(val.video_ids)
-    inputs, target, entropy = on_device(train)
-    val_inputs, val_target, val_entropy = on_device(val)
-    while run.epoch < settings.epochs and run.epoch - run.best_epoch < settings.patience:
-        run.epoch += 1
-        rng = np.random.default_rng([run.seed, run.epoch])
-        if settings.augment and not fusion:
-            inputs, target, entropy = on_device(train, rng)
-        total = 0.0
-        for batch in torch.from_numpy(rng.permutation(n_train)).to(device).split(settings.batch_size):
-            value = loss(inputs, target, train_cell, batch)
-            optimiser.zero_grad()
+    def epoch(self, train: _Clips, val: _Clips, order: np.ndarray) -> None:
+        "Train once on every clip, and judge. Raises `RefinerError` where the loss is no longer a number."
+        import torch
+
+        total, run = 0.0, self.run
+        for batch in torch.from_numpy(order).to(self.device).split(self.settings.batch_size):
+            value = self.loss(train, batch)
+            self.optimiser.zero_grad()
             (value / len(batch)).backward()
-            optimiser.step()
+            self.optimiser.step()
             total += float(value.detach())
         with torch.no_grad():
-            judged = sum(float(loss(val_inputs, val_target, val_cell, batch)) for batch in torch.arange(n_val, device=device).split(512))
-        run.train_kl.append(total / n_train - entropy)
-        run.val_kl.append(judged / n_val - val_entropy)
+            judged = sum(float(self.loss(val, batch)) for batch in torch.arange(len(val.cell), device=self.device).split(512))
+        run.train_kl.append(total / len(train.cell) - train.entropy)
+        run.val_kl.append(judged / len(val.cell) - val.entropy)
         if not np.isfinite(run.train_kl[-1]) or not np.isfinite(run.val_kl[-1]):
-            raise RefinerError(
-                f"the loss of epoch {run.epoch} is {run.train_kl[-1]} (fed {run.fed}, seed {run.seed}): lower the learning rate, lr = {settings.lr:g}"
-            )
+            where = f"(fed {run.fed}, seed {run.seed}): lower the learning rate, lr = {self.settings.lr:g}"
+            raise RefinerError(f"the loss of epoch {run.epoch} is {run.train_kl[-1]} {where}")
         if run.val_kl[-1] < run.best_kl - 1e-6:
             run.best_epoch, run.best_kl = run.epoch, run.val_kl[-1]
-            best = {name: tensor.detach().clone() for name, tensor in net.state_dict().items()}
-        after_epoch(run, current_state)
-    return {name: tensor.cpu().numpy() for name, tensor in best.items()}
+            self.best = {name: tensor.detach().clone() for name, tensor in self.net.state_dict().items()}
 
 # %% ../../nbs/70_refiner_network.ipynb #19b35595
 @dataclass(frozen=True, eq=False)
@@ -392,14 +416,14 @@ class Refiner:
             )
         inputs = fed_inputs(inputs, fed, 0)
         x = torch.from_numpy(inputs if fusion else pdf_input(inputs))
-        cell = torch.from_numpy(np.ones(x.shape[:2], bool) if cell is None else cell)
-        total = 0.0
+        has_cell = torch.from_numpy(np.ones(x.shape[:2], bool) if cell is None else cell)
+        total = np.zeros(x.shape[:2])
         chosen = self.settings.seeds if seeds is None else seeds
         for seed in chosen:
             net = _network(self.settings.architecture, dim)
             net.load_state_dict({name: torch.from_numpy(self.weights[f"{fed}.{seed}.{name}"]) for name in net.state_dict()})
             with torch.no_grad():
-                log_pdf = torch.cat([_log_pdf(net, self.settings.architecture, x[b], cell[b]) for b in torch.arange(len(x)).split(512)])
+                log_pdf = torch.cat([_log_pdf(net, self.settings.architecture, x[b], has_cell[b]) for b in torch.arange(len(x)).split(512)])
             total = total + torch.exp(log_pdf.double()).numpy()
         return _normalised(total / len(chosen))
 

@@ -20,7 +20,8 @@ import numpy as np
 
 from .. import __version__
 from ..embeddings.extract import media_files
-from ..files import printable, sha256_of, shorten
+from ..encoders.base import ORACLE, Problem
+from ..files import as_json, printable, sha256_of, shorten
 from ..lettering import fonts_for
 from ..localization.align import AlignSettings
 from avesound.report.breakdown import (
@@ -63,18 +64,18 @@ def provenance(
         "evaluated_with": said.get("avesound", "not known"), "n_shared_between_splits": said.get("n_shared_between_splits", 0),
     }  # fmt: skip
     run["name"] = (run["encoder"] if run["encoder"] != "not known" else "prediction") + (" (refined)" if run["refiner"] else "")
-    problems = list(said.get("problems", []))
-    if "untrained" in run["weights"] and not any("untrained" in problem for problem in problems):
-        problems.append("the weights are untrained: cosines of such vectors mean nothing")
-    if "oracle" in run["audio_query"] and not any("oracle" in problem for problem in problems):
-        problems.append("the audio query is taken from the annotations (oracle): this is no prediction")
+    problems = [Problem.read(problem) for problem in said.get("problems", [])]
+    known = {problem.code for problem in problems}
+    if "untrained" in run["weights"] and not known & {"untrained", "unknown"}:
+        problems.append(Problem("untrained", "the weights are untrained: cosines of such vectors mean nothing"))
+    if "oracle" in run["audio_query"] and not known & {"oracle", "unknown"}:
+        problems.append(ORACLE)
     splits = table[table["split"] != ""].groupby("video_id")["split"].nunique()
     if (splits > 1).any():
-        problems.append(
-            f"{(splits > 1).sum()} ids stand in several splits of this summary ({shorten(list(splits.index[splits > 1]))}): what is fitted to them is tested on them"
-        )
+        which = f"{(splits > 1).sum()} ids stand in several splits of this summary ({shorten(list(splits.index[splits > 1]))})"
+        problems.append(Problem("shared_between_splits", f"{which}: what is fitted to them is tested on them"))
     if not problems and "flawed" in table and (table["flawed"] == 1).any():
-        problems.append("the summary marks it as flawed, without saying why")
+        problems.append(Problem("flawed", "the summary marks it as flawed, without saying why"))
     if run["encoder"] in ("not known", "unknown"):
         soundness = "The files do not say which encoder made this summary. Whether its numbers are the performance of a trained encoder cannot be told from them."
     else:
@@ -109,19 +110,6 @@ def _numbers(
         "histograms": {name: error_histogram(name, summary, rival, best) for name in ("dist", "mae") if name in summary.metrics}, "bootstrap": options,
     }  # fmt: skip
     return overall, tables
-
-
-def _as_json(value: Any) -> Any:
-    "The same in JSON's types; what is not a finite number becomes null."
-    if isinstance(value, dict):
-        return {str(key): _as_json(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [_as_json(part) for part in value]
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    if isinstance(value, (np.bool_, np.integer)):
-        return value.item()
-    return float(value) if np.isfinite(value) else None
 
 # %% ../../nbs/84_report_analyze.ipynb #6836a01f
 def _folder(out_dir: Path, run_tag: str | None, overwrite: bool, summary_csv: Path) -> Path:
@@ -208,7 +196,7 @@ class AnalysisReport:
             + ", ".join(f"{n} {name}" for name, n in counts["status"].items())
             + f"; {counts['partial']} of the scored ones are partial"
         ]
-        lines += [f"NOT A RESULT: {problem}" for problem in self.overall["problems"]]
+        lines += [f"NOT A RESULT: {Problem.read(problem)}" for problem in self.overall["problems"]]
         lines += self.overall["in_short"]
         return "\n".join([*lines, *(f"CONTRADICTION: {one}" for one in self.overall["reading"]["contradictions_in_words"])])
 
@@ -271,7 +259,7 @@ def analyze(
     html = render_html(
         title=f"When does it sound? {name}, {overall['counts']['clips']:,} clips",
         sections=sections(summary, overall, tables, pictures, shown), facts=facts(overall), tiles=tiles(overall),
-        problems=overall["problems"], soundness=overall["soundness"], version=__version__, made=now.strftime("%Y-%m-%d %H:%M"),
+        problems=[str(problem) for problem in overall["problems"]], soundness=overall["soundness"], version=__version__, made=now.strftime("%Y-%m-%d %H:%M"),
     )  # fmt: skip
     files = gallery.files | {
         "report.html": html.encode(),
@@ -280,6 +268,6 @@ def analyze(
     for table in ("per_class", "per_duration", "per_position"):
         files[f"{table}_metrics.csv"] = tables[table].to_csv(index=False, float_format="%.9g").encode()
     for file, content in [("metrics_overall", overall), ("calibration_bins", tables["calibration"]), ("coverage", tables["coverage"])]:
-        files[f"{file}.json"] = (json.dumps(_as_json(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        files[f"{file}.json"] = (json.dumps(as_json(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
     _write_folder(folder, files)
-    return AnalysisReport(folder, folder / "report.html", tuple(folder / name for name in sorted(files)), _as_json(overall))
+    return AnalysisReport(folder, folder / "report.html", tuple(folder / name for name in sorted(files)), as_json(overall))

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..files import shorten
-from ..metrics.bootstrap import FEW, bootstrap_interval, method_table
+from ..files import as_json, shorten
+from ..metrics.bootstrap import FEW, MethodTable, bootstrap_interval, method_table
 from ..metrics.calibration import drawn_moments, hdr_coverage, reliability
 from ..metrics.clip import LOWER_IS_BETTER, dist, expected_point_metrics, mae
 from .summary import Summary, moment_metrics
@@ -79,14 +79,14 @@ def overall_means(
             method: {name: column.to_numpy() for name, column in _by_clip(frame[rows], ids[rows]).items()}
             for method, frame in frames.items()
         }
-        tables[subset] = (
-            method_table(values, own="encoder", rivals=rivals, n_boot=n_boot, seed=seed) if rows.any() else {"means": {}, "differences": {}}
-        )
+        table = method_table(values, own="encoder", rivals=rivals, n_boot=n_boot, seed=seed) if rows.any() else MethodTable()
+        tables[subset] = as_json(table)
         for kind, table in tables[subset].items():
             found = summary.overall.get(kind, {}).get(subset, {})
             if kind == "means":
                 for method in table:
-                    table[method] |= {name: cell for name, cell in found.get(method, {}).items() if name == "map" and cell["n"]}
+                    cells = found.get(method) or (found.get("refined", {}) if method == "encoder" else {})
+                    table[method] |= {name: cell for name, cell in cells.items() if name == "map" and cell["n"]}
             elif "map" in found:
                 table["map"] = found["map"]
         _clear_alone(tables[subset])

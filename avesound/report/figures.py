@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..evaluation.compare import COLORS
+from ..evaluation.figures import COLORS
 from ..lettering import DEFAULT_FONT, new_figure, shortened
 from ..metrics.bootstrap import FEW
 from ..timeline import Interval, Seconds

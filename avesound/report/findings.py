@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..evaluation.compare import plot_clip, plot_overall
+from ..evaluation.figures import plot_clip, plot_means
 from ..files import shorten
 from ..lettering import shortened
 from ..media.container import MediaError
 from ..media.decode import decode_clip
-from ..metrics.bootstrap import FEW, FEW_LINE, too_few
+from ..metrics.bootstrap import FEW, FEW_LINE, MeanInterval, too_few
 from .breakdown import chosen_examples, event_lengths, subsets
 from avesound.report.figures import (
     MANY,
@@ -257,10 +257,11 @@ def figures(
 def _overview(encoder: str, means: Mapping[str, Any], subset: str, gallery: Gallery) -> Picture:
     shown = [m for m in ("dist", "inside", "mass_inside", "auroc", "mae") if means["encoder"].get(m, {}).get("n")][:4]
     n = means["encoder"][shown[0]]["n"]
-    own = {"dist": {"n": n, "mean": None}} | means["encoder"]  # the title of plot_overall counts by dist
+    cells = {method: {name: MeanInterval.read(cell) for name, cell in columns.items()} for method, columns in means.items()}
+    cells["encoder"] = {"dist": MeanInterval(np.nan, np.nan, np.nan, n)} | cells["encoder"]  # the title counts by dist
     said = "; ".join(f"{metric_name(m)} {' '.join(with_interval(means['encoder'][m]))}" for m in shown)
     return gallery.add(
-        "overview", plot_overall({"encoder": encoder, "means": {subset: dict(means) | {"encoder": own}}}, shown, subset),
+        "overview", plot_means(cells, "encoder", encoder, shown, subset),
         f"Means and intervals of {encoder} and {len(means) - 1} baselines on {n} {subset} clips. {encoder}: {said}.",
         f"{encoder} (circle) and baselines (squares): mean and 95 % bootstrap interval, {n} {subset} clips.")  # fmt: skip
 

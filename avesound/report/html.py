@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..evaluation.compare import HEADLINE
+from ..evaluation.tables import HEADLINE
 from ..metrics.bootstrap import FEW_ALIKE, too_few
 from ..metrics.clip import LOWER_IS_BETTER
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..evaluation.compare import SUBSETS
+from ..evaluation.tables import SUBSETS
 from ..lettering import new_figure, shortened
 from ..localization.align import FUSIONS, AlignSettings, adapt_tau, align, fuse, temporal_pdf, temporal_scores
 from ..localization.predict import peak, soft_argmax
@@ -278,13 +278,15 @@ def _block_size(parts: dict[tuple, dict], scores: dict[Seconds, np.ndarray]) -> 
 def _block_metrics(parts, scores, cells, events, hit_deltas):
     "Numbers of rows, and their metrics [shape=(rows, B)], of a block of B clips with the same number of cells."
     centers, fraction = cells.mean(axis=-1), event_fraction(events, cells)
-    index, t, mass = [], [], []
+    index: list[int] = []
+    t: list[np.ndarray] = []
+    masses: list[np.ndarray] = []
     kept: dict[tuple, np.ndarray] = {}  # PDFs [shape=(S, B, T)] that are going to be fused with those of other lengths
 
     def predict_from(pdf: np.ndarray, softargmax: bool, numbers: list[list[int]]) -> None:
         copies = [len(same) for same in numbers]  # a setting may be asked for twice
         t.append(np.repeat((soft_argmax if softargmax else peak)(pdf, centers), copies, axis=0))
-        mass.append(np.repeat(mass_in(fraction, pdf), copies, axis=0))
+        masses.append(np.repeat(mass_in(fraction, pdf), copies, axis=0))
         index.extend(i for same in numbers for i in same)
 
     for (length, temperatures), uses in _by_length(parts).items():
@@ -302,7 +304,7 @@ def _block_metrics(parts, scores, cells, events, hit_deltas):
                 stacked = lengths, tuple(rows_of), reduce
                 scales = np.moveaxis(np.stack([kept[length, tuple(rows_of), reduce] for length in lengths]), 0, -2)
             predict_from(fuse(scales, fusion), softargmax, list(rows_of.values()))
-    mass = np.concatenate(mass)
+    mass = np.concatenate(masses)
     metrics = point_metrics(events, np.concatenate(t), hit_deltas)
     return index, metrics | {"mass_inside": mass, "log_score": np.log(np.maximum(mass, LOG_SCORE_FLOOR))}
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..data.annotations import ClipAnnotation
 from ..data.splits import read_clips
+from ..embeddings.cache import EmbeddingCache
 from ..embeddings.extract import media_files
 from ..embeddings.projector import Projector
 from ..embeddings.similarity import CurveSet, similarity_set
@@ -253,15 +254,8 @@ def curves_of(
         raise ValueError(
             f"no audio embeddings of {', '.join(f'{length:g}' for length in missing) or 'no'} s; {video_id} has {', '.join(f'{length:g}' for length in there)} s"
         )
-    return similarity_set(
-        run.vid_emb_dir,
-        run.aud_emb_dir,
-        [opened.clip(video_id)],
-        L_sec=L_sec,
-        settings=settings,
-        projector=run.projector,
-        allow_untrained=run.allow_untrained,
-    )
+    cache = EmbeddingCache(run.vid_emb_dir, run.aud_emb_dir, run.projector, run.allow_untrained)
+    return similarity_set(cache, [opened.clip(video_id)], L_sec=L_sec, settings=settings)
 
 
 @dataclass(frozen=True, eq=False)
