@@ -421,7 +421,7 @@ def event_f1(
 ) -> np.ndarray:  # float64 [shape=(...)], in [0, 1]; NaN where neither covers a segment
     """F1 of events (Tian et al. 2020, event level).
 
-    An event is a run of segments, as in `segment_f1`. It is matched where its intersection over union with the predicted run is `threshold` or more.
+    An event is a run of segments as in `segment_f1`; `threshold` is for its overlap over union with the predicted run.
     """
     true, predicted = _segments(events, interval, duration_s, segment_s)
     starts = true & ~np.roll(true, 1, axis=-1)
