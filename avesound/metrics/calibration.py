@@ -213,7 +213,7 @@ def conformal_margin(
     level: float = 0.9,  # share of new clips whose widened interval holds the target, in (0, 1)
     target: str = "event",  # one of TARGETS
 ) -> Seconds:  # may be negative; infinite where N is too small for the level
-    """The margin by which intervals must be widened on both sides to hold the target of a new clip with probability `level` (Romano et al. 2019).
+    """The margin that widens intervals, on both sides, to hold the target of a new clip with probability `level` (Romano et al. 2019).
 
     Raises
     ------
