@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import wave
 from concurrent.futures import ProcessPoolExecutor
@@ -330,21 +331,46 @@ def test_a_clip_that_is_still_being_copied_is_an_error_and_tried_again(small_set
     )
 
 
-def test_no_more_clips_are_in_memory_than_workers_and_two(small_set):
-    class Held:
-        alive = most = 0
+def test_a_clip_is_not_in_memory_while_the_next_one_is_waited_for():
+    class Clip:
+        n = 0
 
         def __init__(self):
-            Held.alive += 1
-            Held.most = max(Held.most, Held.alive)
+            Clip.n += 1
 
         def __del__(self):
-            Held.alive -= 1
+            Clip.n -= 1
 
-    for _, held in map_threads(lambda _: Held(), range(40), 3):
-        time.sleep(0.005)  # the encoder is slower than the workers
-        del held
-    assert 3 <= Held.most <= 3 + 2 and Held.alive == 0
+    left = []
+
+    def decode(_):
+        deadline = time.monotonic() + 3
+        while Clip.n and time.monotonic() < deadline:  # the one before is with the encoder
+            time.sleep(0.001)
+        left.append(Clip.n)
+        return Clip()
+
+    for _, clip in map_threads(decode, range(3), 1):
+        del clip
+    assert left == [0, 0, 0]
+
+
+def test_a_run_that_is_closed_ends_what_is_at_work_and_begins_nothing():
+    begun, may_end = [], threading.Event()
+
+    def work(n):
+        begun.append(n)
+        if n:
+            assert may_end.wait(30)
+        return n
+
+    results = map_threads(work, range(10), 1)
+    assert next(results) == (0, 0)
+    while begun != [0, 1]:
+        time.sleep(0.001)
+    threading.Timer(1.0, may_end.set).start()
+    results.close()
+    assert may_end.is_set() and begun == [0, 1]
 
 
 # Real clips ---------------------------------------------------------------------------------------------------------------
