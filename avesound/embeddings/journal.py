@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['FINAL', 'STALE', 'file_stamp', 'is_unchanged', 'check_unchanged', 'Journal']
 
-# %% ../../nbs/60a_embeddings_journal.ipynb #dd496016
+# %% ../../nbs/60a_embeddings_journal.ipynb #a02713b2
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -14,11 +14,11 @@ from pathlib import Path
 from .store import TRYING, append_record, journal_file, journals, read_records
 from ..files import sha256_of
 
-# %% ../../nbs/60a_embeddings_journal.ipynb #647df88d
+# %% ../../nbs/60a_embeddings_journal.ipynb #a7b2ccb2
 FINAL = frozenset({"ok", "no_audio", "no_video", "too_short", "corrupt"})  # trying again would not change these
 STALE = "stale"  # the status of a line that takes back what stands before it
 
-# %% ../../nbs/60a_embeddings_journal.ipynb #b9029c74
+# %% ../../nbs/60a_embeddings_journal.ipynb #527edf53
 def file_stamp(
     path: Path | None,  # of a clip; None where it has no file
 ) -> dict[str, int | None]:  # size in bytes and mtime_ns in nanoseconds; None where there is nothing to be seen
@@ -29,18 +29,23 @@ def file_stamp(
         about = None
     return {"size": None, "mtime_ns": None} if about is None else {"size": about.st_size, "mtime_ns": about.st_mtime_ns}
 
-# %% ../../nbs/60a_embeddings_journal.ipynb #cff5f1a0
+# %% ../../nbs/60a_embeddings_journal.ipynb #d77ab5e3
 def is_unchanged(
     record: Mapping,  # of a journal, with size, mtime_ns and, where the clip could be read, sha256
     path: Path | None,  # of the clip now
 ) -> bool:
-    "Whether a clip's file is the one that a record is about. Raises `OSError` where it cannot be read."
+    "Whether a clip's file is the one that a record is about. Of a file that cannot be read nobody knows: then it is not."
     stamp = file_stamp(path)
     if path is None or stamp["size"] is None or record.get("size") != stamp["size"]:
         return False
-    return record.get("mtime_ns") == stamp["mtime_ns"] or record.get("sha256") == sha256_of(path)
+    if record.get("mtime_ns") == stamp["mtime_ns"]:
+        return True
+    try:
+        return record.get("sha256") == sha256_of(path)
+    except OSError:  # no rights to it, say: the clip is tried again, and its row says so
+        return False
 
-# %% ../../nbs/60a_embeddings_journal.ipynb #aa80d830
+# %% ../../nbs/60a_embeddings_journal.ipynb #7f3998e2
 def check_unchanged(
     path: Path,  # of a clip that has just been read
     stamp: Mapping[str, int | None],  # of the file before it was read
@@ -49,7 +54,7 @@ def check_unchanged(
     if file_stamp(path) != stamp:
         raise RuntimeError(f"{path.name}: was changed while it was read; the next run tries it again")
 
-# %% ../../nbs/60a_embeddings_journal.ipynb #9770aa1b
+# %% ../../nbs/60a_embeddings_journal.ipynb #083b9eb6
 def _finished_in(
     records: Iterable[dict],  # lines of one file, in their order
     is_finished: Callable[[dict], bool],
@@ -63,7 +68,7 @@ def _finished_in(
             finished[record["id"]] = record
     return finished
 
-# %% ../../nbs/60a_embeddings_journal.ipynb #3ee474a3
+# %% ../../nbs/60a_embeddings_journal.ipynb #cdfa795d
 def _begun_in(
     records: Iterable[dict],  # lines of one file, in their order
 ) -> Counter[str]:
@@ -76,7 +81,7 @@ def _begun_in(
             begun.pop(record["id"], None)
     return begun
 
-# %% ../../nbs/60a_embeddings_journal.ipynb #f322b565
+# %% ../../nbs/60a_embeddings_journal.ipynb #c55b2267
 class Journal:
     "The journal of a folder, as a run reads and writes it: it reads the files of all shards, and appends to the one of its own."
 
