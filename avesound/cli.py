@@ -167,10 +167,10 @@ def _synth_run(options) -> int:
 
 # %% ../nbs/96_cli.ipynb #a24c4771
 def _extract_options(parser, video: bool, audio: bool, wav_dir: bool = False) -> None:
-    from avesound.embeddings.extract import WindowSettings, extract
+    from avesound.embeddings.extract import RunSettings, WindowSettings
     from avesound.encoders.base import encoder_names
 
-    defaults = WindowSettings()
+    defaults, run = WindowSettings(), RunSettings()
     if wav_dir:
         parser.add_argument("--vid_dir", help="folder of clips, searched with its sub-folders")
         parser.add_argument(
@@ -228,7 +228,7 @@ def _extract_options(parser, video: bool, audio: bool, wav_dir: bool = False) ->
         help="windows over the clip's edge are mirrored, or left out (default: %(default)s)",
     )
     parser.add_argument("--annotations_csv", help="only the clips annotated there")
-    parser.add_argument("--batch_size", type=int, default=32, help="windows encoded at once (default: %(default)s)")
+    parser.add_argument("--batch_size", type=int, default=run.batch_size, help="windows encoded at once (default: %(default)s)")
     parser.add_argument("--workers", type=int, help="decoding threads (default: one for each core, at most 8)")
     if audio:
         parser.add_argument(
@@ -237,16 +237,14 @@ def _extract_options(parser, video: bool, audio: bool, wav_dir: bool = False) ->
             default=0,
             help="a control: each clip with the sound of the one so many places after it; 0: its own (default: %(default)s)",
         )
-    parser.add_argument("--shard", default="1/1", help="i/N: the i-th of N parts of the clips (default: %(default)s)")
-    parser.add_argument(
-        "--timeout_s", type=float, default=extract.__kwdefaults__["timeout_s"], help="to decode one clip, s (default: %(default)s)"
-    )
-    parser.add_argument("--max_s", type=float, default=extract.__kwdefaults__["max_s"], help="longest clip, s (default: %(default)s)")
+    parser.add_argument("--shard", default=run.shard, help="i/N: the i-th of N parts of the clips (default: %(default)s)")
+    parser.add_argument("--timeout_s", type=float, default=run.timeout_s, help="to decode one clip, s (default: %(default)s)")
+    parser.add_argument("--max_s", type=float, default=run.max_s, help="longest clip, s (default: %(default)s)")
     _flag(parser, "--overwrite", default=False, help="make everything anew (default: false)")
 
 
 def _extract_run(options, video: bool, audio: bool, lengths: Sequence[float]) -> int:
-    from avesound.embeddings.extract import WindowSettings, extract
+    from avesound.embeddings.extract import RunSettings, WindowSettings, extract
     from avesound.encoders.base import create_encoder
 
     folder = getattr(options, "wav_dir", None) or options.vid_dir
@@ -267,10 +265,10 @@ def _extract_run(options, video: bool, audio: bool, lengths: Sequence[float]) ->
         encoder=encoder,
         audio_encoder=hearing,
         windows=WindowSettings(stride_s=options.stride_s, lengths=tuple(lengths), edge=options.edge, **picture),
-        video=video,
-        audio=audio,
-        **_given(options, "annotations_csv", "batch_size", "workers", "shard", "timeout_s", "max_s", "overwrite"),
+        kinds=["video"] * video + ["audio"] * audio,
+        annotations_csv=options.annotations_csv,
         wrong_sound=getattr(options, "wrong_sound", 0),
+        run=RunSettings(**_given(options, "batch_size", "workers", "shard", "timeout_s", "max_s", "overwrite")),
     )
     return _report(report)
 

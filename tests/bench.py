@@ -451,15 +451,15 @@ def memory_of_a_tower(bench: Bench):
 
 
 def extract_and_peak(clips: str, out_dir: str, encoder: str = "signal") -> int:
-    from avesound.embeddings.extract import extract
+    from avesound.embeddings.extract import RunSettings, extract
     from avesound.encoders import create_encoder
 
     towers = (
         {"encoder": "signal"}
         if encoder == "signal"
-        else {"encoder": create_encoder(encoder, weights="random", device="cpu"), "audio": False}
+        else {"encoder": create_encoder(encoder, weights="random", device="cpu"), "kinds": ("video",)}
     )
-    report = extract(clips, out_dir, **towers, workers=2, progress=False)
+    report = extract(clips, out_dir, **towers, run=RunSettings(workers=2), progress=False)
     if set(report.counts) != {"ok"}:
         raise RuntimeError(str(report))
     return resident_bytes(peak=True)
@@ -647,7 +647,7 @@ def end_to_end_times(clips: str, out_dir: str, rounds: int) -> list[dict]:
     from torch.nn.functional import interpolate
     from torchvision.models import get_weight
 
-    from avesound.embeddings.extract import extract
+    from avesound.embeddings.extract import RunSettings, extract
     from avesound.encoders.ast import load_ast
     from avesound.encoders.base import cpu_has_bfloat16, create_encoder
     from avesound.encoders.logmel import fbank
@@ -700,7 +700,7 @@ def end_to_end_times(clips: str, out_dir: str, rounds: int) -> list[dict]:
             f"{out_dir}-{pairs[name][0].spec.name}",
             encoder=pairs[name][0],
             audio_encoder=pairs[name][1],
-            overwrite=True,
+            run=RunSettings(overwrite=True),
             progress=False,
         )
         if report.counts != {"ok": 1}:

@@ -570,7 +570,7 @@ def test_another_run_is_shown_as_its_summary_has_it(run, tmp_path):
 
 def test_a_copy_for_the_browser_is_no_new_clip(run, tmp_path):
     "Where the cache lies among the clips, so would the copies."
-    from avesound.embeddings.extract import media_files
+    from avesound.embeddings.clips import media_files
 
     shutil.copytree(run / "data/AVE", tmp_path / "clips")
     shutil.copytree(run / "cache", tmp_path / "clips/cache")

@@ -17,7 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_containers import write_pair
 
-from avesound.embeddings.extract import FINAL, extract, media_files
+from avesound.embeddings.clips import media_files
+from avesound.embeddings.extract import extract
+from avesound.embeddings.journal import FINAL
 from avesound.media import clock, container
 from avesound.media.container import MediaError, NoAudio, NoVideo, probe
 from avesound.media.decode import decode_clip

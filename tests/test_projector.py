@@ -98,8 +98,8 @@ def test_towers_together_or_one_after_the_other_make_the_same_cache(small_set, t
     from avesound.encoders import create_encoder
 
     both = extract(small_set, tmp_path / "both", encoder="signal", audio_encoder="logmel", progress=False)
-    extract(small_set, tmp_path / "each", encoder="signal", audio=False, progress=False)
-    extract(small_set, tmp_path / "each", encoder=create_encoder("logmel"), video=False, progress=False)
+    extract(small_set, tmp_path / "each", encoder="signal", kinds=("video",), progress=False)
+    extract(small_set, tmp_path / "each", encoder=create_encoder("logmel"), kinds=("audio",), progress=False)
     assert both.counts == {"ok": 5, "corrupt": 2, "no_audio": 1}
     together, apart = (
         {p.relative_to(tmp_path / k).as_posix(): p.read_bytes() for p in (tmp_path / k).rglob("*.npz")} for k in ("both", "each")

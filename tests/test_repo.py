@@ -141,7 +141,7 @@ def test_notebook_is_a_small_chapter(notebook):
     if notebook in CHAPTERS:
         module = module_of(notebook)
         assert module, "names its module: #| default_exp"
-        assert re.fullmatch(rf"\d\d_{re.escape(module.replace('.', '_'))}", notebook.stem), (
+        assert re.fullmatch(rf"\d\d[a-z]?_{re.escape(module.replace('.', '_'))}", notebook.stem), (
             f"is numbered and named after its module, {module}"
         )
 
@@ -200,7 +200,7 @@ def test_cells_with_an_import_hold_nothing_else(notebook):
 
 def test_chapters_stand_in_the_order_of_the_house():
     rooms = [module_of(path) for path in CHAPTERS]
-    numbers = [path.name[:2] for path in CHAPTERS]
+    numbers = [path.name.partition("_")[0] for path in CHAPTERS]
     assert len(set(numbers)) == len(numbers), f"a number given twice: {numbers}"
     assert [room for room in rooms if place(room) is None] == [], f"not in the house: {HOUSE}"
     assert rooms == sorted(rooms, key=place)

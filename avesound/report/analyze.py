@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__
-from ..embeddings.extract import media_files
+from ..embeddings.clips import media_files
 from ..files import printable, sha256_of, shorten
 from ..lettering import fonts_for
 from ..localization.align import AlignSettings

@@ -18,7 +18,7 @@ import numpy as np
 
 from ..data.annotations import ClipAnnotation
 from ..data.splits import read_clips
-from ..embeddings.extract import media_files
+from ..embeddings.clips import media_files
 from ..embeddings.projector import Projector
 from ..embeddings.similarity import CurveSet, similarity_set
 from avesound.embeddings.store import (
