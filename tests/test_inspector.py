@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +27,14 @@ from avesound.evaluation.evaluate import evaluate
 from avesound.localization.align import FUSIONS, AlignSettings
 from avesound.timeline import Windows
 from avesound.viewer.inspector import ALIKE, Inspector
+from avesound.viewer.page import page_module, page_style
 from avesound.viewer.run import Run, choose, open_run, run_of
 from avesound.viewer.serve import _wanted
 from avesound.viewer.still import still
 
 ROOT = Path(__file__).resolve().parent.parent
 LENGTHS = (0.5, 1.0, 2.0)
-JS, CSS = (files("avesound.viewer").joinpath(f"inspector.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+JS, CSS = page_module(), page_style()
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_the_page_asks_for_nothing_the_kernel_does_not_have():
     assert used and used <= synced, used - synced
     own = {name for name in synced if not name.startswith("_") and name not in Inspector.__mro__[1].class_trait_names()}
     assert own <= used, f"kept in step for nothing: {own - used}"
-    assert set(re.findall(r'wish\("(\w+)"', JS)) == {"mark", "no_event", "unmark", "pin", "reset", "copy"}
+    assert set(re.findall(r'[wW]ish\("(\w+)"', JS)) == {"mark", "no_event", "unmark", "pin", "reset", "copy"}
 
 
 def test_the_page_needs_no_network():

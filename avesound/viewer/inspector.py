@@ -10,7 +10,6 @@ import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 
 import anywidget
@@ -24,6 +23,7 @@ from ..localization.align import AUDIO_QUERIES, FUSIONS, AlignSettings
 from ..media.container import MediaError, probe
 from ..timeline import Seconds
 from .figure import Span, draw_curves, draw_matrix, draw_sound, legend, metric_rows
+from .page import page_module, page_style
 from avesound.viewer.run import (
     Look,
     OpenRun,
@@ -65,8 +65,8 @@ class Inspector(anywidget.AnyWidget):
         If a part that is given is not there, or is not what it should be; or if there is no clip at all.
     """
 
-    _esm = files("avesound.viewer").joinpath("inspector.js").read_text(encoding="utf-8")
-    _css = files("avesound.viewer").joinpath("inspector.css").read_text(encoding="utf-8")
+    _esm = page_module()
+    _css = page_style()
 
     # What is looked at, and how: set from the page or from Python.
     video_id = traitlets.Unicode().tag(sync=True)
