@@ -194,7 +194,7 @@ def plot_coverage(
 def plot_by_length(
     length_s: np.ndarray,  # float [shape=(N,)], seconds of event in each clip
     error_s: np.ndarray,  # float [shape=(N,)], seconds
-    bins: "pd.DataFrame",  # of `report.breakdown.group_tables`, a row for each bin: n, event_s_mean, dist_mean, _low, _high, rival_dist_mean
+    bins: "pd.DataFrame",  # of `report.breakdown.group_tables`, by bin: n, event_s_mean, dist_mean, _low, _high, rival_dist_mean
     method: str,
     rival: str | None,
 ) -> "Figure":

@@ -382,7 +382,7 @@ def _class_picture(per_class: "pd.DataFrame", encoder: str, best: str | None, su
         return []
     distance = part["dist_mean"].to_numpy()
     ends = [part.iloc[int(place)] for place in (distance.argmin(), distance.argmax())]
-    near, far = (f"{shortened(str(row['event_label']))}, {number(float(row['dist_mean']))} s" for row in ends)
+    near, far = (f"{shortened(str(row['event_label']))}, {number(row['dist_mean'])} s" for row in ends)
     caption = f"Distance to the event by class, {subset} clips, their number in brackets. Hollow circles stand on fewer than 10."
     return [
         gallery.add(
@@ -405,7 +405,7 @@ def examples(
     shown: list[Example] = []
     records: list[dict[str, Any]] = []
     for kind, i in chosen_examples(summary, n):
-        row: dict[str, Any] = {str(name): value for name, value in summary.table.loc[i].items()}
+        row: dict[str, Any] = {str(name): value for name, value in summary.table.loc[i].to_dict().items()}
         events = [Interval(*pair) for pair in summary.events[i] if not np.isnan(pair[0])]
         records.append(_example_record(kind, row, events, summary.metrics))
         name = f"clip_{kind}_{sum(record['kind'] == kind for record in records)}"
