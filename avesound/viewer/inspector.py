@@ -19,7 +19,7 @@ import traitlets
 
 from ..data.annotations import ClipAnnotation, clips_from_annotations
 from ..data.marks import mark_event, mark_no_event, read_marks, unmark
-from ..embeddings.projector import Projector, load_projector
+from ..embeddings.projector import load_projector
 from ..localization.align import AUDIO_QUERIES, FUSIONS, AlignSettings
 from ..media.container import MediaError, MediaInfo, probe
 from ..timeline import Seconds
