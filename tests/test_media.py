@@ -944,10 +944,10 @@ def test_viewers_show_what_can_be_decoded(tmp_path):
     assert {r["id"]: r["status"] for r in report.records} == {"blind": "no_video", "deaf": "no_audio", "sizes": "no_audio", "two": "ok"}
     details = {r["id"]: r["detail"] for r in report.records}
     assert "xvc9" in details["blind"] and "apac" in details["deaf"] and details["sizes"] == "has no audio stream"
-    inspector = Inspector(clips, tmp_path / "cache/vid_emb", tmp_path / "cache/aud_emb", annotations_csv=tmp_path / "a.csv")
     run = Run(
         vid_dir=clips, vid_emb_dir=tmp_path / "cache/vid_emb", aud_emb_dir=tmp_path / "cache/aud_emb", annotations_csv=tmp_path / "a.csv"
     )
+    inspector = Inspector(run)
     for name in names:
         inspector.video_id = name
         assert "Error" not in inspector.sound and still(run, name, play=name != "sizes")
