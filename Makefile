@@ -35,11 +35,11 @@ demo: install ## the whole workflow, offline, on synthetic clips with the embedd
 test: install ## every notebook and every test, in one run
 	@JOBS=$(JOBS) .ci/pytest $(BIN)/python
 
-bench: install ## speed, as ratios inside one run (writes bench/)
-	@$(BIN)/python tests/bench.py --out_dir bench
+bench: install ## speed, as ratios inside one run (writes bench/); LINES="decode, video tower": these alone
+	@$(BIN)/python -m benchmarks --out_dir bench $(if $(LINES),--only "$(LINES)")
 
 bench-page: bench ## the same, and the page of the documentation that shows it
-	@{ printf -- '---\ntitle: Speed\n---\n\n'; tail -n +3 bench/bench.md; printf '\nMeasured by `make bench-page`. What a line means, and where its bound comes from, is said beside it in `tests/bench.py`.\n'; } > nbs/performance.new
+	@{ printf -- '---\ntitle: Speed\n---\n\n'; tail -n +3 bench/bench.md; printf '\nMeasured by `make bench-page`. What a line means, and where its bound comes from, is said beside it in `benchmarks/`.\n'; } > nbs/performance.new
 	@mv nbs/performance.new nbs/performance.md
 
 gpu: ## on a machine with a GPU: modules, environment, what the GPU can do (or that none is visible)
