@@ -5,7 +5,7 @@ BIN   := $(VENV)/bin
 JOBS  ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install reinstall data lock demo test bench bench-page gpu gpu-login lab notebooks readme stills docs clean tidy
+.PHONY: help install reinstall data lock demo test house bench bench-page gpu gpu-login lab notebooks readme stills docs clean tidy
 
 help: ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ demo: install ## the whole workflow, offline, on synthetic clips with the embedd
 
 test: install ## every notebook and every test, in one run
 	@JOBS=$(JOBS) .ci/pytest $(BIN)/python
+
+house: install ## the shape of the package in numbers
+	@$(BIN)/python .ci/house.py
 
 bench: install ## speed, as ratios inside one run (writes bench/); LINES="decode, video tower": these alone
 	@$(BIN)/python -m benchmarks --out_dir bench $(if $(LINES),--only "$(LINES)")

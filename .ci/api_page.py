@@ -1,6 +1,7 @@
 """How the documentation shows a public name: its head as written, with the comments on its arguments or fields, then its whole docstring.
 
-nbdev's own way drops the sections of a docstring (Raises above all), the mark of keyword-only arguments, and the comments on a dataclass's fields.
+nbdev's own way drops the sections of a docstring (Raises above all), the mark of keyword-only arguments, and the comments on a
+dataclass's fields.
 It also shows the definitions of a cell from the last to the first: `InOrder` puts them as they stand in the module.
 settings.ini names `Renderer` and `InOrder`; `make docs` puts this folder on the path.
 """

@@ -1,8 +1,8 @@
 """Variants that take turns, and the ratios of their seconds: what `pyperf`, `asv` and `pytest-benchmark` do not do.
 
-All three time one benchmark after the other (`asv` interleaves rounds, but each in its own process) and compare the means afterwards. On
-a machine that others use too, only variants that alternate within every round, a ratio for each round and the median of the ratios can be
-believed; and none of the three counts processor seconds of child processes, which our workers are.
+All three time one benchmark after the other (`asv` can interleave whole processes) and compare summaries afterwards. On a machine that
+others use too, only variants that alternate within every round, a ratio for each round and the median of the ratios can be believed;
+and none of the three counts processor seconds of child processes, which our workers are.
 """
 
 import json

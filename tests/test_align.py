@@ -1,4 +1,4 @@
-"""The stages of `avesound.localization.align`, `avesound.localization.predict` and `avesound.localization.baselines` against loops that a reader can check by eye."""
+"The stages of `avesound.localization` (`align`, `predict`, `baselines`) against loops that a reader can check by eye."
 
 import math
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"An analysis from end to end: summaries of several origins, the page as a browser sees it, numbers against an obvious version, failures in mid-writing."
+"An analysis from end to end: summaries of several origins, numbers against an obvious version, failures in mid-write."
 
 import json
 import os
@@ -54,9 +54,12 @@ def write_run(folder: Path, n: int = 48, seed: int = 0, **columns) -> Path:
         mid = (start + end) / 2
         near = max(start - t, t - end, 0)
         row |= {
-            "t_pred_sec": t, "gt_start_sec": start, "gt_end_sec": end, "gt_mid_sec": mid, "n_events": 1, "interval_start_sec": max(t - 1, 0), "interval_end_sec": t + 1,
-            "confidence": pdf[np.abs(centers - t) <= 0.5].sum(), "entropy": 1.0, "mae": abs(t - mid), "dist": near, "inside": float(start <= t < end), "hit_0.5": float(abs(t - mid) <= 0.5),
-            "hit_event_0.5": float(near <= 0.5), "mass_inside": pdf[(centers > start) & (centers < end)].sum(), "crps": rng.random(), "partial": end - start < 9.5, "duration_s": 10.0, "tau": 0.5,
+            "t_pred_sec": t, "gt_start_sec": start, "gt_end_sec": end, "gt_mid_sec": mid, "n_events": 1,
+            "interval_start_sec": max(t - 1, 0), "interval_end_sec": t + 1,
+            "confidence": pdf[np.abs(centers - t) <= 0.5].sum(), "entropy": 1.0, "mae": abs(t - mid), "dist": near,
+            "inside": float(start <= t < end), "hit_0.5": float(abs(t - mid) <= 0.5),
+            "hit_event_0.5": float(near <= 0.5), "mass_inside": pdf[(centers > start) & (centers < end)].sum(), "crps": rng.random(),
+            "partial": end - start < 9.5, "duration_s": 10.0, "tau": 0.5,
             "L_sec": "1", "audio_query": "sync", "encoder": "toy", "weights": "none", "flawed": False,
         }  # fmt: skip
         rows.append(row | columns)
@@ -234,7 +237,8 @@ def test_a_predictor_whose_pdf_is_right_is_calibrated_against_drawn_moments_alon
 @given(st.data())
 def test_any_alias_and_any_order_of_columns_reads_the_same(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("alias")
-    canonical = {"video_id": ["a", "007"], "event_label": ["Bark", "x"], "t_pred_sec": [1.5, 7.0], "gt_start_sec": [1, 2], "gt_end_sec": [4, 5], "mae": [1.0, 3.5], "confidence": [0.5, 0.25], "hit_0.5": [0, 0], "duration_s": [10, 9]}  # fmt: skip
+    canonical = {"video_id": ["a", "007"], "event_label": ["Bark", "x"], "t_pred_sec": [1.5, 7.0], "gt_start_sec": [1, 2],
+        "gt_end_sec": [4, 5], "mae": [1.0, 3.5], "confidence": [0.5, 0.25], "hit_0.5": [0, 0], "duration_s": [10, 9]}  # fmt: skip
     names = {name: data.draw(st.sampled_from([name, *ALIASES.get(name, ())])) for name in canonical}
     names["hit_0.5"] = data.draw(st.sampled_from(["hit_0.5", "hit@0.5", "Hit@0.5s", "acc_0.5", "HIT0.5"]))
     names = {name: data.draw(st.sampled_from([str.lower, str.upper, str.title, lambda x: x]))(said) for name, said in names.items()}
@@ -305,7 +309,8 @@ def test_ids_in_several_splits_are_a_flaw(tmp_path):
 
 def test_what_evaluate_says_beside_the_summary_is_on_the_page(tmp_path):
     summary = write_run(tmp_path, 24)
-    said = {"encoder": "toy", "weights": "sha256:ab", "split": "test", "status": {"ok": 21}, "settings": {"tau": 0.125, "L_sec": [0.5, 2.0], "stride_s": 0.5, "conf_radius_s": 1.0},
+    said = {"encoder": "toy", "weights": "sha256:ab", "split": "test", "status": {"ok": 21},
+        "settings": {"tau": 0.125, "L_sec": [0.5, 2.0], "stride_s": 0.5, "conf_radius_s": 1.0},
             "tuned_on": {"split": "val", "n_clips": 77, "criterion": "dist"}, "notes": ["a note of evaluate"], "n_shared_between_splits": 8,
             "means": {"all": {"encoder": {}}}, "differences": {"all": {"dist": {"best": "first", "to": {"first": {}}}}}}  # fmt: skip
     summary.with_suffix(".json").write_text(json.dumps(said))
@@ -427,7 +432,8 @@ def test_real_clips_become_a_report(real_clips, tmp_path):
 
 
 CHROMIUM = next(filter(None, [os.environ.get("AVESOUND_CHROMIUM"), shutil.which("chromium"), shutil.which("chromium-browser")]), None)
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (apt-get install chromium, or set AVESOUND_CHROMIUM)")
@@ -466,9 +472,11 @@ def test_wrong_sound_and_map_are_on_the_page_where_evaluate_says_them(tmp_path):
     said.to_csv(tmp_path / "run/summary_baselines.csv", index=False)
     cell = {"mean": 0.375, "low": 0.25, "high": 0.5, "n": 40}
     told = {
-        "status": {}, "settings": {"L_sec": [1.0], "tau": 0.5}, "encoder": "toy", "p_shuffled": {"all": {"dist": 0.031, "map": 0.042}, "partial": {"dist": 0.62}},
+        "status": {}, "settings": {"L_sec": [1.0], "tau": 0.5}, "encoder": "toy",
+        "p_shuffled": {"all": {"dist": 0.031, "map": 0.042}, "partial": {"dist": 0.62}},
         "means": {"all": {"encoder": {"map": cell}, "centre": {"map": cell | {"mean": 0.125}}}},
-        "differences": {"all": {"map": {"best": "centre", "to": {"centre": cell | {"mean": 0.25}}}, "dist": {"best": "centre", "to": {"centre": {}, "first": {}, "shuffled": {}}}}},
+        "differences": {"all": {"map": {"best": "centre", "to": {"centre": cell | {"mean": 0.25}}},
+        "dist": {"best": "centre", "to": {"centre": {}, "first": {}, "shuffled": {}}}}},
     }  # fmt: skip
     summary.with_suffix(".json").write_text(json.dumps(told))
     report = analyze(summary, tmp_path / "out", "t", n_examples=0)

@@ -1,4 +1,4 @@
-"`avesound.metrics.calibration` against torchmetrics, scikit-learn, numerical regions, and its own promise on clips that nothing was fitted to."
+"`avesound.metrics.calibration` against torchmetrics, scikit-learn, numerical regions, and its promise on clips that nothing was fitted to."
 
 import numpy as np
 import pytest
@@ -15,7 +15,8 @@ def outcomes():
     return confidence, (rng.random(500) < confidence**1.5).astype(int)
 
 
-# binary_calibration_error(torch.tensor(confidence), torch.tensor(correct), n_bins=n, norm="l1") of torchmetrics 1.9.0 with torch 2.11 on `outcomes()`
+# binary_calibration_error(torch.tensor(confidence), torch.tensor(correct), n_bins=n, norm="l1")
+# of torchmetrics 1.9.0 with torch 2.11 on `outcomes()`
 @pytest.mark.parametrize("n_bins, theirs", [(5, 0.10075997546109537), (10, 0.10086991177292126), (15, 0.1061539219675835)])
 def test_ece_agrees_with_torchmetrics(n_bins, theirs):
     assert reliability(*outcomes(), n_bins=n_bins).ece == pytest.approx(theirs, abs=1e-9)

@@ -337,8 +337,10 @@ def test_no_python_is_a_clear_error(tmp_path):
 
 installers = ci_tool("installers")
 HOSTILE = {
-    "PIP_USER": "1", "PIP_REQUIRE_VIRTUALENV": "1", "PIP_TARGET": "elsewhere", "PIP_PREFIX": "elsewhere", "PIP_ROOT": "elsewhere", "PIP_PYTHON": "/nowhere", "PIP_DRY_RUN": "1", "PIP_NO_DEPS": "1",
-    "PIP_CONSTRAINT": "/nowhere.txt", "PIP_REQUIRE_HASHES": "1", "PIP_ONLY_BINARY": ":none:", "UV_SYSTEM_PYTHON": "1", "UV_PYTHON": "3.8", "UV_TARGET": "elsewhere", "UV_EXCLUDE_NEWER": "2020-01-01",
+    "PIP_USER": "1", "PIP_REQUIRE_VIRTUALENV": "1", "PIP_TARGET": "elsewhere", "PIP_PREFIX": "elsewhere", "PIP_ROOT": "elsewhere",
+    "PIP_PYTHON": "/nowhere", "PIP_DRY_RUN": "1", "PIP_NO_DEPS": "1",
+    "PIP_CONSTRAINT": "/nowhere.txt", "PIP_REQUIRE_HASHES": "1", "PIP_ONLY_BINARY": ":none:", "UV_SYSTEM_PYTHON": "1", "UV_PYTHON": "3.8",
+    "UV_TARGET": "elsewhere", "UV_EXCLUDE_NEWER": "2020-01-01",
     "UV_REQUIRE_HASHES": "1", "UV_NO_BUILD": "1", "UV_RESOLUTION": "lowest", "UV_PROJECT_ENVIRONMENT": "elsewhere",
 }  # fmt: skip
 FOLLOWED = {
@@ -353,12 +355,15 @@ FOLLOWED = {
 
 def test_of_what_pip_and_uv_are_told_where_packages_come_from_is_followed_and_nothing_else():
     listed = "\n".join([
-        "global.index-url='https://other.example.org/simple'", "global.extra-index-url='file:///a/simple file:///b/simple\\nfile:///c'", "global.user='true'", "install.user='yes'", "install.target='/elsewhere'",
-        "install.find-links=\"/it's/here\"", "global.find-links='/there'", "global.constraint='/c.txt'", ":env:.user='1'", "install.no-index='false'",
+        "global.index-url='https://other.example.org/simple'", "global.extra-index-url='file:///a/simple file:///b/simple\\nfile:///c'",
+        "global.user='true'", "install.user='yes'", "install.target='/elsewhere'",
+        "install.find-links=\"/it's/here\"", "global.find-links='/there'", "global.constraint='/c.txt'", ":env:.user='1'",
+        "install.no-index='false'",
     ])  # fmt: skip
     made = installers.environment({"PATH": "/bin", **HOSTILE, **FOLLOWED}, listed)
     assert made == {
-        "PATH": "/bin", **FOLLOWED, "PIP_EXTRA_INDEX_URL": "file:///a/simple file:///b/simple file:///c", "PIP_FIND_LINKS": "/it's/here", "PIP_NO_INDEX": "false", "PIP_CONFIG_FILE": os.devnull,
+        "PATH": "/bin", **FOLLOWED, "PIP_EXTRA_INDEX_URL": "file:///a/simple file:///b/simple file:///c", "PIP_FIND_LINKS": "/it's/here",
+        "PIP_NO_INDEX": "false", "PIP_CONFIG_FILE": os.devnull,
     }  # fmt: skip
 
 
@@ -376,7 +381,8 @@ def test_pip_installs_into_the_environment_whatever_it_is_told(tmp_path):
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv/bin/python"
     (tmp_path / "pip.conf").write_text(
-        f"[global]\nfind-links = {tmp_path}\nno-index = true\n[install]\nuser = true\ntarget = {tmp_path / 'elsewhere'}\nrequire-hashes = true\nconstraint = /nowhere.txt\n"
+        f"[global]\nfind-links = {tmp_path}\nno-index = true\n[install]\nuser = true\ntarget = {tmp_path / 'elsewhere'}\n"
+        "require-hashes = true\nconstraint = /nowhere.txt\n"
     )
     env = (
         {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
@@ -418,7 +424,10 @@ def test_no_gpu_is_a_clear_word():
 # ---- make gpu-login: whichever scheduler answers
 
 SILENT = "exit 1"  # the command is installed, and no daemon answers it
-GRID_ENGINE = "case $1 in -sc) printf '%s\\n' '#name shortcut type' 'gpus gpus INT' 'gpu_c gpu_c DOUBLE' 'mem_per_core mpc MEMORY' 'h_vmem h_vmem MEMORY';; -spl) printf 'mpi\\nomp\\n';; esac"
+GRID_ENGINE = (
+    "case $1 in -sc) printf '%s\\n' '#name shortcut type' 'gpus gpus INT' 'gpu_c gpu_c DOUBLE' 'mem_per_core mpc MEMORY' "
+    "'h_vmem h_vmem MEMORY';; -spl) printf 'mpi\\nomp\\n';; esac"
+)
 PLAIN_GRID_ENGINE = "case $1 in -sc) printf '%s\\n' 'gpu gpu INT' 'mem_free mf MEMORY' 'h_vmem h_vmem MEMORY';; -spl) echo make;; esac"
 
 

@@ -36,8 +36,10 @@ def towers(real_clips, tmp_path_factory):
     for i in ids:
         shutil.copy(real_clips / f"{i}.mp4", folder / "clips")
     said = run(
-        "extract", "--vid_dir", folder / "clips", "--out_dir", folder / "cache", "--encoder", "mc3_18", "--weights", "random", "--win", "0.4", "--stride", "2",
-        "--audio_encoder", "ast", "--audio_weights", "random", "--audio_encoder_config", "hidden_size=48,num_hidden_layers=2,num_attention_heads=3,intermediate_size=96",
+        "extract", "--vid_dir", folder / "clips", "--out_dir", folder / "cache", "--encoder", "mc3_18", "--weights", "random", "--win",
+        "0.4", "--stride", "2",
+        "--audio_encoder", "ast", "--audio_weights", "random", "--audio_encoder_config",
+        "hidden_size=48,num_hidden_layers=2,num_attention_heads=3,intermediate_size=96",
     )  # fmt: skip
     assert said.startswith("16 clips: 1") and "error" not in said
     return folder, [

@@ -23,34 +23,13 @@ import pytest
 import yaml
 from IPython.core.inputtransformer2 import TransformerManager
 from packaging.requirements import Requirement
+from test_house import LAYERS
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 NOTEBOOKS = sorted(path for path in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
 TUTORIALS = [path for path in NOTEBOOKS if path.parent.name == "tutorials"]  # export nothing
 CHAPTERS = [path for path in NOTEBOOKS if path.name != "index.ipynb" and path not in TUTORIALS]
-
-# The house: a room may import what stands before it. The rooms of a package stand in the order of their notebooks.
-HOUSE = [
-    "files",
-    "timeline",
-    "layout",
-    "lettering",
-    "media.*",
-    "features",
-    "data.*",
-    "encoders.*",
-    "localization.*",
-    "metrics.*",
-    "embeddings.*",
-    "evaluation.*",
-    "refiner.*",
-    "tuning.*",
-    "report.*",
-    "viewer.*",
-    "demo",
-    "cli",
-]
 
 settings = ConfigParser(delimiters=["="])
 settings.read(ROOT / "settings.ini", encoding="utf-8")
@@ -202,43 +181,11 @@ def test_chapters_stand_in_the_order_of_the_house():
     rooms = [module_of(path) for path in CHAPTERS]
     numbers = [path.name[:2] for path in CHAPTERS]
     assert len(set(numbers)) == len(numbers), f"a number given twice: {numbers}"
-    assert [room for room in rooms if place(room) is None] == [], f"not in the house: {HOUSE}"
-    assert rooms == sorted(rooms, key=place)
+    package = [room.partition(".")[0] for room in rooms]
+    assert package == sorted(package, key=LAYERS.index)
 
 
-def place(room: str) -> int | None:
-    "Where in the house a room stands; the rooms of a family share a place."
-    family = room.partition(".")[0] + ".*" if "." in room else room
-    return HOUSE.index(family) if family in HOUSE else None
-
-
-# ---- arrows
-
-
-def imports(path: Path) -> set[str]:
-    "The absolute names of all that a module imports, at the top or inside a function."
-    package = ("avesound", *path.relative_to(ROOT / "avesound").parts[:-1])
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = ".".join([*package[: len(package) - node.level + 1], node.module or ""] if node.level else [node.module]).rstrip(".")
-            names |= {f"{base}.{alias.name}" for alias in node.names}
-    return names
-
-
-@pytest.mark.parametrize("notebook", CHAPTERS, ids=by_name)
-def test_a_room_imports_only_rooms_before_it(notebook):
-    rooms = [module_of(path) for path in CHAPTERS]
-    room = module_of(notebook)
-    before = rooms[: rooms.index(room)]
-    allowed = {f"avesound.{name}" for name in before} | {"avesound.__version__"}
-    names = imports(ROOT / "avesound" / (room.replace(".", "/") + ".py"))
-    own = {name for name in names if name.split(".")[0] == "avesound" and name != "avesound"}  # the package itself: its version
-    wrong = {name for name in own if not any(name == a or name.startswith(a + ".") for a in allowed)}
-    assert not wrong, f"avesound.{room} stands before, or is, what it imports: {sorted(wrong)}"
-    assert not {name for name in names if name.split(".")[0] in {"fastcore", "nbdev", "execnb"}}, "tools for making notebooks do not ship"
+# ---- names and imports
 
 
 def test_a_public_name_stands_in_one_room():

@@ -201,7 +201,8 @@ def test_every_folder_of_a_cache_names_it(done, tmp_path):
     assert (
         swapped.returncode == 1
         and last(swapped)
-        == "avesound evaluate: cache/aud_emb: holds audio embeddings, not video embeddings; name the folder of those, or the cache that holds both"
+        == "avesound evaluate: cache/aud_emb: holds audio embeddings, not video embeddings; "
+        "name the folder of those, or the cache that holds both"
     )
     other = typed("avesound extract_audio_emb --out_dir cache/vid_emb", folder)
     assert other.returncode == 1 and "name cache/aud_emb" in last(other)
