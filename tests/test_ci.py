@@ -470,17 +470,21 @@ def test_gpu_login_asks_the_scheduler_that_answers(tmp_path, commands, code, say
 
 
 def test_the_makefile_cleans_as_its_table_says(tmp_path):
-    "`clean` deletes the environment and nothing else, `tidy` what runs leave and not the environment."
+    "`clean` deletes the environments and nothing else, `tidy` what runs leave and not the environments."
     for name in ("Makefile", "settings.ini", "requirements.txt", "setup.py", ".ci/env"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
-    for name in (".venv", "demo", "data", "_docs", "nbs/__pycache__"):
+    for name in (".venv", ".venv-newest", "demo", "data", "_docs", "nbs/__pycache__"):
         (tmp_path / name).mkdir(parents=True)
     make = lambda target: subprocess.run(["make", target], cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: E731
     make("tidy")
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [".ci", ".venv", "data", "nbs"] and not list(
-        (tmp_path / "nbs").iterdir()
-    )
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [
+        ".ci",
+        ".venv",
+        ".venv-newest",
+        "data",
+        "nbs",
+    ] and not list((tmp_path / "nbs").iterdir())
     make("clean")
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [".ci", "data", "nbs"]
     asked = subprocess.run(["make", "--dry-run", "data", "ZIP=a b.zip"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
