@@ -23,7 +23,7 @@ def modules(root: Path) -> dict[str, ast.Module]:
     for path in sorted((root / PACKAGE).rglob("*.py")):
         name = ".".join(path.relative_to(root / PACKAGE).with_suffix("").parts)
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        if name != "_modidx" and not (path.name == "__init__.py" and len(tree.body) < 3):
+        if name not in ("_modidx", "__main__") and not (path.name == "__init__.py" and len(tree.body) < 3):
             found[name.removesuffix(".__init__")] = tree
     return found
 

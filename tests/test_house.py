@@ -18,7 +18,7 @@ import house  # noqa: E402
 # From the ground up: a package or a room may import what stands to its left.
 LAYERS = (
     "files timeline layout lettering media features data encoders localization metrics "
-    "embeddings evaluation refiner tuning report viewer demo cli __init__ __main__"
+    "embeddings evaluation refiner tuning report viewer demo cli __init__"
 ).split()
 ROOMS = house.modules(ROOT)
 

@@ -99,7 +99,7 @@ def differences(copy: Path, folder: str, pattern: str) -> list[str]:
 
 def test_modules_are_what_the_notebooks_export(copy):
     for path in (copy / "avesound").rglob("*.py"):
-        if path.name != "__init__.py":
+        if path.name not in ("__init__.py", "__main__.py"):
             path.unlink()  # a module without a notebook is not written again, and so is found
     run([BIN / "nbdev_export"], copy)
     assert differences(copy, "avesound", "*.py") == [], "nbdev_export, and commit module and notebook together"
@@ -228,6 +228,13 @@ def test_the_command_line_helps_without_torch():
     print(f"avesound --help: {seconds:.2f} s")
     assert "avesound.cli" in names
     assert names & HEAVY == set()
+
+
+def test_python_m_avesound_is_the_command():
+    shown = [run([*command, "--help"], ROOT).stdout for command in ([sys.executable, "-m", "avesound"], [BIN / "avesound"])]
+    assert shown[0] == shown[1] and "extract" in shown[0]
+    failed = subprocess.run([sys.executable, "-m", "avesound", "extractt"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert failed.returncode == 2
 
 
 # ---- docs
@@ -377,7 +384,7 @@ def test_the_site_is_published_by_the_workflow():
 # ---- commands that pages show
 
 PAGES = [*(path for path in ROOT.glob("*.md") if path.name != "CHANGELOG.md"), *NOTEBOOKS]  # a changelog names options of the past
-FENCE = re.compile(r"^ *```[^\n`]*\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^ *```([^\n`]*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 VARIABLE = re.compile(r"\$\([^)]*\)|\$\{[^}]*\}|\$\w+")
 
 
@@ -406,7 +413,7 @@ def shown_commands(page: Path) -> tuple[list[list[str]], list[list[str]], list[l
     else:
         markdown = "\n\n".join(cell["source"] for cell in cells(page) if cell["cell_type"] == "markdown")
         code = [cell["source"] for cell in cells(page) if cell["cell_type"] == "code"] if page in TUTORIALS else []
-    typed = [words for block in FENCE.findall(markdown) for words in simple_commands(block)]
+    typed = [words for language, block in FENCE.findall(markdown) if language != "bibtex" for words in simple_commands(block)]
     mentioned = [words for text in re.findall(r"`(avesound [^`]+)`", FENCE.sub("", markdown)) for words in simple_commands(text)]
     run = []
     for source in code:
@@ -542,3 +549,47 @@ def test_the_version_is_the_same_everywhere():
     assert avesound.__version__ == version
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == version
     assert re.search(rf"^## \[{re.escape(version)}\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_bibtex_of_the_front_page_is_that_of_citation_cff():
+    cff = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    (block,) = re.findall(r"^```bibtex\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    entries = [dict(re.findall(r"^  (\w+) += \{(.*)\},?$", entry, re.MULTILINE)) for entry in block.split("\n}\n")[:3]]
+    software, *papers = entries
+    assert (software["title"], software["version"], software["url"]) == (cff["title"], cff["version"], cff["repository-code"])
+    assert software["author"] == "{" + cff["authors"][0]["name"] + "}"
+    for paper, reference in zip(papers, cff["references"], strict=True):
+        names = " and ".join(f"{author['family-names']}, {author['given-names']}" for author in reference["authors"])
+        assert (paper["title"], paper["author"], paper["year"], paper["url"]) == (
+            reference["title"], names, str(reference["year"]), reference["url"],
+        )  # fmt: skip
+        assert paper["booktitle"].partition(" (")[0] in reference["conference"]["name"]
+
+
+# ---- habits
+
+
+def test_the_hooks_of_a_commit_are_tools_of_the_environment():
+    "So that a commit needs no network."
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert [repo["repo"] for repo in config["repos"]] == ["local"]
+    for hook in config["repos"][0]["hooks"]:
+        folder, _, name = hook["entry"].split()[0].rpartition("/")
+        assert folder == ".venv/bin" and (BIN / name).exists() and hook["language"] == "system"
+
+
+@pytest.mark.parametrize("form", sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("[!c]*.yml")), ids=by_name)
+def test_an_issue_form_is_one(form):
+    "What GitHub asks of a form; of a wrong one it shows nothing."
+    fields = yaml.safe_load(form.read_text(encoding="utf-8"))
+    assert {"name", "description", "body"} <= fields.keys() <= {"name", "description", "body", "labels", "title", "assignees"}
+    asked = [field for field in fields["body"] if field["type"] != "markdown"]
+    assert len({field["id"] for field in asked}) == len(asked) and any(field.get("validations", {}).get("required") for field in asked)
+    for field in fields["body"]:
+        assert field["type"] in ("markdown", "textarea", "input", "dropdown", "checkboxes")
+        assert ("value" if field["type"] == "markdown" else "label") in field["attributes"]
+
+
+def test_a_bug_report_asks_for_what_is_needed():
+    fields = yaml.safe_load((ROOT / ".github/ISSUE_TEMPLATE/bug.yml").read_text(encoding="utf-8"))["body"]
+    assert {"version", "command", "error", "file"} <= {field["id"] for field in fields}
