@@ -18,8 +18,8 @@ def write_cache(folder: Path, n: int) -> None:
     spec = EncoderSpec("bench", 512, joint=True, weights="none", fps=16.0, size=(112, 112), sample_rate=16000)
     windows = sliding_windows(10.0, 1.0, 0.25)
     rng = np.random.default_rng(0)
-    vectors = rng.normal(size=(n % 97 + 80, 512)).astype(np.float32)
     for kind, extra in [("video", "motion"), ("audio", "loudness_db")]:
+        vectors = rng.normal(size=(n % 97 + 80, 512)).astype(np.float32)  # of each kind its own: a clip with equal ones would be flat
         meta = {"encoder": spec.as_dict(), "stride_s": 0.25, "edge": "mirror", "kind": kind}
         meta |= {"fingerprint": fingerprint(meta), "duration_s": 10.0, "source": {"name": "clip.mp4", "size": 1, "sha256": "0" * 64}}
         for i in range(n):

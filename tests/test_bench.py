@@ -11,7 +11,9 @@ import pytest
 
 from benchmarks import table
 from benchmarks.__main__ import MODULES, main
+from benchmarks.cache import write_cache
 from benchmarks.clips import write_bench_clip
+from benchmarks.evaluation import evaluation_times
 from benchmarks.rounds import Row, Spent, fresh, in_turns, ratios, resident_bytes, spent
 from benchmarks.table import line, machine
 
@@ -168,3 +170,9 @@ def test_a_bench_clip_is_like_one_of_ave(tmp_path):
     assert 300_000 < info.size_bytes * 8 / info.duration_s < 800_000
     frames = decode_clip(tmp_path / "clip.mp4", audio=False).frames.astype(float)
     assert len(frames) == 60 and frames.std() > 20 and abs(frames[1:] - frames[:-1]).mean() > 1  # textured, and it moves
+
+
+def test_all_of_the_cache_can_be_evaluated(tmp_path):
+    "Where picture and sound were the same vectors, a clip's curve would be flat, and the line would stop."
+    write_cache(tmp_path, 60)
+    assert evaluation_times(str(tmp_path), 60)["cpu_s"] > 0
