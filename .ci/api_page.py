@@ -95,7 +95,7 @@ def line_of(cell) -> int | None:
     "Where the name that a cell describes is defined, by the link that the description begins with; None for any other cell."
     if "show_doc(" not in cell.source:
         return None
-    found = re.search(
+    match = re.search(
         r"\[source\]\([^)]*\.py#L(\d+)\)", str([output.get("data", {}).get("text/markdown", "") for output in cell.get("outputs", [])])
     )
-    return int(found[1]) if found else None
+    return int(match[1]) if match else None

@@ -19,13 +19,13 @@ PACKAGE = "avesound"
 
 def modules(root: Path) -> dict[str, ast.Module]:
     "The parsed rooms by their dotted name within the package."
-    found = {}
+    trees = {}
     for path in sorted((root / PACKAGE).rglob("*.py")):
         name = ".".join(path.relative_to(root / PACKAGE).with_suffix("").parts)
         tree = ast.parse(path.read_text(encoding="utf-8"))
         if name not in ("_modidx", "__main__") and not (path.name == "__init__.py" and len(tree.body) < 3):
-            found[name.removesuffix(".__init__")] = tree
-    return found
+            trees[name.removesuffix(".__init__")] = tree
+    return trees
 
 
 def imports(name: str, tree: ast.Module, rooms: dict) -> set[str]:

@@ -81,17 +81,17 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser():
     with playwright.sync_playwright() as p:
-        found = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield found
-        found.close()
+        chromium = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="module")
 def page(run, browser, tmp_path_factory):
     "JupyterLab with the inspector in it, and what the console complained about."
-    own = tmp_path_factory.mktemp("jupyter")  # nothing of the user's takes part
+    folder = tmp_path_factory.mktemp("jupyter")  # nothing of the user's takes part
     env = os.environ | {
-        name: str(own / name)
+        name: str(folder / name)
         for name in (
             "JUPYTER_CONFIG_DIR",
             "JUPYTER_DATA_DIR",
@@ -102,13 +102,13 @@ def page(run, browser, tmp_path_factory):
         )
     }
     env = {name: value for name, value in env.items() if name != "IN_TEST"}
-    news = own / "JUPYTERLAB_SETTINGS_DIR/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+    news = folder / "JUPYTERLAB_SETTINGS_DIR/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
     news.parent.mkdir(parents=True)
     news.write_text('{"fetchNews": "false", "checkForUpdates": false}')
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = own / "log.txt"
+    log = folder / "log.txt"
     with open(log, "w") as out:
         command = [Path(sys.executable).with_name("avesound"), "view", "--run", run, "--no_browser", "--port", str(port)]
         viewer = subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
@@ -273,8 +273,8 @@ def test_keys_alone_do_everything(page, first):
         page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("ArrowLeft")
     settled(page, "!video.seeking && Math.abs(video.currentTime - 2.9) < 0.1")
-    said = page.get_attribute(".inspector .timeline", "aria-valuetext")
-    assert re.match(r"2\.9\d? of 10\.\d+ seconds, (in|out)side the annotated event, probability \d+\.\d+ per second$", said), said
+    label = page.get_attribute(".inspector .timeline", "aria-valuetext")
+    assert re.match(r"2\.9\d? of 10\.\d+ seconds, (in|out)side the annotated event, probability \d+\.\d+ per second$", label), label
     axis = "document.querySelector('.inspector .lane-curves').textContent"
     whole = page.evaluate(axis)
     page.keyboard.press("+")

@@ -155,12 +155,12 @@ def test_directives_are_obeyed_and_dropped(tmp_path):
     nb.cells[4].outputs = [new_output("execute_result", data={"text/html": "<style scoped>\nb {}\n</style><b>two</b>", "text/plain": "2"})]
     nb.cells[5].outputs = [new_output("execute_result", data={"text/plain": "three"})]
     nbformat.write(nb, path)
-    made = readme.readme(path)
-    assert made.startswith("<!-- Made from") and made.endswith("```\n")
+    text = readme.readme(path)
+    assert text.startswith("<!-- Made from") and text.endswith("```\n")
     assert (
-        "# avesound\n\n> When?\n\n    one\n" in made and "<b>two</b>" in made and "```python\nx = 2\n\n\nx\n```" in made and "x = 3" in made
+        "# avesound\n\n> When?\n\n    one\n" in text and "<b>two</b>" in text and "```python\nx = 2\n\n\nx\n```" in text and "x = 3" in text
     )
-    assert not any(word in made for word in ("secret", "#|", "default_exp", "print(1)", "three", "style"))
+    assert not any(word in text for word in ("secret", "#|", "default_exp", "print(1)", "three", "style"))
 
 
 def test_the_readme_is_written_and_checked(tmp_path, capsys):
@@ -224,8 +224,8 @@ QUARTO_ADDS = """
 def test_what_a_page_loads_from_elsewhere_is_named(tmp_path, path, text, address):
     (tmp_path / path).parent.mkdir(exist_ok=True)
     (tmp_path / path).write_text(text.format(address))
-    found = offline.offline(tmp_path, "https://docs.example.org/x/")
-    assert found == ([] if path == "index.html" else [f"{path}: {address}"])  # text that is nobody's attribute loads nothing
+    loads = offline.offline(tmp_path, "https://docs.example.org/x/")
+    assert loads == ([] if path == "index.html" else [f"{path}: {address}"])  # text that is nobody's attribute loads nothing
 
 
 def test_what_quarto_adds_is_taken_out_and_nothing_else(tmp_path, capsys):
@@ -360,8 +360,8 @@ def test_of_what_pip_and_uv_are_told_where_packages_come_from_is_followed_and_no
         "install.find-links=\"/it's/here\"", "global.find-links='/there'", "global.constraint='/c.txt'", ":env:.user='1'",
         "install.no-index='false'",
     ])  # fmt: skip
-    made = installers.environment({"PATH": "/bin", **HOSTILE, **FOLLOWED}, listed)
-    assert made == {
+    variables = installers.environment({"PATH": "/bin", **HOSTILE, **FOLLOWED}, listed)
+    assert variables == {
         "PATH": "/bin", **FOLLOWED, "PIP_EXTRA_INDEX_URL": "file:///a/simple file:///b/simple file:///c", "PIP_FIND_LINKS": "/it's/here",
         "PIP_NO_INDEX": "false", "PIP_CONFIG_FILE": os.devnull,
     }  # fmt: skip

@@ -47,8 +47,8 @@ def cells(path: Path) -> list[dict]:
 
 def module_of(notebook: Path) -> str | None:
     "The module that a notebook exports to, `data.ave` say."
-    found = [match[1] for cell in cells(notebook) if (match := re.search(r"^#\|\s*default_exp\s+(\S+)", cell["source"], re.MULTILINE))]
-    return found[0] if found else None
+    modules = [match[1] for cell in cells(notebook) if (match := re.search(r"^#\|\s*default_exp\s+(\S+)", cell["source"], re.MULTILINE))]
+    return modules[0] if modules else None
 
 
 def run(command: list, cwd: Path, **env: str) -> subprocess.CompletedProcess:
@@ -89,9 +89,11 @@ def copy(tmp_path):
 
 def differences(copy: Path, folder: str, pattern: str) -> list[str]:
     "Files of `folder` that are not the same here and in the copy."
-    here, there = ({path.relative_to(top).as_posix() for path in (top / folder).rglob(pattern)} for top in (ROOT, copy))
-    here = {name for name in here if ".ipynb_checkpoints" not in name}
-    return sorted(name for name in here | there if name not in here & there or not filecmp.cmp(ROOT / name, copy / name, shallow=False))
+    of_root, of_copy = ({path.relative_to(top).as_posix() for path in (top / folder).rglob(pattern)} for top in (ROOT, copy))
+    of_root = {name for name in of_root if ".ipynb_checkpoints" not in name}
+    return sorted(
+        name for name in of_root | of_copy if name not in of_root & of_copy or not filecmp.cmp(ROOT / name, copy / name, shallow=False)
+    )
 
 
 # ---- notebooks and modules
@@ -156,10 +158,10 @@ def test_pictures_are_told_in_words(notebook):
             continue
         figures = sum(kind.startswith("image/") for output in cell["outputs"] for kind in output.get("data", {}))
         if figures and not re.search(r"^#\|\s*hide\b", cell["source"], re.MULTILINE):
-            found = re.search(r"^#\| fig-alt: (.+)$", cell["source"], re.MULTILINE)
-            told = yaml.safe_load(found[1]) if found else []
-            if len([told] if isinstance(told, str) else told) != figures:
-                silent.append(f"cell {i}: {figures} figures, #| fig-alt: {told!r}")
+            match = re.search(r"^#\| fig-alt: (.+)$", cell["source"], re.MULTILINE)
+            texts = yaml.safe_load(match[1]) if match else []
+            if len([texts] if isinstance(texts, str) else texts) != figures:
+                silent.append(f"cell {i}: {figures} figures, #| fig-alt: {texts!r}")
     assert silent == []
 
 
@@ -195,7 +197,7 @@ def test_a_public_name_stands_in_one_room():
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
                 rooms.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
-    assert {name: found for name, found in rooms.items() if len(found) > 1} == {}
+    assert {name: paths for name, paths in rooms.items() if len(paths) > 1} == {}
 
 
 def imported_by(command: list) -> tuple[set[str], float]:
@@ -317,10 +319,10 @@ def markdown_of(page: Path) -> list[str]:
 
 
 def test_every_notebook_becomes_a_page(processed):
-    made, wanted = (
+    pages, notebooks = (
         {path.relative_to(folder).as_posix() for path in folder.rglob("*.ipynb")} for folder in (processed / "_proc", processed / "nbs")
     )
-    assert made == wanted
+    assert pages == notebooks
     lost = [
         path for path in ("_quarto.yml", "theme.scss", "performance.md", "images/workflow.svg") if not (processed / "_proc" / path).exists()
     ]
@@ -337,13 +339,13 @@ def test_links_between_names_and_pages_lead_somewhere(processed):
     for path, texts in pages.items():
         title = cells(path)[0]["source"]
         names[yaml.safe_load(title.strip().strip("-"))["output-file"]] = {
-            found for text in texts for found in re.findall(r"^#+ ([\w.]+)\s*$", text, re.MULTILINE)
+            heading for text in texts for heading in re.findall(r"^#+ ([\w.]+)\s*$", text, re.MULTILINE)
         }
     links = {link for texts in pages.values() for text in texts for link in re.findall(re.escape(site) + r"([^)\s]*)", text)}
     assert len(links) > 50
     targets = [link.partition("#") for link in links]
     assert {page for page, _, _ in targets} - set(names) == set(), "pages that are not there"
-    known = {page: {name.lower() for name in found} for page, found in names.items()}
+    known = {page: {heading.lower() for heading in headings} for page, headings in names.items()}
     assert {f"{page}#{name}" for page, _, name in targets if name and name.partition(".")[0] not in known[page]} == set(), (
         "names not described there"
     )
@@ -356,12 +358,12 @@ def test_every_public_name_is_described_whole(processed):
         public = [node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")]
         lines = [int(line) for text in markdown_of(path) for line in re.findall(r"^\[source\]\([^)]*\.py#L(\d+)\)", text, re.MULTILINE)]
         assert lines == sorted(lines), f"{path.name} describes names in another order than the module has them"
-        described = {found[1]: text for text in markdown_of(path) if (found := re.search(r"^### (\w+)$", text, re.MULTILINE))}
+        described = {heading[1]: text for text in markdown_of(path) if (heading := re.search(r"^### (\w+)$", text, re.MULTILINE))}
         assert {node.name for node in public} - set(described) == set(), f"{path.name} does not describe them"
         for node in public:
             text = described[node.name]
-            said = ast.get_docstring(node) or ""
-            assert ("\nRaises\n" in said) == ("**Raises**" in text), f"{path.name}: what {node.name} raises"
+            docstring = ast.get_docstring(node) or ""
+            assert ("\nRaises\n" in docstring) == ("**Raises**" in text), f"{path.name}: what {node.name} raises"
             fence = text.partition("```python\n")[2].partition("```")[0]
             assert re.match(r"@|def |class ", fence) and "](http" not in fence, f"{path.name}: {fence}"
 
@@ -390,7 +392,7 @@ VARIABLE = re.compile(r"\$\([^)]*\)|\$\{[^}]*\}|\$\w+")
 
 def simple_commands(text: str) -> list[list[str]]:
     "The words of each `avesound COMMAND …` in a piece of shell; 1 stands for variables, what a pipe or an `&&` separates is separate."
-    found = []
+    commands = []
     for line in re.sub(r"\\\n", " ", text).splitlines():
         if not re.search(r"(^|[\s/])avesound\s", line):
             continue
@@ -402,8 +404,8 @@ def simple_commands(text: str) -> list[list[str]]:
             part = words[start + 1 : end]
             at = next((i for i, word in enumerate(part) if word == "avesound" or word.endswith("/avesound")), None)
             if at is not None and at + 1 < len(part) and part[max(0, at - 1)] not in {"cd", "clone", "import", "from", "install"}:
-                found.append(part[at + 1 :])
-    return found
+                commands.append(part[at + 1 :])
+    return commands
 
 
 def shown_commands(page: Path) -> tuple[list[list[str]], list[list[str]], list[list[str]]]:
@@ -444,14 +446,14 @@ def refused(words: list[str], whole: bool) -> str | None:
         return f"there is no {', '.join(sorted(unknown))}" if unknown else None
     if words[:1] == ["COMMAND"]:
         return None
-    said = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+    errors = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
         patch.setattr(cli, "COMMANDS", {name: (line, add, lambda options: 0) for name, (line, add, _) in cli.COMMANDS.items()})
         try:
             cli.main(words)
         except SystemExit as end:
             if end.code:
-                return said.getvalue().splitlines()[-1]
+                return errors.getvalue().splitlines()[-1]
     return None
 
 
