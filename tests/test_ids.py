@@ -63,12 +63,12 @@ def test_every_clip_comes_out_as_it_went_in(run):
     canonical = read_table(report.folder / "summary_canonical.csv")
     assert canonical["video_id"].tolist() == IDS and report.overall["counts"]["clips"] == len(IDS)
     assert set(read_table(report.folder / "per_class_metrics.csv")["event_label"]) == set(IDS)
-    found = compare(
+    comparison = compare(
         [run / "results/summary.csv", run / "other.csv"], run / "side", names=["NA", "nan"], metrics=("dist",), min_clips=1, n_perm=9
     )
     assert (
-        found.n_clips == len(IDS)
-        and set(IDS) <= set(found.table["stratum"])
+        comparison.n_clips == len(IDS)
+        and set(IDS) <= set(comparison.table["stratum"])
         and set(read_table(run / "side/comparison.csv")["method"]) == {"NA", "nan", "centre"}
     )
 
@@ -98,7 +98,7 @@ def test_the_viewer_knows_every_clip(run):
 
 
 def test_a_sweep_chooses_on_all_of_them(run):
-    found = sweep(
+    selection = sweep(
         [run / "cache"],
         run / "annotations.csv",
         out_dir=run / "grid",
@@ -108,7 +108,7 @@ def test_a_sweep_chooses_on_all_of_them(run):
         progress=False,
         n_boot=20,
     )
-    assert found.selection["video_ids"] == IDS[1::2] and set(
+    assert selection.selection["video_ids"] == IDS[1::2] and set(
         read_table(next((run / "grid/runs").glob("*_test")) / "summary.csv")["video_id"]
     ) == set(IDS[::2])
     for split in ("Testing", "TEST"):
@@ -133,10 +133,10 @@ def test_no_other_reader_of_tables_is_used():
             ]
             sources[path] = "\n".join(line for cell in cells for line in cell.splitlines() if not line.lstrip().startswith(("!", "%")))
     readers = {"read_csv", "read_table", "read_excel", "genfromtxt", "loadtxt"}
-    found = {
+    others = {
         (path.name, node.attr)
         for path, source in sources.items()
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Attribute) and node.attr in readers
     }
-    assert found == set()
+    assert others == set()

@@ -96,10 +96,10 @@ def run(tmp_path_factory):
 def test_labels_are_literal_in_every_figure(run):
     folder, common = run
     assert len(list((folder / "one curves").glob("*.png"))) == len(LABELS)
-    found = evaluate(*common, n_boot=50, n_shuffles=0)
+    evaluation = evaluate(*common, n_boot=50, n_shuffles=0)
     for k, label in enumerate(LABELS):
-        row = found.summary.set_index("video_id", drop=False).loc[f"c{k}"].to_dict()
-        shown = " ".join(words_of(plot_clip(found.curves[found.curves["video_id"] == f"c{k}"], row, ())))
+        row = evaluation.summary.set_index("video_id", drop=False).loc[f"c{k}"].to_dict()
+        shown = " ".join(words_of(plot_clip(evaluation.curves[evaluation.curves["video_id"] == f"c{k}"], row, ())))
         assert f"c{k}: {label}, no event" in shown, shown
     named = compare(
         [folder / "one.csv", folder / "two.csv"],
@@ -112,7 +112,7 @@ def test_labels_are_literal_in_every_figure(run):
     )
     shown = words_of(plot_forest(named))
     assert {f"{label} (1)" for label in LABELS} | {"$m$", "a|b_c^{"} <= shown, shown
-    assert "$e_1$" in words_of(plot_overall(found.overall | {"encoder": "$e_1$"}))
+    assert "$e_1$" in words_of(plot_overall(evaluation.overall | {"encoder": "$e_1$"}))
     report = analyze(folder / "one.csv", folder / "reports", "one", n_boot=50, n_examples=2)
     assert (report.folder / "per_class.png").stat().st_size > 10_000
     (folder / "caches").mkdir(exist_ok=True)
@@ -134,16 +134,16 @@ def test_labels_are_literal_in_every_figure(run):
 def test_labels_are_literal_in_every_table(run):
     folder, _ = run
     names = ["$m$", "a|b_c^{"]
-    found = compare(
+    comparison = compare(
         [folder / "one.csv", folder / "two.csv"], folder / "side", names=names, metrics=("dist", "inside"), min_clips=1, n_boot=50, n_perm=9
     )
     strata = ["all", "partial", *LABELS]
-    lines = [line for line in found.as_markdown(strata).splitlines() if line.startswith("|")]
+    lines = [line for line in comparison.as_markdown(strata).splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {4}  # bars that end a cell
     assert {re.split(r"(?<!\\)\|", line)[1].strip() for line in lines} >= {markdown_text(f"{label} (1)") for label in LABELS} | {
         markdown_text(name) for name in names
     }
-    tex = found.as_latex(strata)
+    tex = comparison.as_latex(strata)
     for line in tex.splitlines():
         assert len(re.findall(r"(?<!\\)&", line)) == (2 if line.endswith(r"\\") and not line.startswith(r"\midrule") else 0), line
         assert not re.search(r"(?<!\\)[%#_~^]", line.replace(r"\textasciitilde{}", "").replace(r"\textasciicircum{}", "")), (
@@ -180,7 +180,10 @@ def test_labels_are_literal_in_the_viewer(run):
     assert r"**\\*a\\* \\<b\\> \\[c\\](d)**" in notebook
 
 
-CAPTION = "a person number {k} walks over gravel while a dog that is {k} years old barks twice in the distance and then a car passes slowly on the wet road"
+CAPTION = (
+    "a person number {k} walks over gravel while a dog that is {k} years old barks twice in the distance "
+    "and then a car passes slowly on the wet road"
+)
 
 
 def test_a_thousand_captions_leave_figures_legible_and_analyze_quick(tmp_path):

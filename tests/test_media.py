@@ -173,7 +173,7 @@ def test_memory_follows_what_is_asked_for_not_the_length_of_the_file(tmp_path):
 
 
 def growth(statement, path):
-    "By how many KB a statement raises the peak memory of a process of its own. (What `getrusage` calls its peak is at least that of its parent.)"
+    "How many KB a statement adds to the peak memory of a fresh process. (What `getrusage` calls its peak is at least that of its parent.)"
     if not os.path.exists("/proc/self/status"):
         pytest.skip("there is no /proc here to read the peak memory from")
     program = (

@@ -32,10 +32,10 @@ def test_bootstrap_as_a_matrix_product_equals_resampling_in_a_loop(lacking, leve
     elif lacking == "most":  # many resamples draw no clip that has a value
         values[2:, 3] = np.nan
         values[:, 5] = np.nan
-    found = bootstrap_interval(values, n_boot=200, seed=3, level=level)
+    intervals = bootstrap_interval(values, n_boot=200, seed=3, level=level)
     for name, expected in zip(("mean", "low", "high"), loop_bootstrap(values, 200, 3, level)):
-        np.testing.assert_allclose(getattr(found, name), expected, rtol=0, atol=2e-6)
-    assert (found.n_clips == (~np.isnan(values)).sum(axis=0)).all()
+        np.testing.assert_allclose(getattr(intervals, name), expected, rtol=0, atol=2e-6)
+    assert (intervals.n_clips == (~np.isnan(values)).sum(axis=0)).all()
 
 
 def test_bootstrap_interval_agrees_with_scipy():
@@ -49,17 +49,17 @@ def test_bootstrap_interval_agrees_with_scipy():
 
 def test_bootstrap_intervals_hold_the_true_mean_as_often_as_they_say():
     values = np.random.default_rng(0).exponential(size=(100, 2500))  # 2,500 experiments of 100 clips; the true mean is 1
-    found = bootstrap_interval(values)
-    assert 0.90 < ((found.low < 1) & (found.high > 1)).mean() < 0.96
+    intervals = bootstrap_interval(values)
+    assert 0.90 < ((intervals.low < 1) & (intervals.high > 1)).mean() < 0.96
 
 
 def test_bootstrap_of_many_columns_equals_each_column_alone():
     values = np.random.default_rng(0).normal(size=(20, 2100))
     values[4, ::3] = np.nan
-    found = bootstrap_interval(values, n_boot=50)
+    intervals = bootstrap_interval(values, n_boot=50)
     for k in (0, 1, 2047, 2048, 2099):
         alone = bootstrap_interval(values[:, k], n_boot=50)
-        assert (found.low[k], found.high[k], found.n_clips[k]) == (
+        assert (intervals.low[k], intervals.high[k], intervals.n_clips[k]) == (
             pytest.approx(alone.low, abs=1e-6),
             pytest.approx(alone.high, abs=1e-6),
             alone.n_clips,
@@ -71,8 +71,8 @@ def test_paired_difference_is_certain_where_separate_intervals_overlap():
     clip = rng.gamma(2.0, 1.0, size=300)
     a, b = clip + 0.1 * rng.normal(size=300), clip + 0.1 + 0.1 * rng.normal(size=300)
     a[:10], b[-10:] = np.nan, np.nan
-    found = paired_difference(a, b, n_boot=500)
-    assert found.n_clips == 280 and found.high < 0 and found.mean == pytest.approx((a - b)[10:-10].mean())
+    difference = paired_difference(a, b, n_boot=500)
+    assert difference.n_clips == 280 and difference.high < 0 and difference.mean == pytest.approx((a - b)[10:-10].mean())
     assert bootstrap_interval(a).high > bootstrap_interval(b).low
 
 
@@ -115,22 +115,22 @@ def test_the_table_of_methods_equals_one_bootstrap_at_a_time():
     values = {m: {"dist": rng.random(40), "inside": (rng.random(40) < 0.5) * 1.0} for m in ("own", "one", "other")}
     values["one"]["dist"][:5] = np.nan
     values["lucky"] = {"dist": np.zeros(40)}
-    made = method_table(values, own="own", rivals=["one", "other"], n_boot=200, seed=4)
+    table = method_table(values, own="own", rivals=["one", "other"], n_boot=200, seed=4)
     for method, metrics in values.items():
         for metric, column in metrics.items():
             alone = bootstrap_interval(column, n_boot=200, seed=4)
-            cell = made["means"][method][metric]
+            cell = table["means"][method][metric]
             assert [cell[k] for k in ("mean", "low", "high")] == pytest.approx(
                 [float(alone.mean), float(alone.low), float(alone.high)], abs=1e-6
             )
             assert cell["n"] == alone.n_clips
     alone = paired_difference(values["own"]["dist"], values["one"]["dist"], n_boot=200, seed=4)
-    cell = made["differences"]["dist"]["to"]["one"]
+    cell = table["differences"]["dist"]["to"]["one"]
     assert [cell[k] for k in ("mean", "low", "high", "n")] == pytest.approx(
         [float(alone.mean), float(alone.low), float(alone.high), 35], abs=1e-6
     )
     best = min(("one", "other"), key=lambda m: np.nanmean(values[m]["dist"]))  # lower is better, and "lucky" is no rival
-    assert made["differences"]["dist"]["best"] == best
+    assert table["differences"]["dist"]["best"] == best
 
 
 def test_rank_p_value_of_exchangeable_arrangements_is_uniform():
@@ -161,8 +161,8 @@ def handful(tmp_path_factory):
         "video_id,event_label,start_s,end_s,split\n" + "".join(f"c{k},x,2,4,{('test', 'val', 'train')[k // 3]}\n" for k in range(9))
     )
     common = folder / "vid_emb", folder / "aud_emb", folder / "a.csv"
-    found = evaluate(*common, split="test", summary_csv=folder / "s.csv", n_boot=100)
-    return folder, common, found
+    evaluation = evaluate(*common, split="test", summary_csv=folder / "s.csv", n_boot=100)
+    return folder, common, evaluation
 
 
 def test_what_three_clips_agree_on_is_marked_in_every_table(handful):
@@ -174,12 +174,12 @@ def test_what_three_clips_agree_on_is_marked_in_every_table(handful):
     from avesound.tuning.grid import Grid
     from avesound.tuning.sweep import sweep
 
-    folder, common, found = handful
-    assert found.overall["means"]["partial"]["encoder"]["inside"] == {"mean": 1.0, "low": 1.0, "high": 1.0, "n": 3}
+    folder, common, evaluation = handful
+    assert evaluation.overall["means"]["partial"]["encoder"]["inside"] == {"mean": 1.0, "low": 1.0, "high": 1.0, "n": 3}
     report = analyze(folder / "s.csv", folder / "reports", "one", n_boot=100)
     queries = queries_of_clips(list(clips_from_annotations(read_annotations(folder / "a.csv")).values()))
     texts = {
-        "evaluate": str(found),
+        "evaluate": str(evaluation),
         "compare": str(
             compare(
                 [folder / "s.csv", folder / "s.csv"], folder / "side", names=["a", "b"], n_boot=100, n_perm=9, metrics=("dist", "inside")
@@ -215,11 +215,11 @@ def test_what_three_clips_agree_on_is_marked_in_every_table(handful):
 def test_what_three_clips_agree_on_is_drawn_hollow(handful):
     from avesound.evaluation.compare import compare, plot_forest, plot_overall
 
-    folder, _, found = handful
+    folder, _, evaluation = handful
     hollow = lambda figure: [
         line for ax in figure.axes for line in ax.lines if line.get_marker() in ("o", "s") and line.get_markerfacecolor() == "white"
     ]  # noqa: E731
-    figure = plot_overall(found.overall)
+    figure = plot_overall(evaluation.overall)
     assert hollow(figure) and "hollow: too few clips" in figure.get_suptitle()
     forest = plot_forest(
         compare([folder / "s.csv", folder / "s.csv"], names=["a", "b"], metrics=("dist",), baselines=(), n_boot=100, n_perm=9)
