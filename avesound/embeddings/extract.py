@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import av
 import numpy as np
@@ -63,11 +64,11 @@ class WindowSettings:
         If a length is not positive, or `edge` is unknown.
     """
 
-    win_s: Seconds | None = None  # length of a video window; None: the encoder's native one, 1 s where it has none
-    stride_s: Seconds = 0.25  # distance between neighbouring windows, of both kinds
-    lengths: tuple[Seconds, ...] = (1.0,)  # lengths of audio windows, whole milliseconds
-    scales: tuple[float, ...] = (1.0,)  # video windows of win_s times each of these; their unit vectors are averaged
-    edge: str = "mirror"  # see `timeline.sliding_windows`
+    win_s: Seconds | None = None  # length of a video window, s; None: the encoder's native one, 1 s where it has none
+    stride_s: Seconds = 0.25  # distance between neighbouring windows, of both kinds, s
+    lengths: tuple[Seconds, ...] = (1.0,)  # lengths of audio windows, s, in whole milliseconds
+    scales: tuple[float, ...] = (1.0,)  # video windows of `win_s` times each of these; their unit vectors are averaged
+    edge: Annotated[str, EDGES] = "mirror"  # windows over the clip's edge are mirrored, or only those inside are taken
 
     def __post_init__(self):
         for name in ("lengths", "scales"):
@@ -286,8 +287,8 @@ def extract(
     vid_dir: str | os.PathLike,  # folder of clips, searched with its sub-folders
     out_dir: str | os.PathLike,  # the cache, or its vid_emb/ or aud_emb/; gets these two and extract.jsonl
     *,
-    encoder: str | Encoder = "signal",  # a name for `create_encoder`, or an encoder
-    audio_encoder: str | Encoder | None = None,  # for the sound, where another tower than `encoder` hears; None: the same
+    encoder: str | Encoder = "signal",  # an encoder, or its name
+    audio_encoder: str | Encoder | None = None,  # another encoder for the sound, or its name, say ast beside mc3_18; None: the same
     windows: WindowSettings = WindowSettings(),
     video: bool = True,  # make video embeddings
     audio: bool = True,  # make audio embeddings
@@ -296,8 +297,8 @@ def extract(
     workers: int | None = None,  # decoding threads; None: one for each core, at most 8
     batch_size: int = 32,  # windows encoded at once
     overwrite: bool = False,  # make everything anew; replaces a cache made with other settings
-    timeout_s: Seconds = 120.0,  # to decode one clip
-    max_s: Seconds = 600.0,  # longest clip
+    timeout_s: Seconds = 120.0,  # to decode one clip, s
+    max_s: Seconds = 600.0,  # longest clip, s
     wrong_sound: int = 0,  # a control: give each clip the sound of the one that comes so many places after it by id; 0: its own
     progress: bool = True,  # show a progress bar
 ) -> RunReport:
@@ -605,8 +606,8 @@ def extract_wav(
     shard: str = "1/1",  # i/N: only the i-th of N parts of the clips
     workers: int | None = None,  # decoding threads; None: one for each core, at most 8
     overwrite: bool = False,  # write all files anew; replaces files that were made with another sample rate
-    timeout_s: Seconds = 120.0,  # to decode one clip
-    max_s: Seconds = 600.0,  # longest clip
+    timeout_s: Seconds = 120.0,  # to decode one clip, s
+    max_s: Seconds = 600.0,  # longest clip, s
     progress: bool = True,  # show a progress bar
 ) -> RunReport:
     """Write the sound of every clip as a WAV file. A file that is there is kept as long as the clip that it was made from is the same.

@@ -251,7 +251,7 @@ class Conversion:
 
 
 def convert_checkpoint(
-    path: str | os.PathLike,  # a file that torch.save wrote (torch 1.6 or later), with anything beside the weights
+    path: str | os.PathLike,  # a file that torch.save wrote (torch 1.6 or later), with anything in it; nothing of it is executed
     out: str | os.PathLike,  # the .safetensors file to write
     *,
     overwrite: bool = False,  # replace `out` where it is there

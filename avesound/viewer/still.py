@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 from .. import __version__
 from ..files import atomic_write
@@ -34,7 +35,7 @@ def still(
     settings: AlignSettings | None = None,  # None: those of the run's summary, or the defaults
     L_sec: Sequence[Seconds] | None = None,  # lengths of audio windows; None likewise
     refiner=None,  # as in `viewer.run.look`
-    sound: str = "waveform",  # or "mel"
+    sound: Literal["waveform", "mel"] = "waveform",  # how the sound is shown
     poster: bool = True,  # show the frame at the predicted moment
     play: bool = False,  # put the clip itself into the file, with a player; a large one as a small copy
     page: bool = True,  # a whole page; False: a piece of HTML to put into one
