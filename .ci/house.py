@@ -107,17 +107,9 @@ def long_lines(root: Path, limit: int) -> int:
 
 def options() -> int:
     "Options of all commands, counted on their parsers."
-    import argparse
-
     from avesound import cli
 
-    total = 0
-    for name in cli.COMMANDS:
-        parser = cli.command_parser(name) if hasattr(cli, "command_parser") else argparse.ArgumentParser()
-        if not hasattr(cli, "command_parser"):
-            cli.COMMANDS[name][1](parser)
-        total += sum(bool(action.option_strings) and action.dest != "help" for action in parser._actions)
-    return total
+    return sum(not option.entry.positional for name in cli.COMMANDS for option in cli.command_parser(name).options)
 
 
 def line_limit(root: Path) -> int:

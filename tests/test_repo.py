@@ -1,6 +1,5 @@
 "What must hold of the repository itself: modules and notebooks agree, arrows run one way, what ships is whole and light."
 
-import argparse
 import ast
 import contextlib
 import filecmp
@@ -436,24 +435,22 @@ def refused(words: list[str], whole: bool) -> str | None:
     "What the command line has against a command, nothing of which is run; of one that is not whole, only its name and options count."
     from avesound import cli
 
-    if not whole:
-        name = cli._command(words[0])
-        if name not in cli.COMMANDS:
-            return None if words[0] == "COMMAND" or words[0].startswith("-") else f"there is no command {words[0]!r}"
-        parser = argparse.ArgumentParser()
-        cli.COMMANDS[name][1](parser)
-        unknown = options_of(words) - {"--help"} - set(parser._option_string_actions)
-        return f"there is no {', '.join(sorted(unknown))}" if unknown else None
-    if words[:1] == ["COMMAND"]:
+    name = cli._command(words[0])
+    if words[0] == "COMMAND" or (not whole and words[0].startswith("-")):
         return None
-    errors = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
-        patch.setattr(cli, "COMMANDS", {name: (line, add, lambda options: 0) for name, (line, add, _) in cli.COMMANDS.items()})
+    if not whole:
+        if name not in cli.COMMANDS:
+            return f"there is no command {words[0]!r}"
+        unknown = options_of(words) - {"--help"} - {f"--{option}" for known in cli.command_parser(name).options for option in known.names}
+        return f"there is no {', '.join(sorted(unknown))}" if unknown else None
+    answer = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(answer), contextlib.redirect_stdout(io.StringIO()):
+        patch.setattr(cli.Command, "start", lambda command, values: 0)
         try:
             cli.main(words)
         except SystemExit as end:
             if end.code:
-                return errors.getvalue().splitlines()[-1]
+                return answer.getvalue().splitlines()[0]
     return None
 
 

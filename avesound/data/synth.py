@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from math import ceil, floor
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
@@ -288,7 +289,7 @@ class SynthSpec:
         If a setting is out of range.
     """
 
-    difficulty: str = "hard"  # a key of `RULES`
+    difficulty: Annotated[str, RULES] = "hard"  # what disturbs the event
     kinds: tuple[str, ...] = KINDS  # kinds of events, from `KINDS`; a clip's label is its kind
     duration_s: Seconds = 10.0  # of a clip, >= 2
     fps: int = 25  # frames per second, >= 15
@@ -296,8 +297,8 @@ class SynthSpec:
     sample_rate: int = 16000  # Hz, one that AAC has
     full_fraction: float = 0.2  # share of clips whose event lasts from their beginning to their end
     two_fraction: float = 0.15  # share of the other clips that have two events
-    seed: int = 0  # >= 0
-    sounds_dir: str | None = None  # folder of .wav or .flac files to be heard instead of synthetic voices; labels come from their names
+    seed: int = 0  # of everything random, >= 0
+    sounds_dir: str | None = None  # folder of WAV or FLAC files to be heard instead of synthetic voices; labels come from their names
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", tuple(self.kinds))

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import av
 import numpy as np
@@ -43,8 +43,8 @@ class WindowSettings:
     win_s: Seconds | None = None  # length of a video window, s; None: the encoder's native one, 1 s where it has none
     stride_s: Seconds = 0.25  # distance between neighbouring windows of both kinds, s
     lengths: tuple[Seconds, ...] = (1.0,)  # lengths of audio windows, s, whole milliseconds
-    scales: tuple[float, ...] = (1.0,)  # video windows of win_s times each of these; their unit vectors are averaged
-    edge: str = "mirror"  # windows over the clip's edge are mirrored ("mirror") or left out ("inside")
+    scales: tuple[float, ...] = (1.0,)  # video windows of `win_s` times each of these; their unit vectors are averaged
+    edge: Annotated[str, EDGES] = "mirror"  # windows over the clip's edge are mirrored ("mirror") or left out ("inside")
 
     def __post_init__(self):
         for name in ("lengths", "scales"):

@@ -304,15 +304,15 @@ N_FOLDS = 5
 
 
 def fit_projector(
-    vid_emb_dir: str | os.PathLike,  # folder of video embeddings
-    aud_emb_dir: str | os.PathLike,  # folder of audio embeddings
-    annotations_csv: str | os.PathLike,  # only which clips are in which split is read from it
+    vid_emb_dir: str | os.PathLike,  # folder of video embeddings, or the cache that holds it
+    aud_emb_dir: str | os.PathLike,  # folder of audio embeddings, or the cache that holds it
+    annotations_csv: str | os.PathLike,  # says which clips are in which split; events are not looked at
     *,
     out: str | os.PathLike | None = None,  # the .safetensors to write
-    split: str = "train",  # the clips to fit on
-    L_sec: Seconds = 1.0,  # length of the audio windows
-    dim: int = 64,  # pairs of directions; for "cca"
-    shrinkage: float | None = None,  # above 0, at most 1; None: chosen by cross-validation
+    split: str = "train",  # clips to fit on; `evaluate` refuses them
+    L_sec: Seconds = 1.0,  # length of the audio windows, s
+    dim: int = 64,  # dimensions of the common space: pairs of directions
+    shrinkage: float | None = None,  # of the covariances, above 0, at most 1; None: chosen on held-out clips
     seed: int = 0,  # of the folds
 ) -> Projector:
     """Learn to compare two towers from the moments of unlabelled clips.

@@ -290,7 +290,7 @@ def _read_noted(path: Path, archive: zipfile.ZipFile, prefix: str, named: dict[s
 
 # %% ../../nbs/33_encoders_checkpoint.ipynb #e4d007ed
 def convert_checkpoint(
-    path: str | os.PathLike,  # a file that torch.save wrote (torch 1.6 or later), with anything beside the weights
+    path: str | os.PathLike,  # a file that torch.save wrote (torch 1.6 or later), with anything in it; nothing of it is executed
     out: str | os.PathLike,  # the .safetensors file to write
     *,
     overwrite: bool = False,  # replace `out` if it exists

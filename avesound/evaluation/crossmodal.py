@@ -198,15 +198,15 @@ def protocol_baselines(
 
 def evaluate_crossmodal(
     queries: Sequence[Query],  # of `official_queries` or `queries_of_clips`
-    vid_emb_dir: str | os.PathLike | None = None,  # folder of video embeddings; None: the baselines alone
+    vid_emb_dir: str | os.PathLike | None = None,  # video embeddings, best with windows of 1 s every 1 s; None: the baselines alone
     aud_emb_dir: str | os.PathLike | None = None,  # folder of audio embeddings
     *,
-    out_json: str | os.PathLike | None = None,  # written with <stem>.csv beside it
-    L_sec: Seconds = 1.0,  # length of the audio windows
+    out_json: str | os.PathLike | None = None,  # file to write; <stem>.csv with a row for each event is written beside it
+    L_sec: Seconds = 1.0,  # length of the audio windows, s
     segment_s: Seconds = 1.0,  # length of a segment
     n_boot: int = 1000,  # resamples of the bootstrap
     seed: int = 0,  # of the bootstrap, and of the order in which `shuffled` takes other clips' sound
-    projector: str | os.PathLike | Projector | None = None,  # or its file: brings the vectors of two towers into one space
+    projector: str | os.PathLike | Projector | None = None,  # file of fit-projector: brings the vectors of two towers into one space
     allow_untrained: bool = False,  # compare vectors whose cosines mean nothing; the result is marked
 ) -> CrossModal:
     """Cross-modality localisation (Tian et al. 2018): the share of events whose start is found exactly, from sound and from picture.

@@ -61,26 +61,26 @@ class Evaluation:
 
 
 def evaluate(
-    vid_emb_dir: str | os.PathLike,  # folder of video embeddings
-    aud_emb_dir: str | os.PathLike,  # folder of audio embeddings
+    vid_emb_dir: str | os.PathLike,  # folder of video embeddings, or the cache that holds it
+    aud_emb_dir: str | os.PathLike,  # folder of audio embeddings, or the cache that holds it
     annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split; without splits see `data.splits`
     *,
-    summary_csv: str | os.PathLike | None = None,  # written with <stem>.json and <stem>_baselines.csv beside it
+    summary_csv: str | os.PathLike | None = None,  # one row for each clip; <stem>.json and <stem>_baselines.csv are written beside it
     curve_dir: str | os.PathLike | None = None,  # gets curves.csv and the figures
     L_sec: Sequence[Seconds]
-    | None = None,  # lengths of the audio windows, several are fused by `settings.scale_fusion`; None: of `tuned_on`, else 1 s
+    | None = None,  # lengths of the audio windows, s; several are fused by `scale_fusion`; None: of `tuned_on`, else 1 s
     settings: AlignSettings | None = None,  # None: of `tuned_on`, else the defaults
     split: str | None = None,  # only clips of this split; None: all
-    tuned_on: str | os.PathLike | Selection | None = None,  # settings chosen by looking at clips, which are then refused
-    calibrate_on: str | None = None,  # fit the temperature and, at that temperature, margins of intervals on the clips of this split
+    tuned_on: str | os.PathLike | Selection | None = None,  # selection.json of a sweep: settings; clips it looked at are refused
+    calibrate_on: str | None = None,  # fit the temperature, and margins of intervals at it, on this split, val say; None: nothing is fitted
     conformal_level: float = 0.9,  # share of clips whose widened interval shall hold the event
-    hit_deltas: Sequence[Seconds] = (0.25, 0.5, 1.0),  # tolerances of hit_* and hit_event_*, seconds
+    hit_deltas: Sequence[Seconds] = (0.25, 0.5, 1.0),  # tolerances of hit_* and hit_event_*, s
     plot_n: int = 0,  # figures of so many clips, from the best to the worst
     n_boot: int = 1000,  # resamples of the bootstrap
-    n_shuffles: int = 49,  # other clips whose sound each clip is played; 0: no row `shuffled`
-    shuffled_dirs: Sequence[str | os.PathLike] = (),  # caches made with wrong sound (`extract`), for encoders whose picture vectors hear
+    n_shuffles: int = 49,  # other clips whose sound each clip is played; 0: none
+    shuffled_dirs: Sequence[str | os.PathLike] = (),  # caches made with --wrong_sound, for encoders whose picture vectors hear
     seed: int = 0,  # of the bootstrap and of the shuffles
-    projector: str | os.PathLike | Projector | None = None,  # or its file: brings the vectors of two towers into one space
+    projector: str | os.PathLike | Projector | None = None,  # file of fit-projector: brings the vectors of two towers into one space
     allow_untrained: bool = False,  # compare vectors whose cosines mean nothing; the result is marked
 ) -> Evaluation:
     """Score an encoder's temporal PDFs against annotations, beside the baselines.

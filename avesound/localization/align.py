@@ -10,6 +10,7 @@ __all__ = ['AUDIO_QUERIES', 'FUSIONS', 'AlignSettings', 'unit_vectors', 'cosine_
 # %% ../../nbs/50_localization_align.ipynb #16af9c59
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 
@@ -30,16 +31,16 @@ class AlignSettings:
         If a value is unknown or out of its range.
     """
 
-    audio_query: str = "sync"  # one of AUDIO_QUERIES, see `audio_queries`
-    multi_offsets: tuple[Seconds, ...] = (-1.0, 0.0, 1.0)  # for "multi": moments around the clip's middle, seconds
-    multi_reduce: str = "mean"  # one of FUSIONS: makes one PDF of the audio queries
-    scale_fusion: str = "mean"  # one of FUSIONS: makes one PDF of the audio scales
+    audio_query: Annotated[str, AUDIO_QUERIES] = "sync"  # which audio each video window is compared with
+    multi_offsets: tuple[Seconds, ...] = (-1.0, 0.0, 1.0)  # of the audio query multi: moments around the clip's middle, s
+    multi_reduce: Annotated[str, FUSIONS] = "mean"  # how PDFs of several audio queries become one
+    scale_fusion: Annotated[str, FUSIONS] = "mean"  # how PDFs of several audio lengths become one
     score_zscore: bool = True  # bring every curve to mean 0 and standard deviation 1 first
-    score_smooth_sigma: Seconds = 0.0  # standard deviation of the Gaussian over the scores, seconds; 0 = off
+    score_smooth_sigma: Seconds = 0.0  # standard deviation of the Gaussian over the scores, s; 0: none
     tau: float = 0.5  # softmax temperature, > 0; where `score_zscore` is on, in standard deviations of the curve before smoothing
-    tau_adapt: float | None = None  # in (0, 1): choose tau per curve so that entropy / log T is this; None = use `tau`
-    pred_softargmax: bool = False  # predict the PDF's mean instead of its peak
-    conf_radius_s: Seconds = 0.5  # confidence = probability within this distance of the prediction, seconds, >= 0
+    tau_adapt: float | None = None  # choose tau per curve for this normalised entropy (entropy / log T), in (0, 1); None: `tau` is used
+    pred_softargmax: bool = False  # predict the PDF's mean, not its peak
+    conf_radius_s: Seconds = 0.5  # confidence: the probability within this distance of the prediction, s, >= 0
     interval_mass: float = 0.5  # probability that the predicted interval holds, in (0, 1]
 
     def __post_init__(self) -> None:

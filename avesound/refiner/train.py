@@ -61,18 +61,18 @@ SAVE_S: Seconds = 10.0  # an interrupted training loses no more than this
 
 
 def train_refiner(
-    vid_emb_dir: str | os.PathLike,  # folder of video embeddings
-    aud_emb_dir: str | os.PathLike,  # folder of audio embeddings
+    vid_emb_dir: str | os.PathLike,  # folder of video embeddings, or the cache that holds it
+    aud_emb_dir: str | os.PathLike,  # folder of audio embeddings, or the cache that holds it
     annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split
     *,
-    refiner_ckpt: str | os.PathLike | None = None,  # the .pt or .safetensors to write; <stem>.json is written beside it
+    refiner_ckpt: str | os.PathLike | None = None,  # the .pt or .safetensors to write; <stem>.json, a readable record, is written beside it
     training: RefinerSettings = RefinerSettings(),
     settings: AlignSettings = AlignSettings(),  # how PDFs are made
-    L_sec: Sequence[Seconds] = (1.0,),  # lengths of the audio windows; "fusion" takes one
-    projector: str | os.PathLike | Projector | None = None,  # or its file: brings the vectors of two towers into one space
+    L_sec: Sequence[Seconds] = (1.0,),  # lengths of the audio windows, s; several are fused; the architecture fusion takes one
+    projector: str | os.PathLike | Projector | None = None,  # file of fit-projector: brings the vectors of two towers into one space
     allow_untrained: bool = False,  # compare vectors whose cosines mean nothing; the result is marked
     overwrite: bool = False,  # replace a file that was trained otherwise, or is damaged
-    device: str = "auto",  # "auto", "cpu", "cuda" …
+    device: str = "auto",  # auto, cpu, cuda, cuda:1 …
     progress: bool = True,  # show a progress bar
 ) -> Refiner:
     """Train a refiner and its twins on the train split, stopped by the val split.
@@ -340,18 +340,18 @@ _OF_THE_CLIP = (
 
 
 def evaluate_refiner(
-    vid_emb_dir: str | os.PathLike,  # folder of video embeddings
-    aud_emb_dir: str | os.PathLike,  # folder of audio embeddings
+    vid_emb_dir: str | os.PathLike,  # folder of video embeddings, or the cache that holds it
+    aud_emb_dir: str | os.PathLike,  # folder of audio embeddings, or the cache that holds it
     annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split
     *,
-    refiner_ckpt: str | os.PathLike | Refiner,  # a file of `train_refiner`, or what it returned
-    summary_csv: str | os.PathLike | None = None,  # written with <stem>.json and <stem>_methods.csv beside it
-    curve_dir: str | os.PathLike | None = None,  # gets curves.csv
+    refiner_ckpt: str | os.PathLike | Refiner,  # file of train-refiner, or what that returned; it knows how its PDFs are made
+    summary_csv: str | os.PathLike | None = None,  # one row for each clip; <stem>.json and <stem>_methods.csv are written beside it
+    curve_dir: str | os.PathLike | None = None,  # gets curves.csv, with the column pdf_refined
     split: str | None = "test",  # only clips of this split; None: all
-    hit_deltas: Sequence[Seconds] = (0.25, 0.5, 1.0),  # tolerances of hit_* and hit_event_*, seconds
+    hit_deltas: Sequence[Seconds] = (0.25, 0.5, 1.0),  # tolerances of hit_* and hit_event_*, s
     n_boot: int = 1000,  # resamples of the bootstrap
     seed: int = 0,  # of the bootstrap
-    projector: str | os.PathLike | Projector | None = None,  # the one the refiner was trained with
+    projector: str | os.PathLike | Projector | None = None,  # file of fit-projector that the refiner was trained with, or what it holds
     allow_untrained: bool = False,  # compare vectors whose cosines mean nothing; the result is marked
 ) -> RefinerEvaluation:
     """Score refined PDFs beside the unrefined ones, the refiner's twins and the baselines.

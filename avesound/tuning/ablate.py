@@ -182,25 +182,25 @@ def ablate(
     caches: Sequence[str | os.PathLike | Cache]
     | str
     | os.PathLike
-    | None,  # the first is the base's, the others are compared with it, see `find_caches`; None: made from `vid_dir`
+    | None,  # folders made by extract: the first is the base's, the others are compared with it; None: made from `vid_dir`
     annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split
     *,
     out_dir: str | os.PathLike = "reports/ablation",  # gets ablation.csv, ablation.md, ablation.json and ablation.png
-    split: str = "val",
+    split: str = "val",  # only clips of this split
     n_clips: int | None = 100,  # so many clips of the split, drawn with `seed`; None: all
     base: AlignSettings = AlignSettings(),
-    L_sec: Sequence[Seconds] = (1.0,),  # audio windows of the base
-    lengths: Sequence[Seconds] | None = None,  # audio windows to compare; None: all that the base's cache has
-    audio_queries: Sequence[str] = ("sync", "middle", "multi", "loudest", "all"),
-    smooth_sigmas: Sequence[Seconds] = (0.0, 0.25, 0.5, 1.0),
-    metrics: Sequence[str] = METRICS,
-    vid_dir: str | os.PathLike | None = None,  # folder of clips: the subset is embedded in all variants, see `make_variants`
+    L_sec: Sequence[Seconds] = (1.0,),  # audio windows of the base, s
+    lengths: Sequence[Seconds] | None = None,  # audio windows to compare, s; None: all that the base's cache has
+    audio_queries: Sequence[str] = ("sync", "middle", "multi", "loudest", "all"),  # queries to compare
+    smooth_sigmas: Sequence[Seconds] = (0.0, 0.25, 0.5, 1.0),  # smoothings to compare, s
+    metrics: Sequence[str] = METRICS,  # columns of the table
+    vid_dir: str | os.PathLike | None = None,  # folder of clips, embedded with one thing changed at a time (edges, fillings, scales …)
     encoder: str = "signal",  # for `vid_dir`
-    weights: str | None = None,  # its weights
+    weights: str | None = None,  # its weights: a file or a folder
     encoder_config: dict | None = None,  # its further settings
     n_boot: int = 1000,  # resamples of the bootstrap
     seed: int = 0,  # of subset, bootstrap and sign flips
-    projector: str | os.PathLike | Projector | None = None,  # or its file: brings the vectors of two towers into one space
+    projector: str | os.PathLike | Projector | None = None,  # file of fit-projector: brings the vectors of two towers into one space
     allow_untrained: bool = False,  # compare vectors whose cosines mean nothing; the result is marked
     progress: bool = True,  # show progress bars
 ) -> Ablation:

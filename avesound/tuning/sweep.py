@@ -157,22 +157,22 @@ class SweepReport:
 
 
 def sweep(
-    caches: Sequence[str | os.PathLike | Cache] | str | os.PathLike,  # caches or folders of caches, see `find_caches`
+    caches: Sequence[str | os.PathLike | Cache] | str | os.PathLike,  # folders made by extract, or folders that hold several of them
     annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split
     *,
-    out_dir: str | os.PathLike = "reports/grid",
+    out_dir: str | os.PathLike = "reports/grid",  # gets aggregate.csv, selection.json, figures and runs/
     grid: Grid = Grid(),
-    strides: Sequence[Seconds] | None = None,  # only caches of these strides; None: all
-    windows: Sequence[Seconds] | None = None,  # only caches of these lengths of video windows; None: all
+    strides: Sequence[Seconds] | None = None,  # only caches of these strides, s; None: all
+    windows: Sequence[Seconds] | None = None,  # only caches of these lengths of video windows, s; None: all
     split: str = "val",  # clips on which settings are chosen
     test_split: str | None = "test",  # clips on which the winner is evaluated, once; None: not at all
     criterion: str = "log_score",  # metric whose mean decides, over partial clips where there are any
-    top_k: int = 1,  # so many of the best rows get a folder of their own
-    hit_deltas: Sequence[Seconds] = (0.25, 0.5, 1.0),  # tolerances of the hits, seconds
-    ranking: bool = False,  # auroc and average_precision too
+    top_k: int = 1,  # so many of the best rows get a folder under runs/
+    hit_deltas: Sequence[Seconds] = (0.25, 0.5, 1.0),  # tolerances of hits, s
+    ranking: bool = False,  # AUROC and average precision, too
     n_boot: int = 1000,  # resamples of the bootstrap
     seed: int = 0,  # of bootstrap and sign flips
-    projector: str | os.PathLike | Projector | None = None,  # or its file: brings the vectors of two towers into one space
+    projector: str | os.PathLike | Projector | None = None,  # file of fit-projector: brings the vectors of two towers into one space
     allow_untrained: bool = False,  # compare vectors whose cosines mean nothing; the result is marked
     workers: int | None = None,  # threads; None: one for each core, at most 8
     progress: bool = True,  # show progress bars

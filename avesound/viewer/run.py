@@ -52,11 +52,11 @@ class Run:
 
     name: str = "run"  # how it is called where two are compared
     vid_dir: Path | None = None  # folder of clips, searched with its sub-folders
-    vid_emb_dir: Path | None = None  # folder of video embeddings
-    aud_emb_dir: Path | None = None  # folder of audio embeddings
+    vid_emb_dir: Path | None = None  # folder of video embeddings, or the cache that holds it
+    aud_emb_dir: Path | None = None  # folder of audio embeddings, or the cache that holds it
     annotations_csv: Path | None = None  # video_id, event_label, start_s, end_s, quality, split
-    summary_csv: Path | None = None  # what `evaluate` wrote; its settings are read from <stem>.json beside it
-    curves_csv: Path | None = None  # what `evaluate` wrote; read for its column pdf_refined, where it has one
+    summary_csv: Path | None = None  # summary.csv of `evaluate`; its settings are read from <stem>.json beside it
+    curves_csv: Path | None = None  # curves.csv of `evaluate`; its column pdf_refined is shown, where it has one
     projector: Projector | None = None  # brings the vectors of two towers into one space
     allow_untrained: bool = False  # compare vectors whose cosines mean nothing
 

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from markupsafe import Markup
@@ -117,7 +118,7 @@ def still(
     settings: AlignSettings | None = None,  # None: those of the run's summary, or the defaults
     L_sec: Sequence[Seconds] | None = None,  # lengths of audio windows; None likewise
     refiner: Callable[[np.ndarray], np.ndarray] | np.ndarray | None = None,  # as in `viewer.run.look`
-    sound: str = "waveform",  # or "mel"
+    sound: Literal["waveform", "mel"] = "waveform",  # how the sound is shown
     poster: bool = True,  # show the frame at the predicted moment
     play: bool = False,  # put the clip itself into the file, with a player; a large one as a small copy
     page: bool = True,  # a whole page; False: a piece of HTML to put into one
