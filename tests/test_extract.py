@@ -273,6 +273,7 @@ def test_a_clip_that_was_begun_keeps_its_last_result_in_the_evaluation(small_set
 
 INTERRUPTED = """
 import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 import avesound.embeddings.job as room
 decode = room.decode_clip
 def slow(path, **how):
