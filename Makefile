@@ -5,7 +5,7 @@ BIN   := $(VENV)/bin
 JOBS  ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install reinstall data lock demo test bench bench-page gpu gpu-login lab notebooks readme stills docs clean tidy
+.PHONY: help install reinstall data lock demo test test-newest test-lowest house bench bench-page gpu gpu-login lab notebooks readme stills docs clean tidy
 
 help: ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ data: install ## AVE in data/ave: clips, annotations with splits, sound (ZIP=fil
 
 lock: install ## requirements.txt anew from settings.ini
 	@set -o pipefail; { echo "# The environment of avesound, pinned. Made from settings.ini by \`make lock\`; do not edit."; \
-	   $(BIN)/uv pip compile --quiet --refresh-package avesound --universal --python-version 3.11 --no-header --extra dev setup.py | sed -E 's# \((.*/)?setup\.py\)##'; } > requirements.new
+	   $(BIN)/uv pip compile --quiet --refresh-package avesound --universal --python-version 3.11 --no-header --extra dev --extra view setup.py | sed -E 's# \((.*/)?setup\.py\)##'; } > requirements.new
 	@mv requirements.new requirements.txt
 
 demo: install ## the whole workflow, offline, on synthetic clips with the embedded default encoder
@@ -35,11 +35,20 @@ demo: install ## the whole workflow, offline, on synthetic clips with the embedd
 test: install ## every notebook and every test, in one run
 	@JOBS=$(JOBS) .ci/pytest $(BIN)/python
 
-bench: install ## speed, as ratios inside one run (writes bench/)
-	@$(BIN)/python tests/bench.py --out_dir bench
+test-newest: install ## the same with the newest packages that settings.ini allows, in .venv-newest
+	@VENV="$(VENV)" JOBS=$(JOBS) .ci/test_with highest .venv-newest
+
+test-lowest: install ## the same with the oldest, in .venv-lowest
+	@VENV="$(VENV)" JOBS=$(JOBS) .ci/test_with lowest-direct .venv-lowest
+
+house: install ## the shape of the package in numbers
+	@$(BIN)/python .ci/house.py
+
+bench: install ## speed, as ratios inside one run (writes bench/); LINES="decode, video tower": these alone
+	@$(BIN)/python -m benchmarks --out_dir bench $(if $(LINES),--only "$(LINES)")
 
 bench-page: bench ## the same, and the page of the documentation that shows it
-	@{ printf -- '---\ntitle: Speed\n---\n\n'; tail -n +3 bench/bench.md; printf '\nMeasured by `make bench-page`. What a line means, and where its bound comes from, is said beside it in `tests/bench.py`.\n'; } > nbs/performance.new
+	@{ printf -- '---\ntitle: Speed\n---\n\n'; tail -n +3 bench/bench.md; printf '\nMeasured by `make bench-page`. What a line means, and where its bound comes from, is said beside it in `benchmarks/`.\n'; } > nbs/performance.new
 	@mv nbs/performance.new nbs/performance.md
 
 gpu: ## on a machine with a GPU: modules, environment, what the GPU can do (or that none is visible)
@@ -69,9 +78,9 @@ docs: install ## the documentation site in _docs (needs Quarto)
 	@PYTHONPATH=.ci $(BIN)/nbdev_docs
 	@$(BIN)/python .ci/offline.py _docs
 
-clean: ## delete the environment (.venv)
-	@rm -rf "$(VENV)"
+clean: ## delete the environments (.venv, .venv-newest, .venv-lowest)
+	@rm -rf "$(VENV)" .venv-newest .venv-lowest
 
 tidy: ## remove what runs and builds leave
-	@rm -rf demo bench build dist _docs _proc nbs/nbdev.yml .pytest_cache .hypothesis .ruff_cache *.egg-info
-	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+	@rm -rf demo bench build dist _docs _proc nbs/nbdev.yml .pytest_cache .hypothesis .ruff_cache .mypy_cache *.egg-info
+	@find . -name __pycache__ -not -path './$(VENV)/*' -not -path './.venv-*/*' -prune -exec rm -rf {} +

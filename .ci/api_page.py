@@ -1,6 +1,7 @@
 """How the documentation shows a public name: its head as written, with the comments on its arguments or fields, then its whole docstring.
 
-nbdev's own way drops the sections of a docstring (Raises above all), the mark of keyword-only arguments, and the comments on a dataclass's fields.
+nbdev's own way drops the sections of a docstring (Raises above all), the mark of keyword-only arguments, and the comments on a
+dataclass's fields.
 It also shows the definitions of a cell from the last to the first: `InOrder` puts them as they stand in the module.
 settings.ini names `Renderer` and `InOrder`; `make docs` puts this folder on the path.
 """
@@ -94,7 +95,7 @@ def line_of(cell) -> int | None:
     "Where the name that a cell describes is defined, by the link that the description begins with; None for any other cell."
     if "show_doc(" not in cell.source:
         return None
-    found = re.search(
+    match = re.search(
         r"\[source\]\([^)]*\.py#L(\d+)\)", str([output.get("data", {}).get("text/markdown", "") for output in cell.get("outputs", [])])
     )
-    return int(found[1]) if found else None
+    return int(match[1]) if match else None

@@ -29,11 +29,11 @@ def main() -> None:
     if torch.version.cuda is None:
         print("no GPU: this torch has no CUDA. Where there is a GPU, make the environment anew with the CUDA build: make reinstall")
         return
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         available = torch.cuda.is_available()
     if not available:
-        for warning in said:  # a driver too old for this CUDA, for one
+        for warning in warned:  # a driver too old for this CUDA, for one
             print(f"torch says: {warning.message}")
         print("no GPU: torch finds no CUDA device here. On a cluster, ask for one first: make gpu-login")
         return

@@ -1,12 +1,14 @@
 """The shape of the package in numbers: rooms, floors, arrows, the longest and the widest. Usage: .ci/house.py [checkout]
 
-A room is a module of the package with something in it, an arrow an import of one by another, and a floor the rooms that stand on no higher one.
+A room is a module of the package with something in it, an arrow an import of one by another, and a floor the rooms that stand on no
+higher one.
 """
 
 import ast
 import configparser
 import json
 import re
+import statistics
 import sys
 from collections import Counter
 from graphlib import TopologicalSorter
@@ -17,18 +19,19 @@ PACKAGE = "avesound"
 
 def modules(root: Path) -> dict[str, ast.Module]:
     "The parsed rooms by their dotted name within the package."
-    found = {}
+    trees = {}
     for path in sorted((root / PACKAGE).rglob("*.py")):
         name = ".".join(path.relative_to(root / PACKAGE).with_suffix("").parts)
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        if name != "_modidx" and not (path.name == "__init__.py" and len(tree.body) < 3):
-            found[name.removesuffix(".__init__")] = tree
-    return found
+        if name not in ("_modidx", "__main__") and not (path.name == "__init__.py" and len(tree.body) < 3):
+            trees[name.removesuffix(".__init__")] = tree
+    return trees
 
 
 def imports(name: str, tree: ast.Module, rooms: dict) -> set[str]:
     "The rooms that a room imports, within its functions too."
     here, arrows = name.split("."), set()
+    here += ["__init__"] if any(room.startswith(f"{name}.") for room in rooms) else []
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             base = here[: len(here) - node.level] if node.level else []
@@ -92,9 +95,8 @@ def export_cells(root: Path) -> list[tuple[str, int]]:
 
 def long_lines(root: Path, limit: int) -> int:
     "Lines of modules, tests and code cells that are longer than the limit."
-    paths = [
-        path for folder in (PACKAGE, "tests", "benchmarks", ".ci") for path in (root / folder).rglob("*.py") if path.name != "_modidx.py"
-    ]
+    folders = [root / folder for folder in (PACKAGE, "tests", "benchmarks", ".ci")]
+    paths = [path for folder in folders for path in folder.rglob("*.py") if path.name != "_modidx.py"]
     lines = [line for path in paths for line in path.read_text(encoding="utf-8").splitlines()]
     for path in (root / "nbs").rglob("*.ipynb"):
         for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
@@ -105,17 +107,9 @@ def long_lines(root: Path, limit: int) -> int:
 
 def options() -> int:
     "Options of all commands, counted on their parsers."
-    import argparse
-
     from avesound import cli
 
-    total = 0
-    for name in cli.COMMANDS:
-        parser = cli.command_parser(name) if hasattr(cli, "command_parser") else argparse.ArgumentParser()
-        if not hasattr(cli, "command_parser"):
-            cli.COMMANDS[name][1](parser)
-        total += sum(bool(action.option_strings) and action.dest != "help" for action in parser._actions)
-    return total
+    return sum(not option.entry.positional for name in cli.COMMANDS for option in cli.command_parser(name).options)
 
 
 def line_limit(root: Path) -> int:
@@ -133,7 +127,7 @@ def numbers(root: Path) -> dict[str, str]:
     level = floors(arrows)
     all_functions = list(functions(rooms))
     longest, widest = max(all_functions, key=lambda f: f[1]), max(all_functions, key=lambda f: f[2])
-    cells, limit = export_cells(root), line_limit(root)
+    cells, limit = [n for _, n in export_cells(root)], line_limit(root)
     lines = {name: tree.body[-1].end_lineno for name, tree in rooms.items() if tree.body}
     largest = max(lines, key=lines.get)
     shared = Counter(name.rpartition(".")[2] for name in public_names(rooms)) & Counter(name.rpartition(".")[2] for name in rooms)
@@ -145,7 +139,7 @@ def numbers(root: Path) -> dict[str, str]:
         "modules named as what they hold": f"{sum(shared.values())}",
         "longest function": f"{longest[1]} lines ({longest[0]}); {sum(f[1] > 60 for f in all_functions)} over 60",
         "most parameters": f"{widest[2]} ({widest[0]}); {sum(f[2] > 10 for f in all_functions)} over 10",
-        "export cells": f"{len(cells)}, median {sorted(n for _, n in cells)[len(cells) // 2]} lines; {sum(n > 40 for _, n in cells)} over 40",
+        "export cells": f"{len(cells)}, median {statistics.median_high(cells)} lines; {sum(n > 40 for n in cells)} over 40",
         "lines over the limit": f"{long_lines(root, limit)} of more than {limit}",
         "public names": f"{len(public_names(rooms))}",
     }

@@ -15,8 +15,10 @@ import sys
 
 # Options of pip, as its files call them, that say where packages come from and how they are fetched.
 FROM_WHERE = {
-    "index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "cert", "client-cert", "proxy", "timeout", "default-timeout", "retries",
-    "cache-dir", "no-cache-dir", "keyring-provider", "use-feature", "use-deprecated", "disable-pip-version-check", "no-input", "progress-bar", "no-color",
+    "index-url", "extra-index-url", "find-links", "no-index", "trusted-host", "cert", "client-cert", "proxy", "timeout", "default-timeout",
+    "retries",
+    "cache-dir", "no-cache-dir", "keyring-provider", "use-feature", "use-deprecated", "disable-pip-version-check", "no-input",
+    "progress-bar", "no-color",
 }  # fmt: skip
 UV_FROM_WHERE = re.compile(
     "UV_(DEFAULT_INDEX|INDEX|EXTRA_INDEX|FIND_LINKS|NO_INDEX|KEYRING|CREDENTIALS|CACHE|NO_CACHE|LINK_MODE|HTTP|REQUEST|RETRIES|NATIVE_TLS|SYSTEM_CERTS|"

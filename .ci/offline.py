@@ -1,7 +1,8 @@
 """Pages that need no network: a copy of the site on a disk is whole. Usage: .ci/offline.py _docs
 
-For every notebook with a table Quarto loads RequireJS and jQuery, in case a JavaScript widget stands in the output. There is none here: they
-are taken out. nbdev links names to the published site: they lead to the page beside. What still loads from another host is named, and fails.
+For every notebook with a table Quarto loads RequireJS and jQuery, in case a JavaScript widget stands in the output. There is none
+here: they are taken out. nbdev links names to the published site: they lead to the page beside. What still loads from another host is
+named, and fails.
 """
 
 import os
@@ -18,7 +19,8 @@ ADDED = re.compile(
 )
 ELSEWHERE = re.compile(r"\s*(https?:)?//", re.IGNORECASE)
 IN_STYLE = re.compile(r"""(?:@import\s*["']|url\(\s*["']?)((?:https?:)?//[^"')\s]+)""", re.IGNORECASE)
-LOADS = {"script": ["src"], "img": ["src", "srcset"], "iframe": ["src"], "video": ["src", "poster"], "audio": ["src"], "source": ["src", "srcset"],
+LOADS = {"script": ["src"], "img": ["src", "srcset"], "iframe": ["src"], "video": ["src", "poster"], "audio": ["src"],
+    "source": ["src", "srcset"],
          "track": ["src"], "embed": ["src"], "object": ["data"], "input": ["src"], "use": ["href"], "image": ["href"]}  # fmt: skip
 LINKS = {"stylesheet", "preload", "modulepreload", "prefetch", "preconnect", "dns-prefetch", "icon", "manifest"}
 
@@ -54,7 +56,7 @@ def address() -> str:
 
 
 def freed(html: str, to_top: str, site_address: str) -> str:
-    'The page without what Quarto added; what it links to at `site_address` becomes relative (`to_top`: "", or "../"), and a method leads to its class.'
+    'The page without what Quarto added; links to `site_address` become relative (`to_top`: "", or "../"), a method leads to its class.'
 
     def beside(match: re.Match) -> str:
         page, mark, name = match[2].partition("#")

@@ -83,17 +83,17 @@ def main(arguments: list[str] | None = None) -> int:
     if not args.notebook.exists():
         print(f"readme: {args.notebook} is not there", file=sys.stderr)
         return 1
-    made = readme(args.notebook)
+    text = readme(args.notebook)
     if args.check:
-        found = args.readme.read_text(encoding="utf-8") if args.readme.exists() else ""
+        before = args.readme.read_text(encoding="utf-8") if args.readme.exists() else ""
         sys.stdout.writelines(
-            difflib.unified_diff(found.splitlines(True), made.splitlines(True), str(args.readme), f"from {args.notebook.name}")
+            difflib.unified_diff(before.splitlines(True), text.splitlines(True), str(args.readme), f"from {args.notebook.name}")
         )
-        if found != made:
+        if before != text:
             print(f"readme: {args.readme} is not what {args.notebook.name} makes: make readme", file=sys.stderr)
-        return int(found != made)
+        return int(before != text)
     part = args.readme.with_name(args.readme.name + ".part")
-    part.write_text(made, encoding="utf-8")
+    part.write_text(text, encoding="utf-8")
     os.replace(part, args.readme)
     return 0
 

@@ -4,7 +4,7 @@ from .data.splits import read_clips as read_clips
 from .data.synth import SynthSpec as SynthSpec
 from .data.synth import make_dataset as make_dataset
 from .embeddings.cache import EmbeddingCache as EmbeddingCache
-from .embeddings.extract import WindowSettings as WindowSettings
+from .embeddings.job import WindowSettings as WindowSettings
 from .embeddings.extract import extract as extract
 from .embeddings.fit import fit_projector as fit_projector
 from .encoders.base import create_encoder as create_encoder

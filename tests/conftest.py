@@ -36,8 +36,8 @@ def small_set(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("clips")
     for i in range(6):
-        made = render_clip(SynthSpec(difficulty="medium", duration_s=4, seed=5), i)
-        write_clip(folder / f"clip-{i}.mp4", made.frames, made.fps, None if i == 3 else made.wav, made.sample_rate)
+        clip = render_clip(SynthSpec(difficulty="medium", duration_s=4, seed=5), i)
+        write_clip(folder / f"clip-{i}.mp4", clip.frames, clip.fps, None if i == 3 else clip.wav, clip.sample_rate)
     (folder / "broken.mp4").write_bytes(b"\0" * 4096)
     whole = (folder / "clip-0.mp4").read_bytes()
     (folder / "cut.mp4").write_bytes(whole[: len(whole) // 2])

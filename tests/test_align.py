@@ -1,4 +1,4 @@
-"""The stages of `avesound.localization.align`, `avesound.localization.predict` and `avesound.localization.baselines` against loops that a reader can check by eye."""
+"The stages of `avesound.localization` (`align`, `predict`, `baselines`) against loops that a reader can check by eye."
 
 import math
 from dataclasses import replace
@@ -237,8 +237,8 @@ def test_highest_density_interval_is_the_shortest_of_all_runs(cells, mass, n_pad
     bounds = np.stack([edges[:-1], edges[1:]], axis=-1)
     padded = np.pad(pdf, (0, n_padding), constant_values=np.nan)
     padded_bounds = np.pad(bounds, [(0, n_padding), (0, 0)], constant_values=np.nan)
-    found = highest_density_interval(np.stack([padded, padded]), padded_bounds, mass)
-    np.testing.assert_allclose(found, [[start, end]] * 2)
+    intervals = highest_density_interval(np.stack([padded, padded]), padded_bounds, mass)
+    np.testing.assert_allclose(intervals, [[start, end]] * 2)
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=9).filter(any), st.integers(0, 8), st.floats(0, 3))
@@ -255,13 +255,18 @@ def test_settings_broadcast_over_clips():
     rng = np.random.default_rng(0)
     scores, taus, cells = rng.normal(size=(5, 40)), np.array([0.1, 0.5, 2.0]), time_grid(10, STRIDE)
     pdf = temporal_pdf(scores, taus[:, None])
-    found = predict(pdf, cells, AlignSettings(pred_softargmax=True))
-    assert found.interval.shape == (3, 5, 2)
+    predictions = predict(pdf, cells, AlignSettings(pred_softargmax=True))
+    assert predictions.interval.shape == (3, 5, 2)
     for i, tau in enumerate(taus):
         for b in range(5):
             single = predict(temporal_pdf(scores[b], tau), cells, AlignSettings(pred_softargmax=True))
-            assert found.t_sec[i, b] == pytest.approx(single.t_sec) and found.confidence[i, b] == pytest.approx(single.confidence)
-            assert found.entropy[i, b] == pytest.approx(single.entropy) and found.interval[i, b].tolist() == single.interval.tolist()
+            assert predictions.t_sec[i, b] == pytest.approx(single.t_sec) and predictions.confidence[i, b] == pytest.approx(
+                single.confidence
+            )
+            assert (
+                predictions.entropy[i, b] == pytest.approx(single.entropy)
+                and predictions.interval[i, b].tolist() == single.interval.tolist()
+            )
 
 
 @settings(deadline=None)
@@ -322,16 +327,16 @@ def test_from_embeddings_to_an_interval_in_the_event(query):
     s = AlignSettings(audio_query=query, score_smooth_sigma=0.5)
     index = audio_queries(s, cells.centers_sec, cells.centers_sec, 10, loudness_db=-60 + 30.0 * event, events=[[4, 7]])
     result = align(similarity_curves(video, audio, index), STRIDE, s)
-    found = predict(result.pdf, cells, s)
-    assert 4 <= found.t_sec < 7 and 4 <= found.interval[0] < found.interval[1] <= 7
+    prediction = predict(result.pdf, cells, s)
+    assert 4 <= prediction.t_sec < 7 and 4 <= prediction.interval[0] < prediction.interval[1] <= 7
 
 
 def test_a_clip_without_a_query_is_nan_and_leaves_its_neighbours_alone():
     curves = np.random.default_rng(0).normal(size=(3, 1, 40))
     curves[1] = np.nan
     result = align(curves, STRIDE, AlignSettings(tau_adapt=0.5))
-    found = predict(result.pdf, time_grid(10, STRIDE), AlignSettings())
-    for values in (result.tau[:, 0], found.t_sec, found.confidence, found.entropy, found.interval[:, 0]):
+    predictions = predict(result.pdf, time_grid(10, STRIDE), AlignSettings())
+    for values in (result.tau[:, 0], predictions.t_sec, predictions.confidence, predictions.entropy, predictions.interval[:, 0]):
         assert np.isnan(values).tolist() == [False, True, False]
     np.testing.assert_allclose(result.pdf[2], align(curves[2], STRIDE, AlignSettings(tau_adapt=0.5)).pdf, atol=1e-12)
 
@@ -343,14 +348,14 @@ def test_a_clip_without_a_query_is_nan_and_leaves_its_neighbours_alone():
 def test_baselines_of_a_padded_batch_equal_one_by_one(name, s):
     rng = np.random.default_rng(0)
     durations = np.array([10.0, 7.3, 0.2, 4.9])
-    own = [time_grid(d, STRIDE) for d in durations]
+    grids = [time_grid(d, STRIDE) for d in durations]
     loudness, motion = np.full((4, 40), np.nan), np.full((4, 40), np.nan)
-    for b, cells in enumerate(own):
+    for b, cells in enumerate(grids):
         loudness[b, : len(cells)], motion[b, : len(cells)] = -rng.integers(0, 9, len(cells)) * 6.0, rng.random(len(cells))
     habits = np.array([[[0.0, 3.0]], [[0.1, 7.0]], [[2.0, 10.0]]])
     rate = np.tile(event_rate(habits, time_grid(10, STRIDE)), (4, 1))
     batch = BASELINES[name](ClipSignals(time_grid(10, STRIDE), durations, loudness, motion, rate, rate**2), s)
-    for b, cells in enumerate(own):
+    for b, cells in enumerate(grids):
         n = len(cells)
         single = BASELINES[name](ClipSignals(cells, durations[b], loudness[b, :n], motion[b, :n], rate[b, :n], rate[b, :n] ** 2), s)
         np.testing.assert_allclose(batch.pdf[b, :n], single.pdf, atol=1e-12)

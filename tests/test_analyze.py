@@ -1,4 +1,4 @@
-"An analysis from end to end: summaries of several origins, the page as a browser sees it, numbers against an obvious version, failures in mid-writing."
+"An analysis from end to end: summaries of several origins, numbers against an obvious version, failures in mid-write."
 
 import json
 import os
@@ -33,7 +33,7 @@ def write_run(folder: Path, n: int = 48, seed: int = 0, **columns) -> Path:
     "A summary with baselines and curves beside it, of n clips of which every eighth failed."
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True, exist_ok=True)
-    rows, curves, said = [], [], []
+    rows, curves, pdfs = [], [], []
     centers = 0.25 + 0.5 * np.arange(20)
     for i in range(n):
         row = {
@@ -54,16 +54,19 @@ def write_run(folder: Path, n: int = 48, seed: int = 0, **columns) -> Path:
         mid = (start + end) / 2
         near = max(start - t, t - end, 0)
         row |= {
-            "t_pred_sec": t, "gt_start_sec": start, "gt_end_sec": end, "gt_mid_sec": mid, "n_events": 1, "interval_start_sec": max(t - 1, 0), "interval_end_sec": t + 1,
-            "confidence": pdf[np.abs(centers - t) <= 0.5].sum(), "entropy": 1.0, "mae": abs(t - mid), "dist": near, "inside": float(start <= t < end), "hit_0.5": float(abs(t - mid) <= 0.5),
-            "hit_event_0.5": float(near <= 0.5), "mass_inside": pdf[(centers > start) & (centers < end)].sum(), "crps": rng.random(), "partial": end - start < 9.5, "duration_s": 10.0, "tau": 0.5,
+            "t_pred_sec": t, "gt_start_sec": start, "gt_end_sec": end, "gt_mid_sec": mid, "n_events": 1,
+            "interval_start_sec": max(t - 1, 0), "interval_end_sec": t + 1,
+            "confidence": pdf[np.abs(centers - t) <= 0.5].sum(), "entropy": 1.0, "mae": abs(t - mid), "dist": near,
+            "inside": float(start <= t < end), "hit_0.5": float(abs(t - mid) <= 0.5),
+            "hit_event_0.5": float(near <= 0.5), "mass_inside": pdf[(centers > start) & (centers < end)].sum(), "crps": rng.random(),
+            "partial": end - start < 9.5, "duration_s": 10.0, "tau": 0.5,
             "L_sec": "1", "audio_query": "sync", "encoder": "toy", "weights": "none", "flawed": False,
         }  # fmt: skip
         rows.append(row | columns)
         curves += [{"video_id": row["video_id"], "t_sec": c, "similarity": p, "pdf": p} for c, p in zip(centers, pdf)]
         for method, guess in [("centre", 5.0), ("first", 0.0)]:
             d = max(start - guess, guess - end, 0)
-            said.append(
+            pdfs.append(
                 {
                     "video_id": row["video_id"],
                     "method": method,
@@ -75,7 +78,7 @@ def write_run(folder: Path, n: int = 48, seed: int = 0, **columns) -> Path:
                 }
             )
     pd.DataFrame(rows).to_csv(folder / "summary.csv", index=False)
-    pd.DataFrame(said).to_csv(folder / "summary_baselines.csv", index=False)
+    pd.DataFrame(pdfs).to_csv(folder / "summary_baselines.csv", index=False)
     pd.DataFrame(curves).to_csv(folder / "curves.csv", index=False)
     return folder / "summary.csv"
 
@@ -143,8 +146,8 @@ def test_the_page_can_be_told_from_the_files_beside_it(run):
         for name, file in [("calibration", "calibration_bins"), ("coverage", "coverage")]
     }
     overall["in_short"] = in_short(overall, tables)
-    made = sections(read_summary(report.folder / "summary_canonical.csv"), overall, tables, {}, [])
-    blocks = [block for section in made for block in section.blocks]
+    parts = sections(read_summary(report.folder / "summary_canonical.csv"), overall, tables, {}, [])
+    blocks = [block for section in parts for block in section.blocks]
     page = Page(report.html.read_text(encoding="utf-8"))
     cells = [
         " ".join(cell) if isinstance(cell, tuple) else cell
@@ -223,8 +226,8 @@ def test_a_predictor_whose_pdf_is_right_is_calibrated_against_drawn_moments_alon
     t = start + 0.5 + rng.random(1500) * (end - start - 1)
     lines = [f"v{i},{a},{s},{e},{1 / (e - s)},10" for i, (a, s, e) in enumerate(zip(t, start, end))]
     (tmp_path / "s.csv").write_text("video_id,t_pred_sec,gt_start_sec,gt_end_sec,confidence,duration_s\n" + "\n".join(lines))
-    found = calibration_tables(read_summary(tmp_path / "s.csv"), 0.5, 0.5)["subsets"]["all"]
-    assert found["moment"]["ece"] <= found["moment"]["null_ece_high"] < min(found["hit"]["ece"], found["hit_event"]["ece"])
+    table = calibration_tables(read_summary(tmp_path / "s.csv"), 0.5, 0.5)["subsets"]["all"]
+    assert table["moment"]["ece"] <= table["moment"]["null_ece_high"] < min(table["hit"]["ece"], table["hit_event"]["ece"])
     # scikit-learn's Brier score of the honest confidences is nearly that of their own variance.
     came_true = np.abs(drawn_moments(np.stack([start, end], axis=1)[:, None]) - t) <= 0.5
     assert abs(brier_score_loss(came_true, 1 / (end - start)) - np.mean((1 - 1 / (end - start)) / (end - start))) < 0.01
@@ -234,10 +237,11 @@ def test_a_predictor_whose_pdf_is_right_is_calibrated_against_drawn_moments_alon
 @given(st.data())
 def test_any_alias_and_any_order_of_columns_reads_the_same(tmp_path_factory, data):
     folder = tmp_path_factory.mktemp("alias")
-    canonical = {"video_id": ["a", "007"], "event_label": ["Bark", "x"], "t_pred_sec": [1.5, 7.0], "gt_start_sec": [1, 2], "gt_end_sec": [4, 5], "mae": [1.0, 3.5], "confidence": [0.5, 0.25], "hit_0.5": [0, 0], "duration_s": [10, 9]}  # fmt: skip
+    canonical = {"video_id": ["a", "007"], "event_label": ["Bark", "x"], "t_pred_sec": [1.5, 7.0], "gt_start_sec": [1, 2],
+        "gt_end_sec": [4, 5], "mae": [1.0, 3.5], "confidence": [0.5, 0.25], "hit_0.5": [0, 0], "duration_s": [10, 9]}  # fmt: skip
     names = {name: data.draw(st.sampled_from([name, *ALIASES.get(name, ())])) for name in canonical}
     names["hit_0.5"] = data.draw(st.sampled_from(["hit_0.5", "hit@0.5", "Hit@0.5s", "acc_0.5", "HIT0.5"]))
-    names = {name: data.draw(st.sampled_from([str.lower, str.upper, str.title, lambda x: x]))(said) for name, said in names.items()}
+    names = {name: data.draw(st.sampled_from([str.lower, str.upper, str.title, lambda x: x]))(alias) for name, alias in names.items()}
     table = pd.DataFrame(canonical)
     table.to_csv(folder / "a.csv", index=False)
     table.rename(columns=names)[data.draw(st.permutations(list(names.values())))].to_csv(folder / "b.csv", index=False)
@@ -305,10 +309,11 @@ def test_ids_in_several_splits_are_a_flaw(tmp_path):
 
 def test_what_evaluate_says_beside_the_summary_is_on_the_page(tmp_path):
     summary = write_run(tmp_path, 24)
-    said = {"encoder": "toy", "weights": "sha256:ab", "split": "test", "status": {"ok": 21}, "settings": {"tau": 0.125, "L_sec": [0.5, 2.0], "stride_s": 0.5, "conf_radius_s": 1.0},
+    overall = {"encoder": "toy", "weights": "sha256:ab", "split": "test", "status": {"ok": 21},
+        "settings": {"tau": 0.125, "L_sec": [0.5, 2.0], "stride_s": 0.5, "conf_radius_s": 1.0},
             "tuned_on": {"split": "val", "n_clips": 77, "criterion": "dist"}, "notes": ["a note of evaluate"], "n_shared_between_splits": 8,
             "means": {"all": {"encoder": {}}}, "differences": {"all": {"dist": {"best": "first", "to": {"first": {}}}}}}  # fmt: skip
-    summary.with_suffix(".json").write_text(json.dumps(said))
+    summary.with_suffix(".json").write_text(json.dumps(overall))
     report = analyze(summary, tmp_path / "out", "t", n_examples=0)
     text = " ".join("".join(Page(report.html.read_text(encoding="utf-8")).text).split())
     for words in (
@@ -421,7 +426,8 @@ def test_real_clips_become_a_report(real_clips, tmp_path):
 
 
 CHROMIUM = next(filter(None, [os.environ.get("AVESOUND_CHROMIUM"), shutil.which("chromium"), shutil.which("chromium-browser")]), None)
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (apt-get install chromium, or set AVESOUND_CHROMIUM)")
@@ -432,12 +438,12 @@ def test_a_browser_shows_it_offline_in_full_width_in_the_dark_and_on_paper(run):
         browser = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for width in (600, 1280, 1440):
             page = browser.new_page(viewport={"width": width, "height": 900})
-            said, asked = [], []
-            page.on("console", lambda message, said=said: said.append(message.text))
+            messages, asked = [], []
+            page.on("console", lambda message, messages=messages: messages.append(message.text))
             page.on("request", lambda request, asked=asked: asked.append(request.url))
             page.goto(report.html.as_uri())
             assert (
-                said == []
+                messages == []
                 and [url for url in asked if not url.startswith(("data:", "file:"))] == []
                 and sum(url.startswith("file:") for url in asked) == 1
             )
@@ -455,16 +461,18 @@ def test_a_browser_shows_it_offline_in_full_width_in_the_dark_and_on_paper(run):
 
 def test_wrong_sound_and_map_are_on_the_page_where_evaluate_says_them(tmp_path):
     summary = write_run(tmp_path / "run")
-    said = pd.read_csv(tmp_path / "run/summary_baselines.csv")
-    said = pd.concat([said, said[said["method"] == "first"].assign(method="shuffled")])
-    said.to_csv(tmp_path / "run/summary_baselines.csv", index=False)
+    baselines = pd.read_csv(tmp_path / "run/summary_baselines.csv")
+    baselines = pd.concat([baselines, baselines[baselines["method"] == "first"].assign(method="shuffled")])
+    baselines.to_csv(tmp_path / "run/summary_baselines.csv", index=False)
     cell = {"mean": 0.375, "low": 0.25, "high": 0.5, "n": 40}
-    told = {
-        "status": {}, "settings": {"L_sec": [1.0], "tau": 0.5}, "encoder": "toy", "p_shuffled": {"all": {"dist": 0.031, "map": 0.042}, "partial": {"dist": 0.62}},
+    overall = {
+        "status": {}, "settings": {"L_sec": [1.0], "tau": 0.5}, "encoder": "toy",
+        "p_shuffled": {"all": {"dist": 0.031, "map": 0.042}, "partial": {"dist": 0.62}},
         "means": {"all": {"encoder": {"map": cell}, "centre": {"map": cell | {"mean": 0.125}}}},
-        "differences": {"all": {"map": {"best": "centre", "to": {"centre": cell | {"mean": 0.25}}}, "dist": {"best": "centre", "to": {"centre": {}, "first": {}, "shuffled": {}}}}},
+        "differences": {"all": {"map": {"best": "centre", "to": {"centre": cell | {"mean": 0.25}}},
+        "dist": {"best": "centre", "to": {"centre": {}, "first": {}, "shuffled": {}}}}},
     }  # fmt: skip
-    summary.with_suffix(".json").write_text(json.dumps(told))
+    summary.with_suffix(".json").write_text(json.dumps(overall))
     report = analyze(summary, tmp_path / "out", "t", n_examples=0)
     tables = {table.caption: table for table in [*metric_tables(report.overall), *method_tables(report.overall)]}
     rows = {row[0]: row for row in tables["All clips"].rows}
@@ -485,7 +493,7 @@ def test_wrong_sound_and_map_are_on_the_page_where_evaluate_says_them(tmp_path):
     )
     assert "p = 0.62: these clips do not show that it makes use of what it hears" in " ".join(report.overall["in_short"])
     # Numbers of another run are no numbers of this one.
-    summary.with_suffix(".json").write_text(json.dumps(told | {"means": {"all": {"encoder": {"dist": {"mean": 7.0}, "map": cell}}}}))
+    summary.with_suffix(".json").write_text(json.dumps(overall | {"means": {"all": {"encoder": {"dist": {"mean": 7.0}, "map": cell}}}}))
     other = analyze(summary, tmp_path / "out", "u", n_examples=0)
     assert (
         other.overall["p_shuffled"] == {}
@@ -500,10 +508,10 @@ def test_a_single_clip_has_no_interval_and_wins_nothing(tmp_path):
     table.to_csv(tmp_path / "one/summary.csv", index=False)
     report = analyze(tmp_path / "one/summary.csv", tmp_path / "out", "t")
     assert report.overall["means"]["all"]["encoder"]["dist"]["low"] is None
-    said = " ".join(report.overall["in_short"])
+    text = " ".join(report.overall["in_short"])
     assert (
-        "1 clip with" in said
-        and "a single clip says nothing of others" in said
-        and "[" not in said.split("came true")[0]
-        and "1 clips" not in said
+        "1 clip with" in text
+        and "a single clip says nothing of others" in text
+        and "[" not in text.split("came true")[0]
+        and "1 clips" not in text
     )

@@ -7,8 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import bench
 import pytest
+
+from benchmarks import table
+from benchmarks.__main__ import MODULES, main
+from benchmarks.cache import write_cache
+from benchmarks.clips import write_bench_clip
+from benchmarks.evaluation import evaluation_times
+from benchmarks.rounds import Row, Spent, fresh, in_turns, ratios, resident_bytes, spent
+from benchmarks.table import line, machine
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -16,22 +23,24 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.fixture
 def lines(monkeypatch):
     "The registry, empty."
-    monkeypatch.setattr(bench, "LINES", {})
-    return bench.LINES
+    lines = {}
+    for module in (table, sys.modules["benchmarks.__main__"]):
+        monkeypatch.setattr(module, "LINES", lines)
+    return lines
 
 
 def run(tmp_path, *arguments: str) -> tuple[int, dict]:
     "The exit status, and the rows by line."
-    status = bench.main(["--out_dir", str(tmp_path / "bench"), "--quick", *arguments])
+    status = main(["--out_dir", str(tmp_path / "bench"), "--quick", *arguments])
     report = json.loads((tmp_path / "bench/bench.json").read_text(encoding="utf-8"))
-    return status, {found["line"]: found["rows"] for found in report["lines"]}
+    return status, {line["line"]: line["rows"] for line in report["lines"]}
 
 
 def test_the_script_writes_a_table_and_names_no_machine(tmp_path):
     out = tmp_path / "bench"
     done = subprocess.run(
-        [sys.executable, ROOT / "tests/bench.py", "--out_dir", out, "--quick", "--only", "start"],
-        cwd=tmp_path,
+        [sys.executable, "-m", "benchmarks", "--out_dir", out, "--quick", "--only", "start"],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
@@ -39,7 +48,7 @@ def test_the_script_writes_a_table_and_names_no_machine(tmp_path):
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in out.iterdir()) == ["bench.json", "bench.md"]
     report = json.loads((out / "bench.json").read_text(encoding="utf-8"))
-    assert [found["line"] for found in report["lines"]] == ["start"] and report["quick"]
+    assert [line["line"] for line in report["lines"]] == ["start"] and report["quick"]
     assert {"cpu", "cores", "python", "torch", "av", "ffmpeg"} <= report["machine"].keys()
     for row in report["lines"][0]["rows"]:
         assert row["status"] in ("reached", "missed") and "fault" not in row  # no torch, torchvision or pandas
@@ -52,18 +61,18 @@ def test_the_script_writes_a_table_and_names_no_machine(tmp_path):
 def test_the_machine_is_described_not_named(monkeypatch):
     for module, name in [(platform, "node"), (socket, "gethostname"), (socket, "getfqdn")]:
         monkeypatch.setattr(module, name, lambda *_: "name-of-the-host")
-    said = bench.machine()
-    assert said["cores"] >= 1 and said["memory_gb"] >= 1 and said["torch"][0].isdigit() and said["ffmpeg"]
-    assert "name-of-the-host" not in json.dumps(said)
+    described = machine()
+    assert described["cores"] >= 1 and described["memory_gb"] >= 1 and described["torch"][0].isdigit() and described["ffmpeg"]
+    assert "name-of-the-host" not in json.dumps(described)
 
 
 def test_a_slow_line_is_no_failure_and_a_broken_one_is(lines, tmp_path, capsys):
-    @bench.line("slow", "what is slow")
+    @line("slow", "what is slow")
     def slow(b):
-        yield bench.Row("too slow", [3.0, 1.0, 2.0], at_most=1.5)
-        yield bench.Row("fast enough", [3.0, 1.0, 2.0], at_least=1.5)
+        yield Row("too slow", [3.0, 1.0, 2.0], at_most=1.5)
+        yield Row("fast enough", [3.0, 1.0, 2.0], at_least=1.5)
 
-    @bench.line("lacking", "what this processor cannot do", needs=("no_such_instruction",))
+    @line("lacking", "what this processor cannot do", needs=("no_such_instruction",))
     def lacking(b):
         raise AssertionError("must not run")
 
@@ -72,34 +81,49 @@ def test_a_slow_line_is_no_failure_and_a_broken_one_is(lines, tmp_path, capsys):
     assert [row["status"] for row in rows["slow"]] == ["missed", "reached"] and rows["slow"][0]["median"] == 2.0
     assert rows["lacking"][0]["status"] == "skipped" and "no_such_instruction" in rows["lacking"][0]["skipped"]
 
-    @bench.line("broken", "what breaks half-way")
+    @line("broken", "what breaks half-way")
     def broken(b):
-        yield bench.Row("before", [1.0])
+        yield Row("before", [1.0])
         raise OSError(f"cannot read {b.folder}/x")
 
     status, rows = run(tmp_path)
     assert status == 1
     assert rows["slow"][0]["status"] == "missed" and [row["status"] for row in rows["broken"]] == ["no bound", "error"]
-    said = capsys.readouterr().err
-    assert "cannot read" in said and "not measured: broken" in said
+    errors = capsys.readouterr().err
+    assert "cannot read" in errors and "not measured: broken" in errors
     assert "cannot read" not in (tmp_path / "bench/bench.json").read_text(encoding="utf-8")  # messages may hold paths
 
     assert list(run(tmp_path, "--only", "slow")[1]) == ["slow"]
+    assert list(run(tmp_path, "--only", "slow, lacking", "--only", "slow")[1]) == ["slow", "lacking"]
     with pytest.raises(SystemExit):
-        run(tmp_path, "--only", "no such line")
+        run(tmp_path, "--only", "slow, no such line")
+    assert "no line 'no such line'" in capsys.readouterr().err
+
+
+def test_every_file_of_lines_is_in_the_table():
+    others = {"__init__", "__main__", "rounds", "table", "clips", "cache"}
+    assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - others == set(MODULES)
+    assert len(table.LINES) >= len(MODULES) and all(callable(of.measure) and of.title for of in table.LINES.values())
+
+
+def test_make_bench_takes_lines():
+    shown = subprocess.run(
+        ["make", "-n", "bench", "LINES=decode, video tower"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert '-m benchmarks --out_dir bench --only "decode, video tower"' in shown
 
 
 @pytest.mark.parametrize(
     ("row", "status", "bound"),
     [
-        (bench.Row("", [1.5], at_most=1.5), "reached", "≤ 1.5 ×"),
-        (bench.Row("", [1.6, 1.6, 0.1], at_most=1.5), "missed", "≤ 1.5 ×"),
-        (bench.Row("", [44.0], "dB", at_least=44), "reached", "≥ 44 dB"),
-        (bench.Row("", [43.9], "dB", at_least=44), "missed", "≥ 44 dB"),
-        (bench.Row("", [0.1], "s", at_most=0.3, fault="loads torch"), "missed", "≤ 0.3 s"),
-        (bench.Row("", [9.0]), "no bound", ""),
-        (bench.Row("", skipped="why", at_most=1.0), "skipped", "≤ 1 ×"),
-        (bench.Row("", error="OSError"), "error", ""),
+        (Row("", [1.5], at_most=1.5), "reached", "≤ 1.5 ×"),
+        (Row("", [1.6, 1.6, 0.1], at_most=1.5), "missed", "≤ 1.5 ×"),
+        (Row("", [44.0], "dB", at_least=44), "reached", "≥ 44 dB"),
+        (Row("", [43.9], "dB", at_least=44), "missed", "≥ 44 dB"),
+        (Row("", [0.1], "s", at_most=0.3, fault="loads torch"), "missed", "≤ 0.3 s"),
+        (Row("", [9.0]), "no bound", ""),
+        (Row("", skipped="why", at_most=1.0), "skipped", "≤ 1 ×"),
+        (Row("", error="OSError"), "error", ""),
     ],
 )
 def test_the_median_is_judged(row, status, bound):
@@ -111,38 +135,44 @@ def test_the_median_is_judged(row, status, bound):
 def test_variants_take_turns(n_variants):
     names = "abc"[:n_variants]
     order = []
-    found = bench.in_turns({name: lambda name=name: order.append(name) for name in names}, rounds=12)
+    times = in_turns({name: lambda name=name: order.append(name) for name in names}, rounds=12)
     rounds = ["".join(order[i : i + n_variants]) for i in range(0, len(order), n_variants)][1:]  # the first does not count
     assert all(sorted(r) == sorted(names) for r in rounds) and len(rounds) == 12
     for place in range(n_variants):  # each variant is as often first, second, …
         assert all([r[place] for r in rounds].count(name) == 12 / n_variants for name in names)
-    assert all(len(times) == 12 for times in found.values())
+    assert all(len(seconds) == 12 for seconds in times.values())
 
 
 def test_a_ratio_is_taken_within_its_round():
-    found = {"a": [bench.Spent(2, 9), bench.Spent(30, 8)], "b": [bench.Spent(1, 3), bench.Spent(10, 2)]}
-    assert bench.ratios(found, "a", "b") == [2, 3] and bench.ratios(found, "a", "b", "wall_s") == [3, 4]
+    times = {"a": [Spent(2, 9), Spent(30, 8)], "b": [Spent(1, 3), Spent(10, 2)]}
+    assert ratios(times, "a", "b") == [2, 3] and ratios(times, "a", "b", "wall_s") == [3, 4]
 
 
 def test_processor_time_of_children_counts():
     work = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
-    assert bench.spent(lambda: subprocess.run([sys.executable, "-c", work], check=True)).cpu_s > 0.29
+    assert spent(lambda: subprocess.run([sys.executable, "-c", work], check=True)).cpu_s > 0.29
 
 
 def test_the_peak_of_a_fresh_process_is_its_own():
     if not Path("/proc/self/status").exists():
         pytest.skip("memory is read from /proc")
     held = bytearray(300_000_000)  # more than a fresh process needs
-    assert bench.fresh(bench.resident_bytes, True) < len(held)
+    assert fresh(resident_bytes, True) < len(held)
 
 
 def test_a_bench_clip_is_like_one_of_ave(tmp_path):
     from avesound.media.container import probe
     from avesound.media.decode import decode_clip
 
-    bench.write_bench_clip(tmp_path / "clip.mp4", 180, 320, 400_000, seconds=2)
+    write_bench_clip(tmp_path / "clip.mp4", 180, 320, 400_000, seconds=2)
     info = probe(tmp_path / "clip.mp4")
     assert (info.video_codec, info.audio_codec, info.width, info.height, info.fps) == ("h264", "aac", 320, 180, 30)
     assert 300_000 < info.size_bytes * 8 / info.duration_s < 800_000
     frames = decode_clip(tmp_path / "clip.mp4", audio=False).frames.astype(float)
     assert len(frames) == 60 and frames.std() > 20 and abs(frames[1:] - frames[:-1]).mean() > 1  # textured, and it moves
+
+
+def test_all_of_the_cache_can_be_evaluated(tmp_path):
+    "Where picture and sound were the same vectors, a clip's curve would be flat, and the line would stop."
+    write_cache(tmp_path, 60)
+    assert evaluation_times(str(tmp_path), 60)["cpu_s"] > 0

@@ -24,7 +24,10 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 CHROMIUM = next(filter(None, [os.environ.get("AVESOUND_CHROMIUM"), shutil.which("chromium"), shutil.which("chromium-browser")]), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (apt-get install chromium, or set AVESOUND_CHROMIUM)")
 
-FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync".split()
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+).split()
 LENGTHS = (0.25, 0.5, 1.0, 2.0, 5.0)
 REAL = "22olCB3wQaA"  # a clip of AVE
 PATIENCE = 60_000  # milliseconds; two busy cores
@@ -71,17 +74,17 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser():
     with playwright.sync_playwright() as p:
-        found = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield found
-        found.close()
+        chromium = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="module")
 def page(run, browser, tmp_path_factory):
     "JupyterLab with the inspector in it, and what the console complained about."
-    own = tmp_path_factory.mktemp("jupyter")  # nothing of the user's takes part
+    folder = tmp_path_factory.mktemp("jupyter")  # nothing of the user's takes part
     env = os.environ | {
-        name: str(own / name)
+        name: str(folder / name)
         for name in (
             "JUPYTER_CONFIG_DIR",
             "JUPYTER_DATA_DIR",
@@ -92,13 +95,13 @@ def page(run, browser, tmp_path_factory):
         )
     }
     env = {name: value for name, value in env.items() if name != "IN_TEST"}
-    news = own / "JUPYTERLAB_SETTINGS_DIR/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
+    news = folder / "JUPYTERLAB_SETTINGS_DIR/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
     news.parent.mkdir(parents=True)
     news.write_text('{"fetchNews": "false", "checkForUpdates": false}')
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = own / "log.txt"
+    log = folder / "log.txt"
     with open(log, "w") as out:
         command = [Path(sys.executable).with_name("avesound"), "view", "--run", run, "--no_browser", "--port", str(port)]
         viewer = subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True)
@@ -132,7 +135,8 @@ def clip(page, video_id):
 def at_time(page, t):
     "The place on the page of a moment of the clip."
     return page.evaluate(
-        """t => { const line = document.querySelector('.inspector .timeline'), {left, right, width} = line.querySelector('svg').dataset, box = line.getBoundingClientRect();
+        """t => { const line = document.querySelector('.inspector .timeline'), box = line.getBoundingClientRect();
+        const {left, right, width} = line.querySelector('svg').dataset;
         const end = Number(line.getAttribute('aria-valuemax'));
         return [box.left + box.width * (left / width + t / end * (right - left) / width), box.top + 20]; }""",
         t,
@@ -216,7 +220,8 @@ def test_settings_redraw_at_once(page, first, record_property):
     assert page.text_content(".inspector output[for$=tau]") != "0.5"
     record_property(
         "measured",
-        f"inspector: moving τ redraws a 10-s clip with 5 scales in {statistics.median(times):.0f} ms (median of {len(times)}; slowest {max(times):.0f} ms)",
+        f"inspector: moving τ redraws a 10-s clip with 5 scales in {statistics.median(times):.0f} ms "
+        f"(median of {len(times)}; slowest {max(times):.0f} ms)",
     )
     for length in LENGTHS:
         if length != 1.0:
@@ -261,8 +266,8 @@ def test_keys_alone_do_everything(page, first):
         page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("ArrowLeft")
     settled(page, "!video.seeking && Math.abs(video.currentTime - 2.9) < 0.1")
-    said = page.get_attribute(".inspector .timeline", "aria-valuetext")
-    assert re.match(r"2\.9\d? of 10\.\d+ seconds, (in|out)side the annotated event, probability \d+\.\d+ per second$", said), said
+    label = page.get_attribute(".inspector .timeline", "aria-valuetext")
+    assert re.match(r"2\.9\d? of 10\.\d+ seconds, (in|out)side the annotated event, probability \d+\.\d+ per second$", label), label
     axis = "document.querySelector('.inspector .lane-curves').textContent"
     whole = page.evaluate(axis)
     page.keyboard.press("+")
@@ -366,7 +371,8 @@ def test_the_view_follows_a_jump(page, first):
     page.wait_for_function("document.querySelector('.inspector .pan').style.visibility === 'visible'")
     page.keyboard.press("End")
     page.wait_for_function(
-        "!document.querySelector('.inspector .playhead').hidden && document.querySelector('.inspector .lane-curves').textContent.includes('8')"
+        "!document.querySelector('.inspector .playhead').hidden &&"
+        " document.querySelector('.inspector .lane-curves').textContent.includes('8')"
     )
     page.keyboard.press("0")
     page.wait_for_function("document.querySelector('.inspector .pan').style.visibility === 'hidden'")
@@ -374,8 +380,10 @@ def test_the_view_follows_a_jump(page, first):
 
 def test_while_it_plays_a_screen_reader_hears_the_clip_alone(page, first):
     page.evaluate("""() => { const root = document.querySelector('.inspector'); window.told = [];
-        const watch = new MutationObserver(changes => told.push(...changes.map(change => change.target.className || change.target.nodeName)));
-        for (const node of root.querySelectorAll('[aria-live=polite], [role=status]')) watch.observe(node, { childList: true, characterData: true, subtree: true });
+        const watch = new MutationObserver(changes =>
+            told.push(...changes.map(change => change.target.className || change.target.nodeName)));
+        for (const node of root.querySelectorAll('[aria-live=polite], [role=status]'))
+            watch.observe(node, { childList: true, characterData: true, subtree: true });
         watch.observe(root.querySelector('.timeline'), { attributeFilter: ['aria-valuetext', 'aria-valuenow'] }); }""")
     page.keyboard.press("Space")
     settled(page, "video.currentTime > 1.5")

@@ -1,4 +1,4 @@
-"`avesound.metrics.calibration` against torchmetrics, scikit-learn, numerical regions, and its own promise on clips that nothing was fitted to."
+"`avesound.metrics.calibration` against torchmetrics, scikit-learn, numerical regions, and its promise on clips that nothing was fitted to."
 
 import numpy as np
 import pytest
@@ -15,7 +15,8 @@ def outcomes():
     return confidence, (rng.random(500) < confidence**1.5).astype(int)
 
 
-# binary_calibration_error(torch.tensor(confidence), torch.tensor(correct), n_bins=n, norm="l1") of torchmetrics 1.9.0 with torch 2.11 on `outcomes()`
+# binary_calibration_error(torch.tensor(confidence), torch.tensor(correct), n_bins=n, norm="l1")
+# of torchmetrics 1.9.0 with torch 2.11 on `outcomes()`
 @pytest.mark.parametrize("n_bins, theirs", [(5, 0.10075997546109537), (10, 0.10086991177292126), (15, 0.1061539219675835)])
 def test_ece_agrees_with_torchmetrics(n_bins, theirs):
     assert reliability(*outcomes(), n_bins=n_bins).ece == pytest.approx(theirs, abs=1e-9)
@@ -26,21 +27,21 @@ def test_bins_agree_with_scikit_learn():
 
     confidence, correct = outcomes()
     share, mean = calibration_curve(correct, confidence, n_bins=10)
-    found = reliability(confidence, correct)
-    np.testing.assert_allclose(found.accuracy, share)
-    np.testing.assert_allclose(found.confidence, mean)
+    result = reliability(confidence, correct)
+    np.testing.assert_allclose(result.accuracy, share)
+    np.testing.assert_allclose(result.confidence, mean)
 
 
 def test_the_null_is_what_honest_predictors_get():
     rng = np.random.default_rng(1)
     confidence = rng.random(80) ** 0.5
-    found = reliability(confidence, rng.random(80) < confidence)
+    result = reliability(confidence, rng.random(80) < confidence)
     eces = [reliability(confidence, rng.random(80) < confidence, n_null=1).ece for _ in range(400)]
-    assert found.null_ece == pytest.approx(np.mean(eces), abs=0.01) and np.mean(np.array(eces) > found.null_ece_high) < 0.1
+    assert result.null_ece == pytest.approx(np.mean(eces), abs=0.01) and np.mean(np.array(eces) > result.null_ece_high) < 0.1
     inside = np.mean(
         [
-            ((r := reliability(confidence, rng.random(80) < confidence, n_null=1)).accuracy >= found.null_low)
-            & (r.accuracy <= found.null_high)
+            ((r := reliability(confidence, rng.random(80) < confidence, n_null=1)).accuracy >= result.null_low)
+            & (r.accuracy <= result.null_high)
             for _ in range(200)
         ]
     )

@@ -155,12 +155,12 @@ def test_directives_are_obeyed_and_dropped(tmp_path):
     nb.cells[4].outputs = [new_output("execute_result", data={"text/html": "<style scoped>\nb {}\n</style><b>two</b>", "text/plain": "2"})]
     nb.cells[5].outputs = [new_output("execute_result", data={"text/plain": "three"})]
     nbformat.write(nb, path)
-    made = readme.readme(path)
-    assert made.startswith("<!-- Made from") and made.endswith("```\n")
+    text = readme.readme(path)
+    assert text.startswith("<!-- Made from") and text.endswith("```\n")
     assert (
-        "# avesound\n\n> When?\n\n    one\n" in made and "<b>two</b>" in made and "```python\nx = 2\n\n\nx\n```" in made and "x = 3" in made
+        "# avesound\n\n> When?\n\n    one\n" in text and "<b>two</b>" in text and "```python\nx = 2\n\n\nx\n```" in text and "x = 3" in text
     )
-    assert not any(word in made for word in ("secret", "#|", "default_exp", "print(1)", "three", "style"))
+    assert not any(word in text for word in ("secret", "#|", "default_exp", "print(1)", "three", "style"))
 
 
 def test_the_readme_is_written_and_checked(tmp_path, capsys):
@@ -224,8 +224,8 @@ QUARTO_ADDS = """
 def test_what_a_page_loads_from_elsewhere_is_named(tmp_path, path, text, address):
     (tmp_path / path).parent.mkdir(exist_ok=True)
     (tmp_path / path).write_text(text.format(address))
-    found = offline.offline(tmp_path, "https://docs.example.org/x/")
-    assert found == ([] if path == "index.html" else [f"{path}: {address}"])  # text that is nobody's attribute loads nothing
+    loads = offline.offline(tmp_path, "https://docs.example.org/x/")
+    assert loads == ([] if path == "index.html" else [f"{path}: {address}"])  # text that is nobody's attribute loads nothing
 
 
 def test_what_quarto_adds_is_taken_out_and_nothing_else(tmp_path, capsys):
@@ -337,8 +337,10 @@ def test_no_python_is_a_clear_error(tmp_path):
 
 installers = ci_tool("installers")
 HOSTILE = {
-    "PIP_USER": "1", "PIP_REQUIRE_VIRTUALENV": "1", "PIP_TARGET": "elsewhere", "PIP_PREFIX": "elsewhere", "PIP_ROOT": "elsewhere", "PIP_PYTHON": "/nowhere", "PIP_DRY_RUN": "1", "PIP_NO_DEPS": "1",
-    "PIP_CONSTRAINT": "/nowhere.txt", "PIP_REQUIRE_HASHES": "1", "PIP_ONLY_BINARY": ":none:", "UV_SYSTEM_PYTHON": "1", "UV_PYTHON": "3.8", "UV_TARGET": "elsewhere", "UV_EXCLUDE_NEWER": "2020-01-01",
+    "PIP_USER": "1", "PIP_REQUIRE_VIRTUALENV": "1", "PIP_TARGET": "elsewhere", "PIP_PREFIX": "elsewhere", "PIP_ROOT": "elsewhere",
+    "PIP_PYTHON": "/nowhere", "PIP_DRY_RUN": "1", "PIP_NO_DEPS": "1",
+    "PIP_CONSTRAINT": "/nowhere.txt", "PIP_REQUIRE_HASHES": "1", "PIP_ONLY_BINARY": ":none:", "UV_SYSTEM_PYTHON": "1", "UV_PYTHON": "3.8",
+    "UV_TARGET": "elsewhere", "UV_EXCLUDE_NEWER": "2020-01-01",
     "UV_REQUIRE_HASHES": "1", "UV_NO_BUILD": "1", "UV_RESOLUTION": "lowest", "UV_PROJECT_ENVIRONMENT": "elsewhere",
 }  # fmt: skip
 FOLLOWED = {
@@ -353,12 +355,15 @@ FOLLOWED = {
 
 def test_of_what_pip_and_uv_are_told_where_packages_come_from_is_followed_and_nothing_else():
     listed = "\n".join([
-        "global.index-url='https://other.example.org/simple'", "global.extra-index-url='file:///a/simple file:///b/simple\\nfile:///c'", "global.user='true'", "install.user='yes'", "install.target='/elsewhere'",
-        "install.find-links=\"/it's/here\"", "global.find-links='/there'", "global.constraint='/c.txt'", ":env:.user='1'", "install.no-index='false'",
+        "global.index-url='https://other.example.org/simple'", "global.extra-index-url='file:///a/simple file:///b/simple\\nfile:///c'",
+        "global.user='true'", "install.user='yes'", "install.target='/elsewhere'",
+        "install.find-links=\"/it's/here\"", "global.find-links='/there'", "global.constraint='/c.txt'", ":env:.user='1'",
+        "install.no-index='false'",
     ])  # fmt: skip
-    made = installers.environment({"PATH": "/bin", **HOSTILE, **FOLLOWED}, listed)
-    assert made == {
-        "PATH": "/bin", **FOLLOWED, "PIP_EXTRA_INDEX_URL": "file:///a/simple file:///b/simple file:///c", "PIP_FIND_LINKS": "/it's/here", "PIP_NO_INDEX": "false", "PIP_CONFIG_FILE": os.devnull,
+    variables = installers.environment({"PATH": "/bin", **HOSTILE, **FOLLOWED}, listed)
+    assert variables == {
+        "PATH": "/bin", **FOLLOWED, "PIP_EXTRA_INDEX_URL": "file:///a/simple file:///b/simple file:///c", "PIP_FIND_LINKS": "/it's/here",
+        "PIP_NO_INDEX": "false", "PIP_CONFIG_FILE": os.devnull,
     }  # fmt: skip
 
 
@@ -376,7 +381,8 @@ def test_pip_installs_into_the_environment_whatever_it_is_told(tmp_path):
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv/bin/python"
     (tmp_path / "pip.conf").write_text(
-        f"[global]\nfind-links = {tmp_path}\nno-index = true\n[install]\nuser = true\ntarget = {tmp_path / 'elsewhere'}\nrequire-hashes = true\nconstraint = /nowhere.txt\n"
+        f"[global]\nfind-links = {tmp_path}\nno-index = true\n[install]\nuser = true\ntarget = {tmp_path / 'elsewhere'}\n"
+        "require-hashes = true\nconstraint = /nowhere.txt\n"
     )
     env = (
         {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
@@ -418,7 +424,10 @@ def test_no_gpu_is_a_clear_word():
 # ---- make gpu-login: whichever scheduler answers
 
 SILENT = "exit 1"  # the command is installed, and no daemon answers it
-GRID_ENGINE = "case $1 in -sc) printf '%s\\n' '#name shortcut type' 'gpus gpus INT' 'gpu_c gpu_c DOUBLE' 'mem_per_core mpc MEMORY' 'h_vmem h_vmem MEMORY';; -spl) printf 'mpi\\nomp\\n';; esac"
+GRID_ENGINE = (
+    "case $1 in -sc) printf '%s\\n' '#name shortcut type' 'gpus gpus INT' 'gpu_c gpu_c DOUBLE' 'mem_per_core mpc MEMORY' "
+    "'h_vmem h_vmem MEMORY';; -spl) printf 'mpi\\nomp\\n';; esac"
+)
 PLAIN_GRID_ENGINE = "case $1 in -sc) printf '%s\\n' 'gpu gpu INT' 'mem_free mf MEMORY' 'h_vmem h_vmem MEMORY';; -spl) echo make;; esac"
 
 
@@ -461,17 +470,21 @@ def test_gpu_login_asks_the_scheduler_that_answers(tmp_path, commands, code, say
 
 
 def test_the_makefile_cleans_as_its_table_says(tmp_path):
-    "`clean` deletes the environment and nothing else, `tidy` what runs leave and not the environment."
+    "`clean` deletes the environments and nothing else, `tidy` what runs leave and not the environments."
     for name in ("Makefile", "settings.ini", "requirements.txt", "setup.py", ".ci/env"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
-    for name in (".venv", "demo", "data", "_docs", "nbs/__pycache__"):
+    for name in (".venv", ".venv-newest", "demo", "data", "_docs", "nbs/__pycache__"):
         (tmp_path / name).mkdir(parents=True)
     make = lambda target: subprocess.run(["make", target], cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: E731
     make("tidy")
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [".ci", ".venv", "data", "nbs"] and not list(
-        (tmp_path / "nbs").iterdir()
-    )
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [
+        ".ci",
+        ".venv",
+        ".venv-newest",
+        "data",
+        "nbs",
+    ] and not list((tmp_path / "nbs").iterdir())
     make("clean")
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == [".ci", "data", "nbs"]
     asked = subprocess.run(["make", "--dry-run", "data", "ZIP=a b.zip"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout

@@ -1,4 +1,4 @@
-"Every container and codec there is an encoder for: a flash and a click at 5 s, seen and heard at the same moment, in the whole and in a part."
+"Every container and codec that can be written: a flash and a click at 5 s, seen and heard at the same moment, in the whole and in a part."
 
 import shutil
 import subprocess
@@ -18,12 +18,17 @@ AT_S, CUT_S = 5.0, 4.48
 
 # Container -> (suffix, what sounds beside each video codec, video codecs, what is seen beside each audio codec, audio codecs).
 EVERY = "libx264 libx265 mpeg4 mpeg2video mpeg1video libvpx libvpx-vp9 libsvtav1 ffv1"
-OLD = "flv h263p msmpeg4v2 msmpeg4 wmv1 wmv2 huffyuv ffvhuff utvideo rawvideo png cinepak svq1 snow magicyuv jpeg2000 cfhd speedhq rpza asv1 asv2 amv"
+OLD = (
+    "flv h263p msmpeg4v2 msmpeg4 wmv1 wmv2 huffyuv ffvhuff utvideo rawvideo png "
+    "cinepak svq1 snow magicyuv jpeg2000 cfhd speedhq rpza asv1 asv2 amv"
+)
 PCM = "pcm_s16le pcm_s24le pcm_f32le pcm_u8 pcm_mulaw pcm_alaw adpcm_ms adpcm_ima_wav adpcm_swf"
 PAIRS = {
     "mp4": ("mp4", "aac", "libx264 libx265 mpeg4 mpeg2video mpeg1video libvpx-vp9 libsvtav1 ffv1 png jpeg2000", "libx264",
             "libmp3lame mp2 ac3 eac3 libopus vorbis flac alac pcm_s16le pcm_s16be pcm_s24le pcm_f32le"),
-    "mov": ("mov", "pcm_s16le", "libx264 libx265 mpeg4 mpeg2video mpeg1video h263 msmpeg4 prores png gif qtrle cinepak svq1 magicyuv jpeg2000 cfhd rpza tiff", "libx264",
+    "mov": ("mov", "pcm_s16le",
+    "libx264 libx265 mpeg4 mpeg2video mpeg1video h263 msmpeg4 prores png gif qtrle cinepak svq1 magicyuv jpeg2000 cfhd rpza tiff",
+    "libx264",
             "aac libmp3lame mp2 ac3 eac3 alac pcm_s16be pcm_s24le pcm_f32le pcm_u8 pcm_mulaw pcm_alaw adpcm_ima_qt nellymoser"),
     "3gp": ("3gp", "aac", "libx264 mpeg4 h263", "libx264", ""),
     "matroska": ("mkv", "pcm_s16le", f"{EVERY} msmpeg4 prores rawvideo snow jpeg2000", "libx264",
@@ -34,9 +39,11 @@ PAIRS = {
     "mpegts": ("ts", "mp2", "libx264 libx265 mpeg4 mpeg2video mpeg1video", "mpeg2video", "aac libmp3lame ac3 eac3 libopus"),
     "mpeg": ("mpg", "mp2", "libx264 libx265 mpeg4 mpeg2video mpeg1video", "mpeg2video", "libmp3lame ac3 pcm_s16be pcm_dvd"),
     "vob": ("vob", "mp2", "mpeg2video mpeg1video", "mpeg2video", "libmp3lame ac3 pcm_s16be pcm_dvd"),
-    "asf": ("wmv", "pcm_s16le", f"libx264 mpeg4 mpeg2video libvpx libvpx-vp9 libsvtav1 ffv1 {OLD}", "wmv2", f"aac libmp3lame mp2 ac3 eac3 vorbis g722 {PCM}"),
+    "asf": ("wmv", "pcm_s16le", f"libx264 mpeg4 mpeg2video libvpx libvpx-vp9 libsvtav1 ffv1 {OLD}", "wmv2",
+    f"aac libmp3lame mp2 ac3 eac3 vorbis g722 {PCM}"),
     "ogg": ("ogv", "flac", "libvpx", "libvpx", "libopus vorbis"),
-    "nut": ("nut", "pcm_s16le", f"{EVERY} {OLD} h263 h261 gif", "mpeg4", f"aac libmp3lame mp2 ac3 eac3 libopus flac wavpack g722 {PCM.replace(' adpcm_ima_wav', '')}"),
+    "nut": ("nut", "pcm_s16le", f"{EVERY} {OLD} h263 h261 gif", "mpeg4",
+    f"aac libmp3lame mp2 ac3 eac3 libopus flac wavpack g722 {PCM.replace(' adpcm_ima_wav', '')}"),
     "mxf": ("mxf", "pcm_s16le", "libx264 mpeg2video ffv1 prores jpeg2000", "mpeg2video", "pcm_s24le"),
     "ivf": ("ivf", None, "libvpx libvpx-vp9 libsvtav1", None, ""),
     "h264": ("h264", None, "libx264", None, ""),

@@ -1,28 +1,34 @@
 "Extraction: killed at any moment, resumed, sharded, on hostile and on real folders."
 
 import json
+import multiprocessing
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import wave
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from avesound.embeddings.extract import WindowSettings, extract, extract_wav, media_files
-from avesound.embeddings.store import CacheError, cached_audios, cached_videos, read_embeddings, read_records
+from avesound.embeddings.clips import media_files
+from avesound.embeddings.extract import RunSettings, WindowSettings, extract, extract_wav, map_threads
+from avesound.embeddings.job import CachePlan, Towers, cache_settings, decoding_for, finish_clip, load_clip
+from avesound.embeddings.journal import Journal
+from avesound.embeddings.store import FOLDERS, CacheError, cached_audios, cached_videos, read_embeddings, read_records, remove_unfinished
 
 SETTINGS = WindowSettings(lengths=(0.5, 1.0))
 PROGRAM = """
 import sys
-from avesound.embeddings.extract import WindowSettings, extract
-extract(sys.argv[1], sys.argv[2], windows=WindowSettings(lengths=(0.5, 1.0)), workers=2, progress=False)
+from avesound.embeddings.extract import RunSettings, WindowSettings, extract
+extract(sys.argv[1], sys.argv[2], windows=WindowSettings(lengths=(0.5, 1.0)), run=RunSettings(workers=2), progress=False)
 """
 
 
@@ -96,13 +102,13 @@ def test_a_write_that_is_interrupted_leaves_nothing_half_done(small_set, undistu
 
 
 def test_the_number_of_workers_changes_nothing(small_set, undisturbed, tmp_path):
-    extract(small_set, tmp_path, windows=SETTINGS, workers=1, progress=False)
+    extract(small_set, tmp_path, windows=SETTINGS, run=RunSettings(workers=1), progress=False)
     assert contents(tmp_path) == contents(undisturbed)
 
 
 def test_shards_together_are_the_whole(small_set, undisturbed, tmp_path):
     for k in (3, 1, 2):
-        extract(small_set, tmp_path, windows=SETTINGS, shard=f"{k}/3", progress=False)
+        extract(small_set, tmp_path, windows=SETTINGS, run=RunSettings(shard=f"{k}/3"), progress=False)
     assert contents(tmp_path) == contents(undisturbed)
     assert len(list(tmp_path.glob("extract.*of3.jsonl"))) == 3
     again = extract(small_set, tmp_path, windows=SETTINGS, progress=False)  # the whole sees what the shards have done
@@ -110,8 +116,8 @@ def test_shards_together_are_the_whole(small_set, undisturbed, tmp_path):
 
 
 def test_audio_and_video_alone_make_what_both_make_together(small_set, undisturbed, tmp_path):
-    extract(small_set, tmp_path, windows=SETTINGS, audio=False, progress=False)
-    extract(small_set, tmp_path, windows=SETTINGS, video=False, progress=False)
+    extract(small_set, tmp_path, windows=SETTINGS, kinds=("video",), progress=False)
+    extract(small_set, tmp_path, windows=SETTINGS, kinds=("audio",), progress=False)
     assert contents(tmp_path) == contents(undisturbed)
 
 
@@ -143,7 +149,7 @@ def test_names_of_every_kind(small_set, tmp_path):
 
 
 def test_a_slow_clip_times_out_and_is_tried_again(small_set, tmp_path):
-    first = extract(small_set, tmp_path, timeout_s=0.0, progress=False)
+    first = extract(small_set, tmp_path, run=RunSettings(timeout_s=0.0), progress=False)
     assert set(first.counts) <= {"timeout", "corrupt"} and first.counts["timeout"] >= 6
     second = extract(small_set, tmp_path, progress=False)
     assert second.counts == {"ok": 5, "corrupt": 2, "no_audio": 1}
@@ -156,7 +162,9 @@ def test_clips_of_any_length_give_one_window_or_a_status(tmp_path):
     for ms in (40, 150, 250, 400, 1000, 3300):
         frames, wav = flash_and_click(duration_s=ms / 1000, fps=25)
         write_clip(tmp_path / "clips" / f"{ms}.mp4", frames, 25, wav)
-    report = extract(tmp_path / "clips", tmp_path / "cache", windows=WindowSettings(lengths=(0.25, 5.0)), max_s=3, progress=False)
+    report = extract(
+        tmp_path / "clips", tmp_path / "cache", windows=WindowSettings(lengths=(0.25, 5.0)), run=RunSettings(max_s=3), progress=False
+    )
     assert {r["id"]: r["status"] for r in report.records} == {
         "40": "too_short",
         "150": "too_short",
@@ -174,7 +182,8 @@ def test_clips_of_any_length_give_one_window_or_a_status(tmp_path):
 
 def test_memory_does_not_grow_with_the_number_of_clips(small_set, tmp_path):
     program = (
-        "import resource, sys; from avesound.embeddings.extract import extract; extract(sys.argv[1], sys.argv[2], progress=False, workers=1);"
+        "import resource, sys; from avesound.embeddings.extract import RunSettings, extract;"
+        "extract(sys.argv[1], sys.argv[2], progress=False, run=RunSettings(workers=1));"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     peaks = []
@@ -186,6 +195,183 @@ def test_memory_does_not_grow_with_the_number_of_clips(small_set, tmp_path):
         done = subprocess.run([sys.executable, "-c", program, clips, tmp_path / f"cache{n}"], capture_output=True, text=True, check=True)
         peaks.append(int(done.stdout.split()[-1]))
     assert peaks[1] < peaks[0] * 1.15, f"{peaks} KB"
+
+
+# The parts that a run is made of ------------------------------------------------------------------------------------------
+
+
+def test_jobs_that_are_sent_to_other_processes_make_the_same_bytes(small_set, undisturbed, tmp_path):
+    "What a worker needs travels in the job, and what it returns travels back; the encoders stay here."
+    from avesound.embeddings.extract import clip_jobs
+    from avesound.encoders.base import create_encoder
+
+    signal_encoder, kinds = create_encoder("signal"), ("video", "audio")
+    towers = Towers(signal_encoder, signal_encoder)
+    windows = WindowSettings(win_s=1.0, lengths=(0.5, 1.0))
+    written = {kind: read_embeddings(next((undisturbed / folder).glob("*.npz"))) for kind, folder in FOLDERS.items()}
+    plan = CachePlan(
+        {kind: tmp_path / folder for kind, folder in FOLDERS.items()},
+        cache_settings(towers, windows, kinds),
+        windows,
+        decoding_for(towers, kinds),
+        versions=written["video"].meta["versions"],
+    )
+    jobs = clip_jobs(small_set, plan)
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        rows = [finish_clip(job, loaded, towers) for job, loaded in zip(jobs.values(), pool.map(load_clip, jobs.values()))]
+    assert sorted(row["status"] for row in rows) == ["corrupt"] * 2 + ["no_audio"] + ["ok"] * 5
+    files = {name: data for name, data in contents(undisturbed).items() if name.endswith(".npz")}
+    assert {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*.npz")} == files
+
+
+DEADLY = """
+import os, signal, sys
+import avesound.embeddings.job as room
+decode = room.decode_clip
+def dies(path, **how):
+    if path.stem == "clip-2":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return decode(path, **how)
+room.decode_clip = dies
+from avesound.embeddings.extract import RunSettings, extract
+extract(sys.argv[1], sys.argv[2], run=RunSettings(workers=1), progress=False)
+"""
+
+
+def test_what_a_run_died_of_stands_in_its_journal(small_set, tmp_path):
+    marks = {}
+    for n in (1, 2):
+        assert subprocess.run([sys.executable, "-c", DEADLY, small_set, tmp_path], timeout=60).returncode == -signal.SIGKILL
+        lines = read_records([tmp_path / "extract.jsonl"], trying=True)
+        marks = {kind: lines[-1][kind] for kind in ("video", "audio")}
+        begun = Journal(tmp_path, marks).begun()
+        assert begun["clip-2"] == n and set(begun) <= {"clip-1", "clip-2", "clip-3", "clip-4"}  # and those beside it
+    assert "clip-2" not in {record["id"] for record in read_records([tmp_path / "extract.jsonl"])}
+    assert extract(small_set, tmp_path, progress=False).counts == {"ok": 5, "corrupt": 2, "no_audio": 1}
+    assert Journal(tmp_path, marks).begun() == {}
+
+
+def test_a_clip_that_was_begun_keeps_its_last_result_in_the_evaluation(small_set, tmp_path):
+    from avesound.evaluation.evaluate import evaluate
+
+    extract(small_set, tmp_path / "c", progress=False)
+    rows = ["video_id,event_label,start_s,end_s"]
+    rows += [f"{record['id']},x,0,1" for record in read_records([tmp_path / "c/extract.jsonl"])]
+    (tmp_path / "a.csv").write_text("\n".join(rows) + "\n")
+
+    def statuses(name: str) -> dict:
+        where = {"vid_emb_dir": tmp_path / "c/vid_emb", "aud_emb_dir": tmp_path / "c/aud_emb", "annotations_csv": tmp_path / "a.csv"}
+        return evaluate(**where, summary_csv=tmp_path / name).overall["status"]
+
+    before = statuses("before.csv")
+    assert before["corrupt"] == 2 and before["no_audio"] == 1
+    marks = {kind: read_records([tmp_path / "c/extract.jsonl"])[0][kind] for kind in ("video", "audio")}
+    for record in read_records([tmp_path / "c/extract.jsonl"]):
+        Journal(tmp_path / "c", marks).trying(record["id"])
+    assert statuses("after.csv") == before
+
+
+INTERRUPTED = """
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+import avesound.embeddings.job as room
+decode = room.decode_clip
+def slow(path, **how):
+    time.sleep(0.3)
+    return decode(path, **how)
+room.decode_clip = slow
+from avesound.embeddings.journal import Journal
+append = Journal.append
+def interrupt_after_the_third(self, record, n=[]):
+    n.append(1)
+    line = append(self, record)
+    if len(n) == 3:
+        signal.raise_signal(signal.SIGINT)
+    return line
+Journal.append = interrupt_after_the_third
+from avesound.cli import main
+sys.exit(main(["extract", "--vid_dir", sys.argv[1], "--out_dir", sys.argv[2], "--lengths", "0.5,1.0", "--workers", "2"]))
+"""
+
+
+def test_interrupted_from_the_keyboard_a_run_keeps_what_it_has_and_goes_on(small_set, undisturbed, tmp_path):
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED, small_set, tmp_path], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 130 and "interrupted; run it again to go on" in done.stderr and "Traceback" not in done.stderr
+    assert len(read_records([tmp_path / "extract.jsonl"])) == 3
+    begun = [line for line in read_records([tmp_path / "extract.jsonl"], trying=True) if line["status"] == "trying"]
+    assert len(begun) <= 3 + 4  # two at work, one waiting and the one that was handed out last: no other is begun
+    assert extract(small_set, tmp_path, windows=SETTINGS, progress=False).n_new == 5
+    assert contents(tmp_path) == contents(undisturbed)
+
+
+def test_a_clip_that_is_still_being_copied_is_an_error_and_tried_again(small_set, tmp_path, monkeypatch):
+    import avesound.embeddings.extract as run_room
+    import avesound.embeddings.job as room
+
+    clips, whole = tmp_path / "clips", room.decode_clip
+    clips.mkdir()
+    shutil.copy(small_set / "clip-0.mp4", clips / "a.mp4")
+
+    def grows(path, **how):
+        clip = whole(path, **how)
+        with open(path, "ab") as file:
+            file.write(b"\0" * 8)
+        return clip
+
+    for module in (room, run_room):
+        monkeypatch.setattr(module, "decode_clip", grows)
+    for out, work in [("cache", extract), ("wav", extract_wav)]:
+        (record,) = work(clips, tmp_path / out, progress=False).records
+        assert (record["status"], record["error"]) == ("error", "RuntimeError") and "was changed while it was read" in record["detail"]
+    assert not list(tmp_path.rglob("*.npz")) and not list((tmp_path / "wav").glob("*.wav"))
+    monkeypatch.undo()
+    assert (
+        extract(clips, tmp_path / "cache", progress=False).counts
+        == extract_wav(clips, tmp_path / "wav", progress=False).counts
+        == {"ok": 1}
+    )
+
+
+def test_a_clip_is_not_in_memory_while_the_next_one_is_waited_for():
+    class Clip:
+        n = 0
+
+        def __init__(self):
+            Clip.n += 1
+
+        def __del__(self):
+            Clip.n -= 1
+
+    left = []
+
+    def decode(_):
+        deadline = time.monotonic() + 3
+        while Clip.n and time.monotonic() < deadline:  # the one before is with the encoder
+            time.sleep(0.001)
+        left.append(Clip.n)
+        return Clip()
+
+    for _, clip in map_threads(decode, range(3), 1):
+        del clip
+    assert left == [0, 0, 0]
+
+
+def test_a_run_that_is_closed_ends_what_is_at_work_and_begins_nothing():
+    begun, may_end = [], threading.Event()
+
+    def work(n):
+        begun.append(n)
+        if n:
+            assert may_end.wait(30)
+        return n
+
+    results = map_threads(work, range(10), 1)
+    assert next(results) == (0, 0)
+    while begun != [0, 1]:
+        time.sleep(0.001)
+    threading.Timer(1.0, may_end.set).start()
+    results.close()
+    assert may_end.is_set() and begun == [0, 1]
 
 
 # Real clips ---------------------------------------------------------------------------------------------------------------
@@ -252,7 +438,7 @@ def test_wav_files_of_real_clips_are_on_the_clip_clock(real_clips, tmp_path):
 
 
 def test_overwrite_that_is_interrupted_is_not_taken_for_finished(small_set, tmp_path, monkeypatch):
-    import avesound.embeddings.extract as room
+    import avesound.embeddings.job as room
 
     extract(small_set, tmp_path, progress=False)
     whole, calls = room.write_embeddings, []
@@ -265,13 +451,13 @@ def test_overwrite_that_is_interrupted_is_not_taken_for_finished(small_set, tmp_
 
     monkeypatch.setattr(room, "write_embeddings", stops)
     with pytest.raises(KeyboardInterrupt):
-        extract(small_set, tmp_path, overwrite=True, progress=False)
+        extract(small_set, tmp_path, run=RunSettings(overwrite=True), progress=False)
     monkeypatch.undo()
     assert extract(small_set, tmp_path, progress=False).n_new >= 5  # all but those that were written before the interruption
 
 
 def test_too_long_depends_on_the_limit_and_is_tried_again(small_set, tmp_path):
-    assert extract(small_set, tmp_path, max_s=1, progress=False).counts["too_long"] >= 5
+    assert extract(small_set, tmp_path, run=RunSettings(max_s=1), progress=False).counts["too_long"] >= 5
     assert extract(small_set, tmp_path, progress=False).counts["ok"] == 5
 
 
@@ -283,7 +469,7 @@ def test_one_length_longer_than_the_clip_does_not_cost_the_others(small_set, tmp
 
 
 def test_a_single_scale_is_the_window(small_set, tmp_path):
-    extract(small_set, tmp_path, windows=WindowSettings(scales=(2.0,), edge="inside"), audio=False, progress=False)
+    extract(small_set, tmp_path, windows=WindowSettings(scales=(2.0,), edge="inside"), kinds=("video",), progress=False)
     windows = read_embeddings(tmp_path / "vid_emb/clip-0.npz").windows
     assert np.allclose(windows.ends_sec - windows.starts_sec, 2.0)
 
@@ -323,15 +509,15 @@ def test_unfinished_files_of_a_run_that_is_alive_are_left_alone(small_set, tmp_p
 def test_overwrite_in_other_shards_makes_everything_anew(small_set, tmp_path):
     "The journals of the earlier shards, and that of a run without shards, say ok; their names come after and before those of the new ones."
     for shard in ("1/3", "2/3", "3/3", "1/1"):
-        extract(small_set, tmp_path, shard=shard, progress=False)
+        extract(small_set, tmp_path, run=RunSettings(shard=shard), progress=False)
     for path in tmp_path.rglob("*.npz"):
         path.write_bytes(b"old")
-    reports = [extract(small_set, tmp_path, shard=f"{k}/2", overwrite=True, progress=False) for k in (1, 2)]
+    reports = [extract(small_set, tmp_path, run=RunSettings(shard=f"{k}/2", overwrite=True), progress=False) for k in (1, 2)]
     assert sum(report.n_new for report in reports) == 8
     for path in tmp_path.rglob("*.npz"):
         read_embeddings(path)
     for shard in ("1/1", "1/3", "2/2"):  # and all who come later see that it is done
-        assert extract(small_set, tmp_path, shard=shard, progress=False).n_new == 0
+        assert extract(small_set, tmp_path, run=RunSettings(shard=shard), progress=False).n_new == 0
 
 
 AT_ONCE = """
@@ -400,7 +586,7 @@ def test_what_bears_a_clips_name_is_a_clip_or_a_row(odd_names, tmp_path):
         "frames": "no_file", "gone": "no_file", "round": "no_file", "pipe": "no_file",
     }  # fmt: skip
     lines = (tmp_path / "c/extract.jsonl").read_bytes().decode().splitlines()  # UTF-8, and a record on each line
-    assert len(lines) == 9 and all(json.loads(line)["id"].encode() for line in lines)
+    assert len(lines) == 9 + 2 and all(json.loads(line)["id"].encode() for line in lines)
     assert "_" not in {json.loads(line).get("error", "-")[0] for line in lines}  # a name for people
     for words in (
         r"caf\xe9.mp4: its name is no UTF-8",
@@ -414,7 +600,7 @@ def test_what_bears_a_clips_name_is_a_clip_or_a_row(odd_names, tmp_path):
         [SCRIPT, "extract", "--vid_dir", odd_names, "--out_dir", tmp_path / "c"], capture_output=True, text=True, timeout=120
     )
     assert (
-        again.returncode == 0 and len((tmp_path / "c/extract.jsonl").read_bytes().splitlines()) == 9
+        again.returncode == 0 and len((tmp_path / "c/extract.jsonl").read_bytes().splitlines()) == 11
     )  # what is no news is not written again
     assert extract_wav(odd_names, tmp_path / "w", progress=False).counts == {"no_file": 4, "bad_name": 3, "ok": 2}
     assert sorted(media_files(odd_names)) == ["inner", "ok"]
@@ -638,7 +824,6 @@ def test_a_read_only_cache_on_which_nothing_is_to_do_is_fine(small_set, tmp_path
 
 def test_no_process_is_signalled_on_windows(tmp_path, monkeypatch):
     "There, os.kill(pid, 0) is control + c. Whose an unfinished file is, its age has to say."
-    import avesound.embeddings.extract as room
     import avesound.files as files
 
     def kill(*_):
@@ -650,7 +835,7 @@ def test_no_process_is_signalled_on_windows(tmp_path, monkeypatch):
     for path in (new, old):
         path.write_bytes(b"half")
     os.utime(old, (time.time() - 7200,) * 2)
-    room._remove_unfinished(tmp_path, {"clip"})
+    remove_unfinished(tmp_path, {"clip"})
     assert new.exists() and not old.exists()
 
 

@@ -11,9 +11,9 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from importlib.resources import files
 from pathlib import Path
 
+import anywidget
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,13 +28,14 @@ from avesound.evaluation.evaluate import Scoring, evaluate
 from avesound.localization.align import FUSIONS, AlignSettings
 from avesound.timeline import Windows
 from avesound.viewer.inspector import ALIKE, Inspector
+from avesound.viewer.page import page_module, page_style
 from avesound.viewer.run import Run, choose, open_run, run_of
 from avesound.viewer.serve import _wanted
 from avesound.viewer.still import still
 
 ROOT = Path(__file__).resolve().parent.parent
 LENGTHS = (0.5, 1.0, 2.0)
-JS, CSS = (files("avesound.viewer").joinpath(f"inspector.{kind}").read_text(encoding="utf-8") for kind in ("js", "css"))
+JS, CSS = page_module(), page_style()
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +109,9 @@ def test_the_page_asks_for_nothing_the_kernel_does_not_have():
         | set(re.search(r"const SETTINGS = \[(.*?)\]", JS)[1].replace('"', "").split(", "))
     )
     assert used and used <= synced, used - synced
-    own = {name for name in synced if not name.startswith("_") and name not in Inspector.__mro__[1].class_trait_names()}
+    own = {name for name in synced if not name.startswith("_") and name not in anywidget.AnyWidget.class_trait_names()}
     assert own <= used, f"kept in step for nothing: {own - used}"
-    assert set(re.findall(r'wish\("(\w+)"', JS)) == {"mark", "no_event", "unmark", "pin", "reset", "copy"}
+    assert set(re.findall(r'[wW]ish\("(\w+)"', JS)) == {"mark", "no_event", "unmark", "pin", "reset", "copy"}
 
 
 def test_the_page_needs_no_network():
@@ -254,7 +255,7 @@ def test_a_long_recording_is_drawn_in_as_many_points_as_it_has_pixels(tmp_path):
     windows = Windows(starts, starts + 0.25)
     write_embeddings(tmp_path / "v/long.npz", rng.normal(size=(len(starts), 8)), windows, {})
     write_embeddings(tmp_path / "a/long__L1000ms.npz", rng.normal(size=(len(starts), 8)), windows, {})
-    inspector = Inspector(tmp_path / "clips", tmp_path / "v", tmp_path / "a")
+    inspector = Inspector(vid_dir=tmp_path / "clips", vid_emb_dir=tmp_path / "v", aud_emb_dir=tmp_path / "a")
     assert inspector.reading["problem"] == "" and inspector.span == [0.0, 600.0]
     assert (
         len(inspector.curves) < 60_000
@@ -272,7 +273,7 @@ def test_a_long_recording_is_drawn_in_as_many_points_as_it_has_pixels(tmp_path):
     inspector.width = 900
     assert inspector.sound == coarse and len(shown) == 3  # what was read once is there at once
     write_clip(tmp_path / "clips/longer.mp4", None, 1.0, np.zeros(90 * 16000, np.float32))
-    inspector = Inspector(tmp_path / "clips", tmp_path / "v", tmp_path / "a", video_id="long")
+    inspector = Inspector(vid_dir=tmp_path / "clips", vid_emb_dir=tmp_path / "v", aud_emb_dir=tmp_path / "a", video_id="long")
     inspector.observe(lambda change: shown.append(change["new"]), "sound")
     inspector.video_id = "longer"
     assert len(shown) == 5 and "reading the sound" in shown[3] and "silent" in shown[4]
@@ -298,7 +299,7 @@ def test_whatever_part_of_a_run_is_there_is_shown(run, tmp_path, parts):
 
 
 def test_real_clips_of_every_kind_are_shown_or_say_why_not(real_clips):
-    inspector = Inspector(real_clips)
+    inspector = Inspector(vid_dir=real_clips)
     said = {}
     for row in inspector.rows:
         inspector.video_id = row["video_id"]
@@ -546,15 +547,15 @@ def test_another_run_is_shown_as_its_summary_has_it(run, tmp_path):
 
 def test_a_copy_for_the_browser_is_no_new_clip(run, tmp_path):
     "Where the cache lies among the clips, so would the copies."
-    from avesound.embeddings.extract import media_files
+    from avesound.embeddings.clips import media_files
 
     shutil.copytree(run / "data/AVE", tmp_path / "clips")
     shutil.copytree(run / "cache", tmp_path / "clips/cache")
     before = media_files(tmp_path / "clips")
-    inspector = Inspector(tmp_path / "clips", tmp_path / "clips/cache/vid_emb", tmp_path / "clips/cache/aud_emb")
+    inspector = Inspector(run_of(tmp_path / "clips", vid_dir=tmp_path / "clips"))
     inspector.act({"do": "copy"})
     assert "A copy that browsers play is in" in inspector.said["text"] and media_files(tmp_path / "clips") == before
-    (copy,) = inspector._copied.values()
+    (copy,) = inspector._copies.values()
     shutil.rmtree(copy.parent)
 
 

@@ -192,7 +192,8 @@ WRONG = {
     "a gap": (dict(video_model__blocks__7__norm1__weight=torch.ones(96)), r"missing.*video_model\.blocks\.7\.norm1\.weight are unexpected"),
     "unexpected": (dict(logit_scale=torch.ones(1)), "logit_scale are unexpected"),
     "another head": (dict(vid_proj__0__weight=torch.zeros(64, 96)), r"another shape"),
-    "more slots": (dict(video_model__temporal_embed=torch.zeros(1, 4, 97)), r"video_model.temporal_embed \(1, 4, 97\) instead of \(1, 4, 96\)"),
+    "more slots": (dict(video_model__temporal_embed=torch.zeros(1, 4, 97)),
+    r"video_model.temporal_embed \(1, 4, 97\) instead of \(1, 4, 96\)"),
     "no square": (dict(video_model__pos_embed=torch.zeros(1, 7, 96)), "6 patches, which make no square"),
     "other sound": (dict(audio_model__v__pos_embed=torch.zeros(1, 171, 96)), "169 patches, not a multiple of the 12"),
     "axes": (dict(video_model__pos_embed=torch.zeros(5, 96)), "should have 3 axes"),
@@ -302,13 +303,13 @@ def with_pickle(plain: Path, out: Path, data: bytes) -> Path:
 def test_code_in_a_pickle_is_never_run(plain, tmp_path):
     ran = tmp_path / "ran"
     weights = {"a": torch.arange(64.0)}
-    for name, made in [
+    for name, content in [
         ("beside", {"state_dict": weights, "x": Touch(ran)}),
         ("nested", {"state_dict": weights, "x": [{"y": (Touch(ran),)}]}),
         ("module", {"state_dict": weights, "args": Namespace(x=Touch(ran)), "config": Config(a=Touch(ran))}),
     ]:
         path = tmp_path / f"{name}.pth"
-        torch.save(made, path)
+        torch.save(content, path)
         with pytest.raises(CheckpointError, match="more than weights.*convert-checkpoint"):
             read_checkpoint(path)
         assert not ran.exists()
@@ -368,8 +369,8 @@ def test_a_dictionary_with_methods_of_its_own(tmp_path):
     weights._metadata = 5
     torch.save({"state_dict": weights}, tmp_path / "plain.pth")
     for method in ("items", "get", "keys", "__iter__"):
-        said = b"X" + struct.pack("<I", len(method)) + method.encode()
-        change = lambda records: {n: d.replace(b"X\x09\x00\x00\x00_metadata", said) for n, d in records.items()}  # noqa: B023, E731
+        pickled_name = b"X" + struct.pack("<I", len(method)) + method.encode()
+        change = lambda records: {n: d.replace(b"X\x09\x00\x00\x00_metadata", pickled_name) for n, d in records.items()}  # noqa: B023, E731
         path = rezipped(tmp_path / "plain.pth", tmp_path / "says.pth", change)
         assert path.read_bytes() != (tmp_path / "plain.pth").read_bytes()
         for named in (read_checkpoint(path), read_checkpoint(convert_checkpoint(path, tmp_path / "c.safetensors", overwrite=True).path)):
@@ -470,12 +471,12 @@ def test_the_reader_never_opens_a_pickle_without_protection(monkeypatch, tmp_pat
 
 def test_a_training_checkpoint_converts_and_gives_the_same_vectors(bare, golden, tmp_path):
     optimizer = {"state": {0: {"step": torch.tensor(5.0), "exp_avg": torch.ones(96)}}, "param_groups": [{"lr": 3e-5, "params": [0]}]}
-    made = {
+    checkpoint = {
         "arch": "FrozenInTime", "epoch": 7, "monitor_best": np.float64(0.25), "optimizer": optimizer,
         "config": Config(lr=3e-5, path=Path("x")),
         "state_dict": OrderedDict((f"module.{name}", tensor) for name, tensor in bare.items()),
     }  # fmt: skip
-    torch.save(made, tmp_path / "model_best.pth")
+    torch.save(checkpoint, tmp_path / "model_best.pth")
     with pytest.raises(
         CheckpointError, match=r"test_mc3.Config.*avesound convert-checkpoint \S+/model_best.pth \S+/model_best.safetensors"
     ):

@@ -17,7 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_containers import write_pair
 
-from avesound.embeddings.extract import FINAL, extract, media_files
+from avesound.embeddings.clips import media_files
+from avesound.embeddings.extract import extract
+from avesound.embeddings.journal import FINAL
 from avesound.media import clock, container
 from avesound.media.container import MediaError, NoAudio, NoVideo, probe
 from avesound.media.decode import decode_clip
@@ -171,7 +173,7 @@ def test_memory_follows_what_is_asked_for_not_the_length_of_the_file(tmp_path):
 
 
 def growth(statement, path):
-    "By how many KB a statement raises the peak memory of a process of its own. (What `getrusage` calls its peak is at least that of its parent.)"
+    "How many KB a statement adds to the peak memory of a fresh process. (What `getrusage` calls its peak is at least that of its parent.)"
     if not os.path.exists("/proc/self/status"):
         pytest.skip("there is no /proc here to read the peak memory from")
     program = (
@@ -942,10 +944,10 @@ def test_viewers_show_what_can_be_decoded(tmp_path):
     assert {r["id"]: r["status"] for r in report.records} == {"blind": "no_video", "deaf": "no_audio", "sizes": "no_audio", "two": "ok"}
     details = {r["id"]: r["detail"] for r in report.records}
     assert "xvc9" in details["blind"] and "apac" in details["deaf"] and details["sizes"] == "has no audio stream"
-    inspector = Inspector(clips, tmp_path / "cache/vid_emb", tmp_path / "cache/aud_emb", annotations_csv=tmp_path / "a.csv")
     run = Run(
         vid_dir=clips, vid_emb_dir=tmp_path / "cache/vid_emb", aud_emb_dir=tmp_path / "cache/aud_emb", annotations_csv=tmp_path / "a.csv"
     )
+    inspector = Inspector(run)
     for name in names:
         inspector.video_id = name
         assert "Error" not in inspector.sound and still(run, name, play=name != "sizes")

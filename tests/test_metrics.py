@@ -118,19 +118,19 @@ def test_auroc_and_average_precision_agree_with_scikit_learn(events, scores, n_p
     labels = event_cells(array, cells)
     assert labels.tolist() == [any(s <= c < e for s, e in events) for c in cells.centers_sec]
     labels, curve[12 - n_padding :] = labels[: 12 - n_padding], np.nan
-    found = auroc(array, curve, cells), average_precision(array, curve, cells)
+    ours = auroc(array, curve, cells), average_precision(array, curve, cells)
     if labels.all() or not labels.any():
-        assert np.isnan(found).all()
+        assert np.isnan(ours).all()
     else:
         known = curve[: 12 - n_padding]
-        assert found == (pytest.approx(roc_auc_score(labels, known)), pytest.approx(average_precision_score(labels, known)))
+        assert ours == (pytest.approx(roc_auc_score(labels, known)), pytest.approx(average_precision_score(labels, known)))
 
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(disjoint_events(), masses(5)), min_size=1, max_size=3), st.sampled_from([0.25, 1.0]))
 def test_expected_point_metrics_equal_numerical_integration(clips, delta):
     array, pdf, cells = np.array([as_array(e) for e, _ in clips]), np.array([p for _, p in clips]), time_grid(10, 2.0)
-    found = expected_point_metrics(array, pdf, cells, [delta])
+    ours = expected_point_metrics(array, pdf, cells, [delta])
     n = 1600  # points per cell; every kink of the integrands lies on one of their edges or at most 1/8 s from it
     points = (np.arange(5 * n) + 0.5) * (10 / (5 * n))
     weight = np.repeat(pdf, n, axis=1) / n
@@ -141,8 +141,8 @@ def test_expected_point_metrics_equal_numerical_integration(clips, delta):
         f"hit_{delta}": hit(array[:, None], points, delta),
         f"hit_event_{delta}": hit_event(array[:, None], points, delta),
     }.items():
-        np.testing.assert_allclose(found[name], (weight * values).sum(axis=-1), atol=5e-3)
-    np.testing.assert_allclose(found["inside"], mass_inside(array, pdf, cells), atol=1e-12)
+        np.testing.assert_allclose(ours[name], (weight * values).sum(axis=-1), atol=5e-3)
+    np.testing.assert_allclose(ours["inside"], mass_inside(array, pdf, cells), atol=1e-12)
 
 
 def random_batch(n_settings, n_clips, n_cells, seed=0):
@@ -164,21 +164,21 @@ def test_clip_metrics_of_settings_times_clips_equal_one_by_one(drawn):
     events, curve = random_batch(3, 20, 40)
     cells = time_grid(10, 0.25)
     result = align(curve[..., None, :], 0.25, AlignSettings())
-    found = predict(result.pdf, cells, AlignSettings())
-    batch = clip_metrics(events, None if drawn else found.t_sec, result.pdf, cells, curve=result.curve, interval=found.interval)
+    predictions = predict(result.pdf, cells, AlignSettings())
+    batch = clip_metrics(events, None if drawn else predictions.t_sec, result.pdf, cells, curve=result.curve, interval=predictions.interval)
     assert all(value.shape == (3, 20) for value in batch.values())
     for s in range(3):
         for b in range(20):
-            own = events[b][~np.isnan(events[b, :, 0])]
-            own = own if len(own) else np.full((1, 2), np.nan)
+            clip_events = events[b][~np.isnan(events[b, :, 0])]
+            clip_events = clip_events if len(clip_events) else np.full((1, 2), np.nan)
             n = int((~np.isnan(curve[s, b])).sum())
             single = clip_metrics(
-                own,
-                None if drawn else found.t_sec[s, b],
+                clip_events,
+                None if drawn else predictions.t_sec[s, b],
                 result.pdf[s, b, :n],
                 time_grid(n / 4, 0.25),
                 curve=result.curve[s, b, :n],
-                interval=found.interval[s, b],
+                interval=predictions.interval[s, b],
             )
             assert single == {name: pytest.approx(value[s, b], nan_ok=True) for name, value in batch.items()}
     no_event = np.isnan(events).all(axis=(1, 2))
@@ -189,8 +189,8 @@ def test_a_clip_without_a_prediction_is_nan_and_leaves_its_neighbours_alone():
     events, cells = np.array([[[2.0, 5.0]]] * 3), time_grid(10, 2.0)
     pdf = np.full((3, 5), 0.2)
     pdf[1] = np.nan
-    found = predict(pdf, cells, AlignSettings())
-    for name, value in clip_metrics(events, found.t_sec, pdf, cells, curve=pdf, interval=found.interval).items():
+    predictions = predict(pdf, cells, AlignSettings())
+    for name, value in clip_metrics(events, predictions.t_sec, pdf, cells, curve=pdf, interval=predictions.interval).items():
         assert np.isnan(value).tolist() == [False, True, False], name
     for name, value in clip_metrics(events, None, pdf, cells).items():
         assert np.isnan(value).tolist() == [False, True, False], name
@@ -258,13 +258,13 @@ def test_crps_of_a_batch_with_missing_cells_equals_each_clip_alone():
     pdf /= np.nansum(pdf, axis=-1, keepdims=True)
     cells = np.broadcast_to(time_grid(7, 1.0).centers_sec[:, None] + [-0.5, 0.5], (4, 7, 2)).copy()
     cells[1, 5:] = np.nan
-    found = crps(events, pdf, cells)
+    batch = crps(events, pdf, cells)
     for s in range(2):
         for b in range(3):
-            there = ~np.isnan(pdf[s, b])
-            own = events[b][~np.isnan(events[b, :, 0])]
-            assert found[s, b] == pytest.approx(float(crps(own, pdf[s, b, there], cells[b, there])))
-    assert np.isnan(found[:, 3]).all()
+            present = ~np.isnan(pdf[s, b])
+            clip_events = events[b][~np.isnan(events[b, :, 0])]
+            assert batch[s, b] == pytest.approx(float(crps(clip_events, pdf[s, b, present], cells[b, present])))
+    assert np.isnan(batch[:, 3]).all()
 
 
 def test_mae_and_hit_agree_with_mir_eval():
@@ -301,12 +301,12 @@ def test_segment_f1_agrees_with_scikit_learn(events, a, b, duration):
 
     low, high = sorted((a, b))
     middles = [k + 0.5 for k in range(10) if k + 0.5 < duration]
-    true, said = [any(s <= m < e for s, e in events) for m in middles], [low <= m < high for m in middles]
-    found = segment_f1(as_array(events), [low, high], duration)
-    if not events or not (any(true) or any(said)):
-        assert math.isnan(found)
+    true, predicted = [any(s <= m < e for s, e in events) for m in middles], [low <= m < high for m in middles]
+    ours = segment_f1(as_array(events), [low, high], duration)
+    if not events or not (any(true) or any(predicted)):
+        assert math.isnan(ours)
     else:
-        assert found == pytest.approx(f1_score(true, said, zero_division=0))
+        assert ours == pytest.approx(f1_score(true, predicted, zero_division=0))
 
 
 @settings(deadline=None)
@@ -315,25 +315,25 @@ def test_event_f1_equals_the_best_assignment_of_runs(events, a, b):
     from scipy.optimize import linear_sum_assignment
 
     def runs(seconds):
-        found, last = [], None
+        ours, last = [], None
         for k in seconds:
             if last == k - 1:
-                found[-1].append(k)
+                ours[-1].append(k)
             else:
-                found.append([k])
+                ours.append([k])
             last = k
-        return [set(run) for run in found]
+        return [set(run) for run in ours]
 
     low, high = sorted((a, b))
     true = runs([k for k in range(10) if any(s <= k + 0.5 < e for s, e in events)])
-    said = runs([k for k in range(10) if low <= k + 0.5 < high])
-    found = event_f1(as_array(events), [low, high], 10)
-    if not events or not (true or said):
-        assert math.isnan(found)
+    predicted = runs([k for k in range(10) if low <= k + 0.5 < high])
+    ours = event_f1(as_array(events), [low, high], 10)
+    if not events or not (true or predicted):
+        assert math.isnan(ours)
         return
-    match = np.array([[len(x & y) / len(x | y) >= 0.5 for y in said] for x in true]).reshape(len(true), len(said))
+    match = np.array([[len(x & y) / len(x | y) >= 0.5 for y in predicted] for x in true]).reshape(len(true), len(predicted))
     n_matched = match[linear_sum_assignment(match, maximize=True)].sum()
-    assert found == pytest.approx(2 * n_matched / (len(true) + len(said)))
+    assert ours == pytest.approx(2 * n_matched / (len(true) + len(predicted)))
 
 
 def slow_average_precision(events, intervals, scores, threshold):
@@ -379,8 +379,8 @@ def test_average_precision_of_tied_scores_is_scikit_learns_where_precision_falls
     right, scores = np.array([1, 1, 1, 0, 1, 0, 0, 0]), np.array([4.0, 3, 3, 3, 2, 2, 1, 1])
     events = np.tile([[[2.0, 4.0]]], (8, 1, 1))
     intervals = np.where(right[:, None] == 1, [2.0, 4.0], [6.0, 8.0])
-    found = average_precision_at_tiou(events, intervals, scores, 0.5)
-    assert found == pytest.approx(average_precision_score(right, scores) * right.mean())  # theirs divides by the events that were found
+    ours = average_precision_at_tiou(events, intervals, scores, 0.5)
+    assert ours == pytest.approx(average_precision_score(right, scores) * right.mean())  # theirs divides by the events that were found
 
 
 def test_an_oracle_is_perfect_on_every_metric():
@@ -390,8 +390,8 @@ def test_an_oracle_is_perfect_on_every_metric():
     curve = event_cells(events, cells) * 1.0
     pdf = curve / curve.sum(axis=-1, keepdims=True)
     t = events[:, 0].mean(axis=-1)
-    found = clip_metrics(events, t, pdf, cells, curve=curve, interval=events[:, 0], duration_s=10.0)
-    best = {name: 0.0 if name in ("mae", "dist", "log_score", "crps") else 1.0 for name in found}
-    for name, value in found.items():
+    metrics = clip_metrics(events, t, pdf, cells, curve=curve, interval=events[:, 0], duration_s=10.0)
+    best = {name: 0.0 if name in ("mae", "dist", "log_score", "crps") else 1.0 for name in metrics}
+    for name, value in metrics.items():
         np.testing.assert_allclose(value, best[name], atol=1e-12, err_msg=name)
     assert mean_average_precision(events, events[:, 0], np.ones(50)) == 1

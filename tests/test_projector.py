@@ -36,11 +36,13 @@ def towers(real_clips, tmp_path_factory):
     (folder / "clips").mkdir()
     for i in ids:
         shutil.copy(real_clips / f"{i}.mp4", folder / "clips")
-    said = run(
-        "extract", "--vid_dir", folder / "clips", "--out_dir", folder / "cache", "--encoder", "mc3_18", "--weights", "random", "--win", "0.4", "--stride", "2",
-        "--audio_encoder", "ast", "--audio_weights", "random", "--audio_encoder_config", "hidden_size=48,num_hidden_layers=2,num_attention_heads=3,intermediate_size=96",
+    output = run(
+        "extract", "--vid_dir", folder / "clips", "--out_dir", folder / "cache", "--encoder", "mc3_18", "--weights", "random", "--win",
+        "0.4", "--stride", "2",
+        "--audio_encoder", "ast", "--audio_weights", "random", "--audio_encoder_config",
+        "hidden_size=48,num_hidden_layers=2,num_attention_heads=3,intermediate_size=96",
     )  # fmt: skip
-    assert said.startswith("16 clips: 1") and "error" not in said
+    assert output.startswith("16 clips: 1") and "error" not in output
     return folder, [
         "--vid_emb_dir",
         folder / "cache/vid_emb",
@@ -62,20 +64,20 @@ def test_two_towers_are_refused_then_projected_then_marked(towers, tmp_path):
     folder, cache = towers
     score = ["evaluate", *cache, "--split", "test", "--summary_csv", tmp_path / "s.csv"]
     assert "512 dimensions" in run(*score, ok=False) and not (tmp_path / "s.csv").exists()
-    said = run("fit-projector", *cache, "--out", tmp_path / "p.safetensors", "--dim", "8")
-    assert "fitted on 11 clips of train" in said and "synchrony" in said
-    made = load_projector(tmp_path / "p.safetensors")
-    assert made.provenance["video"]["name"] == "mc3_18" and len(made.provenance["clips"]) == 11 and made.dim == 10
+    output = run("fit-projector", *cache, "--out", tmp_path / "p.safetensors", "--dim", "8")
+    assert "fitted on 11 clips of train" in output and "synchrony" in output
+    projector = load_projector(tmp_path / "p.safetensors")
+    assert projector.provenance["video"]["name"] == "mc3_18" and len(projector.provenance["clips"]) == 11 and projector.dim == 10
 
     with_it = [*score, "--projector", tmp_path / "p.safetensors"]
     assert "untrained" in run(*with_it, ok=False)
-    said = run(*with_it, "--allow_untrained")
-    assert "NOT A RESULT" in said and "mc3_18+ast" in said
+    output = run(*with_it, "--allow_untrained")
+    assert "NOT A RESULT" in output and "mc3_18+ast" in output
     overall = json.loads((tmp_path / "s.json").read_text())
     assert (
         overall["encoder"] == "mc3_18+ast"
         and overall["projector"]["n_clips"] == 11
-        and overall["encoders"]["video"]["config"]["projector"] == made.sha256
+        and overall["encoders"]["video"]["config"]["projector"] == projector.sha256
     )
     assert set(pd.read_csv(tmp_path / "s.csv")["weights"].dropna()) == {"untrained"}
 
@@ -93,8 +95,8 @@ def test_towers_together_or_one_after_the_other_make_the_same_cache(small_set, t
     from avesound.encoders import create_encoder
 
     both = extract(small_set, tmp_path / "both", encoder="signal", audio_encoder="logmel", progress=False)
-    extract(small_set, tmp_path / "each", encoder="signal", audio=False, progress=False)
-    extract(small_set, tmp_path / "each", encoder=create_encoder("logmel"), video=False, progress=False)
+    extract(small_set, tmp_path / "each", encoder="signal", kinds=("video",), progress=False)
+    extract(small_set, tmp_path / "each", encoder=create_encoder("logmel"), kinds=("audio",), progress=False)
     assert both.counts == {"ok": 5, "corrupt": 2, "no_audio": 1}
     together, apart = (
         {p.relative_to(tmp_path / k).as_posix(): p.read_bytes() for p in (tmp_path / k).rglob("*.npz")} for k in ("both", "each")

@@ -1,6 +1,5 @@
 "What must hold of the repository itself: modules and notebooks agree, arrows run one way, what ships is whole and light."
 
-import argparse
 import ast
 import contextlib
 import filecmp
@@ -23,34 +22,13 @@ import pytest
 import yaml
 from IPython.core.inputtransformer2 import TransformerManager
 from packaging.requirements import Requirement
+from test_house import LAYERS
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 NOTEBOOKS = sorted(path for path in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
 TUTORIALS = [path for path in NOTEBOOKS if path.parent.name == "tutorials"]  # export nothing
 CHAPTERS = [path for path in NOTEBOOKS if path.name != "index.ipynb" and path not in TUTORIALS]
-
-# The house: a room may import what stands before it. The rooms of a package stand in the order of their notebooks.
-HOUSE = [
-    "files",
-    "timeline",
-    "layout",
-    "lettering",
-    "media.*",
-    "features",
-    "data.*",
-    "encoders.*",
-    "localization.*",
-    "metrics.*",
-    "embeddings.*",
-    "evaluation.*",
-    "refiner.*",
-    "tuning.*",
-    "report.*",
-    "viewer.*",
-    "demo",
-    "cli",
-]
 
 settings = ConfigParser(delimiters=["="])
 settings.read(ROOT / "settings.ini", encoding="utf-8")
@@ -68,8 +46,8 @@ def cells(path: Path) -> list[dict]:
 
 def module_of(notebook: Path) -> str | None:
     "The module that a notebook exports to, `data.ave` say."
-    found = [match[1] for cell in cells(notebook) if (match := re.search(r"^#\|\s*default_exp\s+(\S+)", cell["source"], re.MULTILINE))]
-    return found[0] if found else None
+    modules = [match[1] for cell in cells(notebook) if (match := re.search(r"^#\|\s*default_exp\s+(\S+)", cell["source"], re.MULTILINE))]
+    return modules[0] if modules else None
 
 
 def run(command: list, cwd: Path, **env: str) -> subprocess.CompletedProcess:
@@ -110,9 +88,11 @@ def copy(tmp_path):
 
 def differences(copy: Path, folder: str, pattern: str) -> list[str]:
     "Files of `folder` that are not the same here and in the copy."
-    here, there = ({path.relative_to(top).as_posix() for path in (top / folder).rglob(pattern)} for top in (ROOT, copy))
-    here = {name for name in here if ".ipynb_checkpoints" not in name}
-    return sorted(name for name in here | there if name not in here & there or not filecmp.cmp(ROOT / name, copy / name, shallow=False))
+    of_root, of_copy = ({path.relative_to(top).as_posix() for path in (top / folder).rglob(pattern)} for top in (ROOT, copy))
+    of_root = {name for name in of_root if ".ipynb_checkpoints" not in name}
+    return sorted(
+        name for name in of_root | of_copy if name not in of_root & of_copy or not filecmp.cmp(ROOT / name, copy / name, shallow=False)
+    )
 
 
 # ---- notebooks and modules
@@ -120,7 +100,7 @@ def differences(copy: Path, folder: str, pattern: str) -> list[str]:
 
 def test_modules_are_what_the_notebooks_export(copy):
     for path in (copy / "avesound").rglob("*.py"):
-        if path.name != "__init__.py":
+        if path.name not in ("__init__.py", "__main__.py"):
             path.unlink()  # a module without a notebook is not written again, and so is found
     run([BIN / "nbdev_export"], copy)
     assert differences(copy, "avesound", "*.py") == [], "nbdev_export, and commit module and notebook together"
@@ -141,7 +121,7 @@ def test_notebook_is_a_small_chapter(notebook):
     if notebook in CHAPTERS:
         module = module_of(notebook)
         assert module, "names its module: #| default_exp"
-        assert re.fullmatch(rf"\d\d_{re.escape(module.replace('.', '_'))}", notebook.stem), (
+        assert re.fullmatch(rf"\d\d[a-z]?_{re.escape(module.replace('.', '_'))}", notebook.stem), (
             f"is numbered and named after its module, {module}"
         )
 
@@ -177,10 +157,10 @@ def test_pictures_are_told_in_words(notebook):
             continue
         figures = sum(kind.startswith("image/") for output in cell["outputs"] for kind in output.get("data", {}))
         if figures and not re.search(r"^#\|\s*hide\b", cell["source"], re.MULTILINE):
-            found = re.search(r"^#\| fig-alt: (.+)$", cell["source"], re.MULTILINE)
-            told = yaml.safe_load(found[1]) if found else []
-            if len([told] if isinstance(told, str) else told) != figures:
-                silent.append(f"cell {i}: {figures} figures, #| fig-alt: {told!r}")
+            match = re.search(r"^#\| fig-alt: (.+)$", cell["source"], re.MULTILINE)
+            texts = yaml.safe_load(match[1]) if match else []
+            if len([texts] if isinstance(texts, str) else texts) != figures:
+                silent.append(f"cell {i}: {figures} figures, #| fig-alt: {texts!r}")
     assert silent == []
 
 
@@ -200,45 +180,13 @@ def test_cells_with_an_import_hold_nothing_else(notebook):
 
 def test_chapters_stand_in_the_order_of_the_house():
     rooms = [module_of(path) for path in CHAPTERS]
-    numbers = [path.name[:2] for path in CHAPTERS]
+    numbers = [path.name.partition("_")[0] for path in CHAPTERS]
     assert len(set(numbers)) == len(numbers), f"a number given twice: {numbers}"
-    assert [room for room in rooms if place(room) is None] == [], f"not in the house: {HOUSE}"
-    assert rooms == sorted(rooms, key=place)
+    package = [room.partition(".")[0] for room in rooms]
+    assert package == sorted(package, key=LAYERS.index)
 
 
-def place(room: str) -> int | None:
-    "Where in the house a room stands; the rooms of a family share a place."
-    family = room.partition(".")[0] + ".*" if "." in room else room
-    return HOUSE.index(family) if family in HOUSE else None
-
-
-# ---- arrows
-
-
-def imports(path: Path) -> set[str]:
-    "The absolute names of all that a module imports, at the top or inside a function."
-    package = ("avesound", *path.relative_to(ROOT / "avesound").parts[:-1])
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            base = ".".join([*package[: len(package) - node.level + 1], node.module or ""] if node.level else [node.module]).rstrip(".")
-            names |= {f"{base}.{alias.name}" for alias in node.names}
-    return names
-
-
-@pytest.mark.parametrize("notebook", CHAPTERS, ids=by_name)
-def test_a_room_imports_only_rooms_before_it(notebook):
-    rooms = [module_of(path) for path in CHAPTERS]
-    room = module_of(notebook)
-    before = rooms[: rooms.index(room)]
-    allowed = {f"avesound.{name}" for name in before} | {"avesound.__version__"}
-    names = imports(ROOT / "avesound" / (room.replace(".", "/") + ".py"))
-    own = {name for name in names if name.split(".")[0] == "avesound" and name != "avesound"}  # the package itself: its version
-    wrong = {name for name in own if not any(name == a or name.startswith(a + ".") for a in allowed)}
-    assert not wrong, f"avesound.{room} stands before, or is, what it imports: {sorted(wrong)}"
-    assert not {name for name in names if name.split(".")[0] in {"fastcore", "nbdev", "execnb"}}, "tools for making notebooks do not ship"
+# ---- names and imports
 
 
 def test_a_public_name_stands_in_one_room():
@@ -248,7 +196,7 @@ def test_a_public_name_stands_in_one_room():
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
                 rooms.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
-    assert {name: found for name, found in rooms.items() if len(found) > 1} == {}
+    assert {name: paths for name, paths in rooms.items() if len(paths) > 1} == {}
 
 
 def imported_by(command: list) -> tuple[set[str], float]:
@@ -281,6 +229,13 @@ def test_the_command_line_helps_without_torch():
     print(f"avesound --help: {seconds:.2f} s")
     assert "avesound.cli" in names
     assert names & HEAVY == set()
+
+
+def test_python_m_avesound_is_the_command():
+    shown = [run([*command, "--help"], ROOT).stdout for command in ([sys.executable, "-m", "avesound"], [BIN / "avesound"])]
+    assert shown[0] == shown[1] and "extract" in shown[0]
+    failed = subprocess.run([sys.executable, "-m", "avesound", "extractt"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert failed.returncode == 2
 
 
 # ---- docs
@@ -363,10 +318,10 @@ def markdown_of(page: Path) -> list[str]:
 
 
 def test_every_notebook_becomes_a_page(processed):
-    made, wanted = (
+    pages, notebooks = (
         {path.relative_to(folder).as_posix() for path in folder.rglob("*.ipynb")} for folder in (processed / "_proc", processed / "nbs")
     )
-    assert made == wanted
+    assert pages == notebooks
     lost = [
         path for path in ("_quarto.yml", "theme.scss", "performance.md", "images/workflow.svg") if not (processed / "_proc" / path).exists()
     ]
@@ -383,13 +338,13 @@ def test_links_between_names_and_pages_lead_somewhere(processed):
     for path, texts in pages.items():
         title = cells(path)[0]["source"]
         names[yaml.safe_load(title.strip().strip("-"))["output-file"]] = {
-            found for text in texts for found in re.findall(r"^#+ ([\w.]+)\s*$", text, re.MULTILINE)
+            heading for text in texts for heading in re.findall(r"^#+ ([\w.]+)\s*$", text, re.MULTILINE)
         }
     links = {link for texts in pages.values() for text in texts for link in re.findall(re.escape(site) + r"([^)\s]*)", text)}
     assert len(links) > 50
     targets = [link.partition("#") for link in links]
     assert {page for page, _, _ in targets} - set(names) == set(), "pages that are not there"
-    known = {page: {name.lower() for name in found} for page, found in names.items()}
+    known = {page: {heading.lower() for heading in headings} for page, headings in names.items()}
     assert {f"{page}#{name}" for page, _, name in targets if name and name.partition(".")[0] not in known[page]} == set(), (
         "names not described there"
     )
@@ -402,12 +357,12 @@ def test_every_public_name_is_described_whole(processed):
         public = [node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")]
         lines = [int(line) for text in markdown_of(path) for line in re.findall(r"^\[source\]\([^)]*\.py#L(\d+)\)", text, re.MULTILINE)]
         assert lines == sorted(lines), f"{path.name} describes names in another order than the module has them"
-        described = {found[1]: text for text in markdown_of(path) if (found := re.search(r"^### (\w+)$", text, re.MULTILINE))}
+        described = {heading[1]: text for text in markdown_of(path) if (heading := re.search(r"^### (\w+)$", text, re.MULTILINE))}
         assert {node.name for node in public} - set(described) == set(), f"{path.name} does not describe them"
         for node in public:
             text = described[node.name]
-            said = ast.get_docstring(node) or ""
-            assert ("\nRaises\n" in said) == ("**Raises**" in text), f"{path.name}: what {node.name} raises"
+            docstring = ast.get_docstring(node) or ""
+            assert ("\nRaises\n" in docstring) == ("**Raises**" in text), f"{path.name}: what {node.name} raises"
             fence = text.partition("```python\n")[2].partition("```")[0]
             assert re.match(r"@|def |class ", fence) and "](http" not in fence, f"{path.name}: {fence}"
 
@@ -430,13 +385,13 @@ def test_the_site_is_published_by_the_workflow():
 # ---- commands that pages show
 
 PAGES = [*(path for path in ROOT.glob("*.md") if path.name != "CHANGELOG.md"), *NOTEBOOKS]  # a changelog names options of the past
-FENCE = re.compile(r"^ *```[^\n`]*\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^ *```([^\n`]*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 VARIABLE = re.compile(r"\$\([^)]*\)|\$\{[^}]*\}|\$\w+")
 
 
 def simple_commands(text: str) -> list[list[str]]:
     "The words of each `avesound COMMAND …` in a piece of shell; 1 stands for variables, what a pipe or an `&&` separates is separate."
-    found = []
+    commands = []
     for line in re.sub(r"\\\n", " ", text).splitlines():
         if not re.search(r"(^|[\s/])avesound\s", line):
             continue
@@ -448,8 +403,8 @@ def simple_commands(text: str) -> list[list[str]]:
             part = words[start + 1 : end]
             at = next((i for i, word in enumerate(part) if word == "avesound" or word.endswith("/avesound")), None)
             if at is not None and at + 1 < len(part) and part[max(0, at - 1)] not in {"cd", "clone", "import", "from", "install"}:
-                found.append(part[at + 1 :])
-    return found
+                commands.append(part[at + 1 :])
+    return commands
 
 
 def shown_commands(page: Path) -> tuple[list[list[str]], list[list[str]], list[list[str]]]:
@@ -459,7 +414,7 @@ def shown_commands(page: Path) -> tuple[list[list[str]], list[list[str]], list[l
     else:
         markdown = "\n\n".join(cell["source"] for cell in cells(page) if cell["cell_type"] == "markdown")
         code = [cell["source"] for cell in cells(page) if cell["cell_type"] == "code"] if page in TUTORIALS else []
-    typed = [words for block in FENCE.findall(markdown) for words in simple_commands(block)]
+    typed = [words for language, block in FENCE.findall(markdown) if language != "bibtex" for words in simple_commands(block)]
     mentioned = [words for text in re.findall(r"`(avesound [^`]+)`", FENCE.sub("", markdown)) for words in simple_commands(text)]
     run = []
     for source in code:
@@ -480,24 +435,22 @@ def refused(words: list[str], whole: bool) -> str | None:
     "What the command line has against a command, nothing of which is run; of one that is not whole, only its name and options count."
     from avesound import cli
 
-    if not whole:
-        name = cli._command(words[0])
-        if name not in cli.COMMANDS:
-            return None if words[0] == "COMMAND" or words[0].startswith("-") else f"there is no command {words[0]!r}"
-        parser = argparse.ArgumentParser()
-        cli.COMMANDS[name][1](parser)
-        unknown = options_of(words) - {"--help"} - set(parser._option_string_actions)
-        return f"there is no {', '.join(sorted(unknown))}" if unknown else None
-    if words[:1] == ["COMMAND"]:
+    name = cli._command(words[0])
+    if words[0] == "COMMAND" or (not whole and words[0].startswith("-")):
         return None
-    said = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
-        patch.setattr(cli, "COMMANDS", {name: (line, add, lambda options: 0) for name, (line, add, _) in cli.COMMANDS.items()})
+    if not whole:
+        if name not in cli.COMMANDS:
+            return f"there is no command {words[0]!r}"
+        unknown = options_of(words) - {"--help"} - {f"--{option}" for known in cli.command_parser(name).options for option in known.names}
+        return f"there is no {', '.join(sorted(unknown))}" if unknown else None
+    answer = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(answer), contextlib.redirect_stdout(io.StringIO()):
+        patch.setattr(cli.Command, "start", lambda command, values: 0)
         try:
             cli.main(words)
         except SystemExit as end:
             if end.code:
-                return said.getvalue().splitlines()[-1]
+                return answer.getvalue().splitlines()[0]
     return None
 
 
@@ -549,7 +502,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(shipped):
     _, wheel, wheel_name = shipped
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "avesound").rglob("*.py")}
     assert modules <= wheel, "modules that do not ship (a folder without __init__.py?)"
-    assert {f"avesound/{name}" for name in settings["package_data"].split()} <= wheel, "data that do not ship"
+    data = {path.relative_to(ROOT).as_posix() for path in (ROOT / "avesound").rglob("*.*") if path.suffix not in (".py", ".pyc")}
+    assert data and data <= wheel, f"data that do not ship: {data - wheel}"
     assert {name.split("/")[0] for name in wheel} == {"avesound", f"avesound-{settings['version']}.dist-info"}
     assert wheel_name == f"avesound-{settings['version']}-py3-none-any.whl"
 
@@ -595,3 +549,47 @@ def test_the_version_is_the_same_everywhere():
     assert avesound.__version__ == version
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == version
     assert re.search(rf"^## \[{re.escape(version)}\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_the_bibtex_of_the_front_page_is_that_of_citation_cff():
+    cff = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    (block,) = re.findall(r"^```bibtex\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    entries = [dict(re.findall(r"^  (\w+) += \{(.*)\},?$", entry, re.MULTILINE)) for entry in block.split("\n}\n")[:3]]
+    software, *papers = entries
+    assert (software["title"], software["version"], software["url"]) == (cff["title"], cff["version"], cff["repository-code"])
+    assert software["author"] == "{" + cff["authors"][0]["name"] + "}"
+    for paper, reference in zip(papers, cff["references"], strict=True):
+        names = " and ".join(f"{author['family-names']}, {author['given-names']}" for author in reference["authors"])
+        assert (paper["title"], paper["author"], paper["year"], paper["url"]) == (
+            reference["title"], names, str(reference["year"]), reference["url"],
+        )  # fmt: skip
+        assert paper["booktitle"].partition(" (")[0] in reference["conference"]["name"]
+
+
+# ---- habits
+
+
+def test_the_hooks_of_a_commit_are_tools_of_the_environment():
+    "So that a commit needs no network."
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    assert [repo["repo"] for repo in config["repos"]] == ["local"]
+    for hook in config["repos"][0]["hooks"]:
+        folder, _, name = hook["entry"].split()[0].rpartition("/")
+        assert folder == ".venv/bin" and (BIN / name).exists() and hook["language"] == "system"
+
+
+@pytest.mark.parametrize("form", sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("[!c]*.yml")), ids=by_name)
+def test_an_issue_form_is_one(form):
+    "What GitHub asks of a form; of a wrong one it shows nothing."
+    fields = yaml.safe_load(form.read_text(encoding="utf-8"))
+    assert {"name", "description", "body"} <= fields.keys() <= {"name", "description", "body", "labels", "title", "assignees"}
+    asked = [field for field in fields["body"] if field["type"] != "markdown"]
+    assert len({field["id"] for field in asked}) == len(asked) and any(field.get("validations", {}).get("required") for field in asked)
+    for field in fields["body"]:
+        assert field["type"] in ("markdown", "textarea", "input", "dropdown", "checkboxes")
+        assert ("value" if field["type"] == "markdown" else "label") in field["attributes"]
+
+
+def test_a_bug_report_asks_for_what_is_needed():
+    fields = yaml.safe_load((ROOT / ".github/ISSUE_TEMPLATE/bug.yml").read_text(encoding="utf-8"))["body"]
+    assert {"version", "command", "error", "file"} <= {field["id"] for field in fields}

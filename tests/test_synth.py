@@ -56,10 +56,10 @@ def test_truth_and_distractors_keep_the_rules(difficulty, duration_s, rows, colu
         assert plan.events[1].start_s - plan.events[0].end_s > 0.99
     for act in plan.acts:
         assert 0 <= act.interval.start_s < act.interval.end_s <= duration_s + 1e-3
-    own = [act for act in plan.acts if act.thing == 0 or (act.label == plan.label and act.thing is None)]
+    foreground = [act for act in plan.acts if act.thing == 0 or (act.label == plan.label and act.thing is None)]
     if len(kinds) > 1:  # at no other time is the event's kind both seen and heard
-        for a in own:
-            for b in own:
+        for a in foreground:
+            for b in foreground:
                 assert a is b or a.interval.end_s <= b.interval.start_s or b.interval.end_s <= a.interval.start_s
         foreign = [act for act in plan.acts if act.thing is None and act.label != plan.label]
         moving = [act for act in plan.acts if act.thing is not None]
@@ -125,11 +125,11 @@ def test_bytes_do_not_depend_on_the_process_or_on_what_its_memory_held(tmp_path)
         "import sys; from avesound.data.synth import *\n"
         "make_dataset(sys.argv[1], n_train=3, n_val=0, n_test=0, spec=SynthSpec('hard', duration_s=3, size=(64, 96)))"
     )
-    found = []
+    digests = []
     for fill in ("85", "255"):
         subprocess.run([sys.executable, "-c", code, tmp_path / fill], check=True, env={**os.environ, "MALLOC_PERTURB_": fill})
-        found.append({name: hashlib.sha256(data).hexdigest() for name, data in content(tmp_path / fill).items()})
-    assert found[0] == found[1] and len(found[0]) == 3 + 6
+        digests.append({name: hashlib.sha256(data).hexdigest() for name, data in content(tmp_path / fill).items()})
+    assert digests[0] == digests[1] and len(digests[0]) == 3 + 6
 
 
 def onsets(curve: np.ndarray, threshold: float) -> np.ndarray:
@@ -192,14 +192,14 @@ def test_what_is_seen_follows_what_is_heard_in_the_decoded_file(tmp_path, kind):
 
 def within_clip_auroc(difficulty: str, indices: range) -> tuple[float, float]:
     "Loudness alone and global motion alone, on cells of 0.25 s."
-    found = []
+    aurocs = []
     for index in indices:
         clip = render_clip(SynthSpec(difficulty, fps=20, size=(64, 96), full_fraction=0), index)
         truth = [any(t in event for event in clip.plan.events) for t in np.arange(0.125, 10, 0.25)]
         change = np.abs(np.diff(clip.frames.astype(np.int16), axis=0, append=clip.frames[-1:])).mean(axis=(1, 2, 3))
         motion, loudness = change.reshape(40, -1).mean(axis=1), np.square(clip.wav).reshape(40, -1).mean(axis=1)
-        found.append([roc_auc_score(truth, loudness), roc_auc_score(truth, motion)])
-    return tuple(np.mean(found, axis=0))
+        aurocs.append([roc_auc_score(truth, loudness), roc_auc_score(truth, motion)])
+    return tuple(np.mean(aurocs, axis=0))
 
 
 def test_single_cues_get_worse_with_difficulty_down_to_chance():

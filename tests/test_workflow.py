@@ -75,8 +75,8 @@ def laid_out(folder: Path, clips: Path, annotations: pd.DataFrame) -> Path:
 @pytest.fixture(scope="module")
 def synthetic(tmp_path_factory):
     "Short clips and their annotations: id, start, end."
-    made = make_dataset(tmp_path_factory.mktemp("synthetic"), spec=SynthSpec(seed=SEED), n_train=16, n_val=0, n_test=0, workers=2)
-    return made / "AVE", read_annotations(made / "annotations.csv")[["video_id", "start_s", "end_s"]]
+    data_set = make_dataset(tmp_path_factory.mktemp("synthetic"), spec=SynthSpec(seed=SEED), n_train=16, n_val=0, n_test=0, workers=2)
+    return data_set / "AVE", read_annotations(data_set / "annotations.csv")[["video_id", "start_s", "end_s"]]
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_the_page_shows_seven_lines_of_old_names():
 
 
 def test_the_lines_run_and_leave_every_file(done):
-    folder, said = done
+    folder, outputs = done
     assert len(list((folder / "cache/vid_emb").glob("*.npz"))) == 16 and len(list((folder / "cache/aud_emb").glob("*__L*ms.npz"))) == 80
     assert (
         sorted(path.name for path in (folder / "cache").iterdir() if path.is_dir()) == ["aud_emb", "vid_emb"]
@@ -131,16 +131,16 @@ def test_the_lines_run_and_leave_every_file(done):
         "coverage.png",
         "report.html",
     } <= analysis
-    assert "encoder 'signal' needs no cuda: it runs on the CPU" in said[1]
-    assert "--annotations_csv data/ave/ave_annotations.csv" in said[3] and "--refiner_ckpt checkpoints/refiner/refiner.pt" in said[4]
+    assert "encoder 'signal' needs no cuda: it runs on the CPU" in outputs[1]
+    assert "--annotations_csv data/ave/ave_annotations.csv" in outputs[3] and "--refiner_ckpt checkpoints/refiner/refiner.pt" in outputs[4]
 
 
 def test_the_splits_are_said_recorded_and_the_same_everywhere(done):
-    folder, said = done
+    folder, outputs = done
     clips = read_clips(folder / "data/ave/ave_annotations.csv")
     of_split = {split: sorted(clip.video_id for clip in clips.of_split(split)) for split in ("train", "val", "test")}
     words = "clips are split by a hash of their id"
-    assert all(words in said[k] for k in (2, 3, 4, 5))
+    assert all(words in outputs[k] for k in (2, 3, 4, 5))
     reports = folder / "reports"
     record = json.loads((folder / "checkpoints/refiner/refiner.json").read_text())
     assert words in json.loads((reports / "summary.json").read_text())["splits_from"] and any(words in note for note in record["notes"])
@@ -154,8 +154,8 @@ def test_the_splits_are_said_recorded_and_the_same_everywhere(done):
 def test_typed_again_they_change_nothing(done):
     folder, _ = done
     before = {path: path.read_bytes() for path in (folder / "reports").glob("*.csv")}
-    said = [runs(line, folder) for line in WORKFLOW]
-    assert "0 of them now, 16 before" in said[0] and "0 of them now, 16 before" in said[1]
+    outputs = [runs(line, folder) for line in WORKFLOW]
+    assert "0 of them now, 16 before" in outputs[0] and "0 of them now, 16 before" in outputs[1]
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -201,7 +201,8 @@ def test_every_folder_of_a_cache_names_it(done, tmp_path):
     assert (
         swapped.returncode == 1
         and last(swapped)
-        == "avesound evaluate: cache/aud_emb: holds audio embeddings, not video embeddings; name the folder of those, or the cache that holds both"
+        == "avesound evaluate: cache/aud_emb: holds audio embeddings, not video embeddings; "
+        "name the folder of those, or the cache that holds both"
     )
     other = typed("avesound extract_audio_emb --out_dir cache/vid_emb", folder)
     assert other.returncode == 1 and "name cache/aud_emb" in last(other)
@@ -292,8 +293,8 @@ def test_the_lines_before_bring_the_data(synthetic, tmp_path):
     assert BEFORE == ["avesound download", "avesound annotations", "avesound extract_wav"]
     folder = tmp_path / "project"
     folder.mkdir()
-    said = runs(f"{BEFORE[0]} --zip {tmp_path / 'ave.zip'}", folder)
-    assert "16 of 16 annotated clips are there" in said and "data/ave/ave_annotations.csv" in said
+    output = runs(f"{BEFORE[0]} --zip {tmp_path / 'ave.zip'}", folder)
+    assert "16 of 16 annotated clips are there" in output and "data/ave/ave_annotations.csv" in output
     for line in BEFORE[1:]:
         runs(line, folder)
     assert sorted(path.name for path in (folder / "data/ave").iterdir() if not path.name.startswith(".")) == [

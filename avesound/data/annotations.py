@@ -164,8 +164,8 @@ def read_ave_txt(
 def annotations_table(
     txt: str | os.PathLike,  # AVE's Annotations.txt
     train: str | os.PathLike | None = None,  # trainSet.txt; None: the one beside `txt`, if there is one
-    val: str | os.PathLike | None = None,  # valSet.txt, likewise
-    test: str | os.PathLike | None = None,  # testSet.txt, likewise
+    val: str | os.PathLike | None = None,  # valSet.txt; None: likewise
+    test: str | os.PathLike | None = None,  # testSet.txt; None: likewise
 ) -> "pd.DataFrame":  # columns `COLUMNS`, rows in the order of `txt`
     """All annotations with their split.
 
@@ -538,10 +538,10 @@ def check_annotations(
 # %% ../../nbs/20_data_annotations.ipynb #ed7dc3e0
 def convert_annotations(
     txt: str | os.PathLike,  # AVE's Annotations.txt
-    out_csv: str | os.PathLike,  # CSV file to write
+    out_csv: str | os.PathLike,  # CSV to write: video_id, event_label, start_s, end_s, quality, split
     train_txt: str | os.PathLike | None = None,  # trainSet.txt; None: the one beside `txt`, if there is one
-    val_txt: str | os.PathLike | None = None,  # valSet.txt, likewise
-    test_txt: str | os.PathLike | None = None,  # testSet.txt, likewise
+    val_txt: str | os.PathLike | None = None,  # valSet.txt; None: likewise
+    test_txt: str | os.PathLike | None = None,  # testSet.txt; None: likewise
 ) -> AnnotationReport:
     "Write AVE's annotations as CSV, and report on them. Raises what `annotations_table` and `write_annotations` raise."
     table = annotations_table(txt, train_txt, val_txt, test_txt)

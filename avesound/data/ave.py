@@ -17,11 +17,12 @@ from urllib.parse import urlsplit
 from .annotations import annotations_table, read_ave_txt, write_annotations
 from .download import check_sha256, fetch_zip, safe_extract, size_text
 from ..files import shorten
+from ..timeline import Seconds
 
 # %% ../../nbs/23_data_ave.ipynb #d4ff9455
 @dataclass(frozen=True)
 class AVELayout:
-    "Where the files of an unpacked AVE dataset lie; a split file that is not there is None."
+    "Where the files of an unpacked AVE dataset lie; a split file that does not exist is None."
 
     folder: Path
     video_dir: Path  # holds <video_id>.mp4
@@ -30,7 +31,16 @@ class AVELayout:
     val: Path | None = None
     test: Path | None = None
 
+# %% ../../nbs/23_data_ave.ipynb #fc749ab3
+def _folders(root: Path, depth: int) -> Iterator[Path]:
+    "The folder and those in it, down to `depth` levels; hidden ones and what macOS adds to a zip left out."
+    yield root
+    if depth:
+        for child in sorted(root.iterdir()):
+            if child.is_dir() and not child.name.startswith(".") and child.name != "__MACOSX":
+                yield from _folders(child, depth - 1)
 
+# %% ../../nbs/23_data_ave.ipynb #bd6e68c4
 def find_ave(
     root: str | os.PathLike,  # the dataset's folder, or one that holds it up to two levels down
 ) -> AVELayout:
@@ -39,38 +49,30 @@ def find_ave(
     Raises
     ------
     FileNotFoundError
-        If `root` is no folder, or no folder in it holds both Annotations.txt and clips.
+        If `root` is not a folder, or no folder in it holds both Annotations.txt and clips.
     ValueError
         If several folders do.
     """
     root = Path(root)
     if not root.is_dir():
         raise FileNotFoundError(f"{root} is not a folder; name the folder that holds AVE_Dataset")
-    layouts, half = [], []
+    layouts, without_clips = [], []
     for folder in _folders(root, depth=2):
         files = {path.name.lower(): path for path in sorted(folder.iterdir(), reverse=True)}  # of several spellings the first
         if "annotations.txt" not in files:
             continue
         video_dir = files.get("ave", folder)
         if not video_dir.is_dir() or not any(path.suffix.lower() == ".mp4" for path in video_dir.iterdir()):
-            half.append(folder)
+            without_clips.append(folder)
             continue
         splits = {name: files.get(f"{name}set.txt") for name in ("train", "val", "test")}
         layouts.append(AVELayout(folder, video_dir, files["annotations.txt"], **splits))
     if not layouts:
-        seen = f"; {half[0]} has Annotations.txt but no clips" if half else ""
-        raise FileNotFoundError(f"no AVE dataset in {root}: looked, two levels deep, for a folder with Annotations.txt and AVE/*.mp4{seen}")
+        hint = f"; {without_clips[0]} has Annotations.txt but no clips" if without_clips else ""
+        raise FileNotFoundError(f"no AVE dataset in {root}: looked, two levels deep, for a folder with Annotations.txt and AVE/*.mp4{hint}")
     if len(layouts) > 1:
         raise ValueError(f"several AVE datasets in {root}: {', '.join(str(layout.folder) for layout in layouts)}; name one of them")
     return layouts[0]
-
-
-def _folders(root: Path, depth: int) -> Iterator[Path]:
-    yield root
-    if depth:
-        for child in sorted(root.iterdir()):
-            if child.is_dir() and not child.name.startswith(".") and child.name != "__MACOSX":
-                yield from _folders(child, depth - 1)
 
 # %% ../../nbs/23_data_ave.ipynb #ed5cf1e9
 @dataclass(frozen=True)
@@ -96,14 +98,15 @@ class AVEFiles:
                 lines.append(f"{len(names):,} {what}: {shorten(names)}")
         return "\n".join(lines)
 
-
+# %% ../../nbs/23_data_ave.ipynb #be021dea
 def verify_ave(
     layout: AVELayout,  # from `find_ave`
 ) -> AVEFiles:
     "Which annotated clips have a file. Raises what `read_ave_txt` raises."
     ids = list(dict.fromkeys(read_ave_txt(layout.annotations)["video_id"]))
     known = {layout.annotations, layout.train, layout.val, layout.test}
-    annotated, size_of, extra = set(ids), {}, []
+    annotated, extra = set(ids), []
+    size_of: dict[str, int] = {}
     for path in sorted(layout.video_dir.iterdir()):
         if path.stem in annotated and path.suffix.lower() == ".mp4" and path.is_file() and path.stem not in size_of:
             size_of[path.stem] = path.stat().st_size
@@ -118,17 +121,13 @@ def verify_ave(
     )
 
 # %% ../../nbs/23_data_ave.ipynb #06820923
-GDRIVE_ID = "1FjKwe79e0u96vdjIVwfRQ1V6SoDHe7kK"  # the official AVE_Dataset.zip, as the authors' page gives it
-_BY_HAND = "If you can get the file another way, pass it as zip_path (command line: --zip FILE)."
-
-
 @dataclass(frozen=True)
 class AVEDownload:
-    "What `download_ave` found and did; `str()` makes it a page to read."
+    "What `download_ave` did, and what is there now; `str()` makes it a page to read."
 
     layout: AVELayout
     files: AVEFiles
-    annotations_csv: Path  # the annotations with their splits; one that was there is left as it is
+    annotations_csv: Path  # the annotations with their splits; one that existed before is left as it is
     source: str  # address or file the archive came from
     sha256: str | None  # of the archive; None if it was not needed
     n_written: int  # files unpacked now
@@ -139,67 +138,9 @@ class AVEDownload:
         nothing = "complete already; nothing was downloaded"
         return f"{archive if self.sha256 else nothing}\nfolder    {self.layout.folder}\nevents    {self.annotations_csv}\n{self.files}"
 
-
-def download_ave(
-    out_dir: str | os.PathLike,  # gets raw/ with AVE/*.mp4 and the text files, ave_annotations.csv, and the archive, AVE_Dataset.zip
-    *,
-    url: str | None = None,  # http(s) address of the archive; None: the authors' file on Google Drive
-    zip_path: str | os.PathLike | None = None,  # an archive that is here already; nothing is downloaded
-    sha256: str | None = None,  # the archive's SHA-256, 64 hexadecimal digits, if known
-    keep_zip: bool = True,  # False: delete the downloaded archive once it is unpacked; one given as zip_path is never deleted
-    retries: int = 5,  # how often in a row the connection may break without anything having arrived
-    timeout_s: float = 30.0,  # how long the server may be silent, seconds
-    backoff_s: float = 1.0,  # pause before the second attempt, seconds; doubled each time, at most a minute
-) -> AVEDownload:
-    """The AVE dataset in `out_dir`: fetched, unpacked and checked, as far as it is not there yet.
-
-    An archive `AVE_Dataset.zip` in `out_dir` is used as it is. If there is none and `out_dir` holds every annotated clip, nothing is
-    downloaded.
-
-    Raises
-    ------
-    DownloadError
-        If the archive cannot be had, is not the one that `sha256` names, or another process is at work in `out_dir`.
-    ZipError
-        If the archive is unsafe, damaged, or in conflict with files in `out_dir`.
-    FileNotFoundError
-        If `zip_path` does not exist or the archive holds no AVE dataset.
-    ValueError
-        If both `url` and `zip_path` are given, or an argument cannot be what it should.
-    OSError
-        If the disk has too little room.
-    """
-    if url is not None and zip_path is not None:
-        raise ValueError("give url or zip_path, not both")
-    if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
-        raise ValueError(f"url must be an http or https address, got {url!r}")
-    if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
-        raise ValueError(f"sha256 must be 64 hexadecimal digits, got {sha256!r}")
-    if zip_path is not None and not Path(zip_path).is_file():
-        raise FileNotFoundError(f"zip_path {zip_path} is not a file")
-    archive, source = Path(out_dir) / "AVE_Dataset.zip", url or f"https://drive.google.com/file/d/{GDRIVE_ID}/view"
-    if zip_path is not None:
-        archive, source = Path(zip_path), str(zip_path)
-        digest = check_sha256(archive, sha256)
-    elif archive.exists():
-        source = f"{archive} (here already)"
-        digest = check_sha256(archive, sha256)
-    elif there := _complete_in(out_dir):
-        return AVEDownload(*there, _annotations_csv(out_dir, there[0]), source, None, 0, len(there[1].present))
-    else:
-        digest = fetch_zip(source, archive, sha256=sha256, advice=_BY_HAND, retries=retries, timeout_s=timeout_s, backoff_s=backoff_s)
-    raw = Path(out_dir) / "raw"
-    extracted = safe_extract(archive, raw, folder=_dataset_folder(archive))
-    layout = find_ave(raw)
-    if zip_path is None and not keep_zip:
-        archive.unlink()
-    return AVEDownload(
-        layout, verify_ave(layout), _annotations_csv(out_dir, layout), source, digest, len(extracted.written), len(extracted.kept)
-    )
-
-
+# %% ../../nbs/23_data_ave.ipynb #1b4b1561
 def _dataset_folder(archive: Path) -> str:
-    "The folder of a zip that holds Annotations.txt, the outermost of several; '' where that is the zip itself."
+    "The folder of a zip that holds Annotations.txt, the outermost of several; '' for the zip itself."
     try:
         with zipfile.ZipFile(archive) as file:
             names = [PurePosixPath(name) for name in file.namelist()]
@@ -211,19 +152,86 @@ def _dataset_folder(archive: Path) -> str:
     outermost = min(folders, key=lambda folder: len(folder.parts))
     return "" if outermost == PurePosixPath(".") else str(outermost)
 
-
+# %% ../../nbs/23_data_ave.ipynb #648eabd3
 def _annotations_csv(out_dir: str | os.PathLike, layout: AVELayout) -> Path:
-    "The CSV of the data set, made where there is none."
+    "The CSV of the dataset; it is made unless it is there already."
     path = Path(out_dir) / "ave_annotations.csv"
     if not path.exists():
         write_annotations(annotations_table(layout.annotations, layout.train, layout.val, layout.test), path)
     return path
 
-
+# %% ../../nbs/23_data_ave.ipynb #4e76400c
 def _complete_in(out_dir: str | os.PathLike) -> tuple[AVELayout, AVEFiles] | None:
+    "The dataset in a folder, if every annotated clip is there."
     try:
         layout = find_ave(out_dir)
     except FileNotFoundError:
         return None
     files = verify_ave(layout)
     return (layout, files) if files.complete else None
+
+# %% ../../nbs/23_data_ave.ipynb #c608d624
+def _check_origin(url: str | None, zip_path: str | os.PathLike | None, sha256: str | None) -> None:
+    if url is not None and zip_path is not None:
+        raise ValueError("give url or zip_path, not both")
+    if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+        raise ValueError(f"url must be an http or https address, got {url!r}")
+    if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
+        raise ValueError(f"sha256 must be 64 hexadecimal digits, got {sha256!r}")
+    if zip_path is not None and not Path(zip_path).is_file():
+        raise FileNotFoundError(f"zip_path {zip_path} is not a file")
+
+# %% ../../nbs/23_data_ave.ipynb #49b5abae
+GDRIVE_ID = "1FjKwe79e0u96vdjIVwfRQ1V6SoDHe7kK"  # the official AVE_Dataset.zip, as the authors' page gives it
+_BY_HAND = "If you can get the file another way, pass it as zip_path (command line: --zip FILE)."
+
+
+def download_ave(
+    out_dir: str | os.PathLike,  # gets raw/ with AVE/*.mp4 and the text files, ave_annotations.csv, and the archive, AVE_Dataset.zip
+    *,
+    url: str | None = None,  # http(s) address of the archive; None: the authors' file on Google Drive
+    zip_path: str | os.PathLike | None = None,  # an archive that is here already; nothing is downloaded
+    sha256: str | None = None,  # the archive's SHA-256, 64 hexadecimal digits, if known
+    keep_zip: bool = True,  # False: delete the downloaded archive once it is unpacked; one given as zip_path is never deleted
+    retries: int = 5,  # how often in a row the connection may break without anything having arrived
+    timeout_s: Seconds = 30.0,  # how long the server may be silent, seconds
+    backoff_s: Seconds = 1.0,  # pause before the second attempt, seconds; doubled each time, at most a minute
+) -> AVEDownload:
+    """The AVE dataset in `out_dir`: fetched, unpacked and checked, as far as it is not there yet.
+
+    An archive `AVE_Dataset.zip` in `out_dir` is used as it is. If there is none and `out_dir` holds every annotated clip, nothing is
+    downloaded.
+
+    Raises
+    ------
+    DownloadError
+        If the archive cannot be fetched, is not the one that `sha256` names, or another process is at work in `out_dir`.
+    ZipError
+        If the archive is unsafe, damaged, or in conflict with files in `out_dir`.
+    FileNotFoundError
+        If `zip_path` does not exist or the archive holds no AVE dataset.
+    ValueError
+        If both `url` and `zip_path` are given, or an argument is malformed.
+    OSError
+        If the disk has too little room.
+    """
+    _check_origin(url, zip_path, sha256)
+    archive, source = Path(out_dir) / "AVE_Dataset.zip", url or f"https://drive.google.com/file/d/{GDRIVE_ID}/view"
+    if zip_path is not None:
+        archive, source = Path(zip_path), str(zip_path)
+        digest = check_sha256(archive, sha256)
+    elif archive.exists():
+        source = f"{archive} (here already)"
+        digest = check_sha256(archive, sha256)
+    elif complete := _complete_in(out_dir):
+        layout, files = complete
+        return AVEDownload(layout, files, _annotations_csv(out_dir, layout), source, None, 0, len(files.present))
+    else:
+        digest = fetch_zip(source, archive, sha256=sha256, advice=_BY_HAND, retries=retries, timeout_s=timeout_s, backoff_s=backoff_s)
+    raw = Path(out_dir) / "raw"
+    extracted = safe_extract(archive, raw, folder=_dataset_folder(archive))
+    layout = find_ave(raw)
+    if zip_path is None and not keep_zip:
+        archive.unlink()
+    csv, n_written, n_kept = _annotations_csv(out_dir, layout), len(extracted.written), len(extracted.kept)
+    return AVEDownload(layout, verify_ave(layout), csv, source, digest, n_written, n_kept)

@@ -11,12 +11,14 @@ import hashlib
 import json
 import os
 import shutil
+from abc import ABC, abstractmethod
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from math import ceil, floor
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
@@ -76,9 +78,205 @@ RULES = {
     ),
 }
 
+# %% ../../nbs/24_data_synth.ipynb #5be0f67a
+def _length(rng: np.random.Generator, shortest: float, longest: float) -> float:
+    "A length drawn evenly on a logarithmic scale."
+    return float(np.exp(rng.uniform(np.log(shortest), np.log(max(shortest, longest)))))
+
+# %% ../../nbs/24_data_synth.ipynb #bcb21060
+def _wander(rng: np.random.Generator, t: np.ndarray, every_s: float, low: float, high: float) -> np.ndarray:
+    "A random value every `every_s` seconds, and straight lines between."
+    knots = np.arange(t[0], t[-1] + 2 * every_s, every_s)
+    return np.interp(t, knots, rng.uniform(low, high, len(knots)))
+
+# %% ../../nbs/24_data_synth.ipynb #b9db079b
+@dataclass(frozen=True, eq=False)
+class _Voice:
+    "What a sound of one voice is made of."
+
+    level: np.ndarray  # float64 [shape=(N,)], how loud it will be at each sample, 0 to 1
+    sample_rate: int  # Hz
+    pitch: float  # Hz
+    breath: float  # share of noise
+    noise: np.ndarray  # float64 [shape=(N,)], white
+    timbre: np.random.Generator  # what else is drawn once for a voice
+
+    @property
+    def seconds(self) -> np.ndarray:
+        "float64 [shape=(N,)]: the time of each sample."
+        return np.arange(len(self.level)) / self.sample_rate
+
+    def periodic(self, weights: np.ndarray, frequency: np.ndarray) -> np.ndarray:
+        "Harmonics of the given weights, at a fundamental frequency for each sample (Hz)."
+        cycle = weights @ np.sin(np.outer(np.arange(1, len(weights) + 1), np.arange(4096) * 2 * np.pi / 4096))
+        return cycle[(np.cumsum(frequency) * (4096 / self.sample_rate)).astype(np.int64) % 4096]
+
+# %% ../../nbs/24_data_synth.ipynb #daf8c042
+class _Canvas:
+    "A piece of the picture on which an object is drawn in T poses at once; its origin is its middle, y runs down, x to the right."
+
+    def __init__(self, under: np.ndarray, n_poses: int):  # float [shape=(h, w, 3)], what is painted over
+        height, width = under.shape[:2]
+        self.y = (np.arange(height, dtype=np.float32) + 0.5 - height / 2)[None]
+        self.x = (np.arange(width, dtype=np.float32) + 0.5 - width / 2)[None]
+        self.picture = np.broadcast_to(under.astype(np.float32), (n_poses, *under.shape)).copy()  # [shape=(T, h, w, 3)]
+
+    def paint(self, alpha: np.ndarray, shade: np.ndarray) -> None:  # alpha [shape=(T or 1, h, w)] from 0 to 1; shade: RGB, broadcast
+        change = shade.astype(np.float32) - self.picture
+        change *= alpha[..., None]
+        np.add(self.picture, change, out=self.picture)
+
+    def box(self, y0, y1, x0, x1) -> np.ndarray:  # bounds in pixels: numbers or [shape=(T, 1)]
+        rows = np.clip(np.minimum(self.y - y0, y1 - self.y) + 0.5, 0, 1)
+        columns = np.clip(np.minimum(self.x - x0, x1 - self.x) + 0.5, 0, 1)
+        return rows[:, :, None] * columns[:, None, :]
+
+    def disc(self, cy, cx, ry, rx) -> np.ndarray:
+        rho = np.sqrt((((self.y - cy) / ry) ** 2)[:, :, None] + (((self.x - cx) / rx) ** 2)[:, None, :])
+        return np.clip((1 - rho) * np.reshape(np.minimum(ry, rx), (-1, 1, 1)) + 0.5, 0, 1)
+
+# %% ../../nbs/24_data_synth.ipynb #73aea4d1
+def _during(t: np.ndarray, duration_s: Seconds) -> np.ndarray:
+    "bool [shape=(N,)]: which times lie in an act of this length."
+    return (t >= 0) & (t < duration_s)
+
+# %% ../../nbs/24_data_synth.ipynb #11f85991
+def _ramp(t: np.ndarray, duration_s: Seconds) -> np.ndarray:
+    "0 outside an act of this length, 1 within, with 50 ms to rise and to fall."
+    return np.clip(np.minimum(t, duration_s - t) / 0.05, 0, 1)
+
+# %% ../../nbs/24_data_synth.ipynb #1a242fe5
+class _Kind(ABC):
+    "How a kind of event moves, sounds and looks."
+
+    pitches: tuple[float, float]  # lowest and highest pitch of its voices, Hz
+
+    @abstractmethod
+    def score(self, t: np.ndarray, duration_s: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        "How loud it sounds and how far the object is out of its rest, both from 0 to 1, at times `t` of an act of `duration_s`."
+
+    @abstractmethod
+    def sound(self, voice: _Voice, rng: np.random.Generator) -> np.ndarray:
+        "The voice itself, before the score's level is laid over it: float64 [shape=(N,)]."
+
+    @abstractmethod
+    def draw(self, canvas: _Canvas, radius: float, color: np.ndarray, pose: np.ndarray, glow: np.ndarray, seconds: np.ndarray) -> None:
+        "Paint the object in each pose; pose, glow (how loud it is) and seconds [shape=(T, 1)]."
+
+# %% ../../nbs/24_data_synth.ipynb #8f289ac1
+class _Impact(_Kind):
+    "A hammer above a block that gives way and lights up when it is hit. It is seen to fall before it is heard."
+
+    pitches = (180, 700)
+
+    def score(self, t, duration_s, rng):
+        last = max(0.1, duration_s - 0.25)
+        hits = np.cumsum(rng.uniform(0.2, 0.5, int(last / 0.35) + 1))
+        hits = np.append(0, hits / hits[-1] * last)
+        since = t[:, None] - hits
+        ring = rng.uniform(0.5, 1, len(hits)) * np.exp(-np.maximum(since, 0) / 0.07) * (since >= 0)
+        return ring.max(axis=1) * _during(t, duration_s), np.maximum(0, 1 - np.abs(since) / 0.14).max(axis=1)
+
+    def sound(self, voice, rng):
+        partials = voice.pitch * np.array([1, 2.76, 5.4, 8.93]) * voice.timbre.uniform(0.95, 1.05, 4)
+        partials = partials[partials < 0.45 * voice.sample_rate]
+        return sum(np.sin(2 * np.pi * f * voice.seconds) / (k + 1) for k, f in enumerate(partials)) + voice.breath * voice.noise
+
+    def draw(self, canvas, radius, color, pose, glow, seconds):
+        r, top_of_block, wide = radius, 0.35 * radius + 0.12 * radius * glow, 0.95 * radius + 0.12 * radius * glow
+        canvas.paint(canvas.box(top_of_block, 1.15 * r, -wide, wide), 0.45 * color)
+        canvas.paint(canvas.box(top_of_block, top_of_block + 0.25 * r, -wide, wide), 0.55 * color + 110 * glow[..., None, None])
+        head = 0.35 * r - r * (1 - np.minimum(pose, 1))
+        canvas.paint(canvas.box(head - 0.55 * r, head, -0.6 * r, 0.6 * r), color)
+        canvas.paint(canvas.box(head - 1.2 * r, head - 0.55 * r, -0.12 * r, 0.12 * r), 0.6 * color)
+
+# %% ../../nbs/24_data_synth.ipynb #73ab843f
+class _Engine(_Kind):
+    "A striped box that shakes; its pitch rises with its loudness."
+
+    pitches = (55, 120)
+
+    def score(self, t, duration_s, rng):
+        level = _wander(rng, t, rng.uniform(0.16, 0.25), 0.12, 1) * _ramp(t, duration_s)
+        return level, level
+
+    def sound(self, voice, rng):
+        from scipy.signal import lfilter
+
+        tone = voice.periodic(1 / np.arange(1, 9), voice.pitch * (1 + 0.3 * voice.level))
+        return tone + voice.breath * lfilter([0.2], [1, -0.8], voice.noise)
+
+    def draw(self, canvas, radius, color, pose, glow, seconds):
+        r = radius
+        dy = 0.11 * r * pose * np.sin(2 * np.pi * 8.3 * seconds)
+        dx = 0.09 * r * pose * np.sin(2 * np.pi * 6.1 * seconds + 1)
+        stripes = 1 + 0.25 * np.sin((canvas.x - dx) * (2 * np.pi / (0.5 * r)))
+        canvas.paint(canvas.box(dy - 0.8 * r, dy + 0.8 * r, dx - r, dx + r), color * stripes[:, None, :, None])
+        canvas.paint(canvas.box(dy - 0.35 * r, dy + 0.05 * r, dx - 0.55 * r, dx + 0.55 * r), 0.3 * color)
+
+# %% ../../nbs/24_data_synth.ipynb #add5676b
+class _Horn(_Kind):
+    "A bell of rings, seen from the front, that swells and trembles."
+
+    pitches = (220, 600)
+
+    def score(self, t, duration_s, rng):
+        level = (0.88 + 0.12 * np.sin(2 * np.pi * rng.uniform(4, 6) * t)) * _ramp(t, duration_s)
+        return level, level
+
+    def sound(self, voice, rng):
+        weights = voice.timbre.uniform(0.1, 1, 5) / np.arange(1, 6)
+        tone = voice.periodic(weights, voice.pitch * (1 + 0.006 * np.sin(2 * np.pi * 5.5 * voice.seconds)))
+        return tone + 0.05 * voice.breath * voice.noise
+
+    def draw(self, canvas, radius, color, pose, glow, seconds):
+        swell = radius * (0.78 + 0.22 * pose + 0.09 * pose * np.sin(2 * np.pi * 7.7 * seconds))
+        for part, shade in ((1.0, 0.6), (0.78, 1.0), (0.55, 0.5), (0.3, 0.9)):
+            canvas.paint(canvas.disc(0, 0, part * swell, part * swell), shade * color)
+
+# %% ../../nbs/24_data_synth.ipynb #ad1b3ede
+class _Speech(_Kind):
+    "A face that nods while its mouth opens: syllables, with a pause now and then."
+
+    pitches = (95, 220)
+
+    def score(self, t, duration_s, rng):
+        gaps = rng.uniform(0.18, 0.32, max(1, int(duration_s / 0.26)))
+        gaps += (rng.random(len(gaps)) < 0.08) * rng.uniform(0.15, 0.3)
+        centers = np.append(0, np.cumsum(gaps)) * (duration_s - 0.24) / gaps.sum() + 0.12
+        width = rng.uniform(0.11, 0.16, len(centers))
+        bumps = np.cos(np.pi / 2 * np.clip((t[:, None] - centers) / width, -1, 1)) ** 2 * rng.uniform(0.5, 1, len(centers))
+        level = bumps.max(axis=1) * _during(t, duration_s)
+        return level, level
+
+    def sound(self, voice, rng):
+        from scipy.signal import lfilter
+
+        source = voice.periodic(np.ones(24), voice.pitch * _wander(rng, voice.seconds, 0.25, 0.85, 1.15)) + 0.5 * voice.breath * voice.noise
+        vowels = []
+        for formants in ((700, 1200, 2600), (320, 2100, 2900)):  # of "a" and "i", Hz
+            vowel = source
+            for formant in formants:
+                r = np.exp(-np.pi * 90 / voice.sample_rate)
+                angle = 2 * np.pi * min(formant * voice.timbre.uniform(0.9, 1.1) / voice.sample_rate, 0.45)
+                vowel = lfilter([1 - r], [1, -2 * r * np.cos(angle), r * r], vowel)
+            vowels.append(vowel / vowel.std())
+        mix = _wander(rng, voice.seconds, 0.3, 0, 1)
+        return mix * vowels[0] + (1 - mix) * vowels[1]
+
+    def draw(self, canvas, radius, color, pose, glow, seconds):
+        r, nod = radius, -0.16 * radius * pose
+        canvas.paint(canvas.disc(nod, 0, r, 0.95 * r), color)
+        for side in (-0.4, 0.4):
+            canvas.paint(canvas.disc(nod - 0.3 * r, side * r, 0.16 * r, 0.16 * r), 0.15 * color)
+        canvas.paint(canvas.disc(0.4 * r - 0.06 * r * pose, 0, r * (0.06 + 0.44 * pose), 0.55 * r), 0.1 * color)
+
+# %% ../../nbs/24_data_synth.ipynb #ce4b0f83
+_KINDS: dict[str, _Kind] = {"impact": _Impact(), "engine": _Engine(), "horn": _Horn(), "speech": _Speech()}
+KINDS = tuple(_KINDS)  # the names of the kinds of events
+
 # %% ../../nbs/24_data_synth.ipynb #5315231c
-KINDS = ("impact", "engine", "horn", "speech")
-_SAMPLE_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # what AAC knows
+_SAMPLE_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # that AAC has
 
 
 @dataclass(frozen=True)
@@ -91,20 +289,20 @@ class SynthSpec:
         If a setting is out of range.
     """
 
-    difficulty: str = "hard"  # a key of `RULES`
+    difficulty: Annotated[str, RULES] = "hard"  # what disturbs the event
     kinds: tuple[str, ...] = KINDS  # kinds of events, from `KINDS`; a clip's label is its kind
     duration_s: Seconds = 10.0  # of a clip, >= 2
     fps: int = 25  # frames per second, >= 15
     size: tuple[int, int] = (120, 160)  # height and width in pixels, even, >= 64
-    sample_rate: int = 16000  # Hz, one that AAC knows
+    sample_rate: int = 16000  # Hz, one that AAC has
     full_fraction: float = 0.2  # share of clips whose event lasts from their beginning to their end
     two_fraction: float = 0.15  # share of the other clips that have two events
-    seed: int = 0  # >= 0
-    sounds_dir: str | None = None  # folder of .wav or .flac files to be heard instead of synthetic voices; labels come from their names
+    seed: int = 0  # of everything random, >= 0
+    sounds_dir: str | None = None  # folder of WAV or FLAC files to be heard instead of synthetic voices; labels come from their names
 
-    def __post_init__(self):
-        for name in ("kinds", "size"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kinds", tuple(self.kinds))
+        object.__setattr__(self, "size", tuple(self.size))
         if self.sounds_dir is not None:
             object.__setattr__(self, "sounds_dir", str(self.sounds_dir))
         checks = {
@@ -133,7 +331,7 @@ class Thing:
     radius: float  # pixels
     color: tuple[float, float, float]  # RGB, 0 to 255
 
-
+# %% ../../nbs/24_data_synth.ipynb #262509ed
 @dataclass(frozen=True)
 class Act:
     "One score performed once: seen (by an object of the screen), heard, or both."
@@ -152,7 +350,7 @@ class Act:
         "Both seen and heard."
         return self.thing is not None and self.level_db is not None
 
-
+# %% ../../nbs/24_data_synth.ipynb #e13f67e8
 @dataclass(frozen=True)
 class Plan:
     "Everything that happens in a clip, before any pixel or sample is made."
@@ -169,44 +367,42 @@ class Plan:
         "The truth: when something is both seen and heard, in order of time."
         return tuple(act.interval for act in self.acts if act.is_event)
 
-# %% ../../nbs/24_data_synth.ipynb #5be0f67a
+# %% ../../nbs/24_data_synth.ipynb #05455625
 _SHORTEST_S, _APART_S = 0.8, 1.0  # the shortest event; the least time between two
 
 
-def _length(rng, shortest: float, longest: float) -> float:
-    "A length drawn evenly on a logarithmic scale."
-    return float(np.exp(rng.uniform(np.log(shortest), np.log(max(shortest, longest)))))
-
-
-def _event_intervals(rng, spec: SynthSpec, index: int) -> list[Interval]:
+def _event_intervals(rng: np.random.Generator, spec: SynthSpec, index: int) -> list[Interval]:
+    "When the events of a clip are: one or two, in order of time."
     duration_s = spec.duration_s
-    # Steps of the golden ratio spread evenly over [0, 1): any run of clips holds about the wanted share.
+    # Steps of the golden ratio spread evenly over [0, 1): any run of clips has about the right share.
     if (np.random.default_rng(spec.seed).random() + index * 0.6180339887498949) % 1 < spec.full_fraction:
         return [Interval(0.0, duration_s)]
     if rng.random() < spec.two_fraction and duration_s >= 5:
         first, second = (_length(rng, _SHORTEST_S, 0.35 * duration_s) for _ in range(2))
         before, until = np.sort(rng.uniform(0, duration_s - first - second - _APART_S, 2))
-        starts, lengths = (before, until + first + _APART_S), (first, second)
+        spans = [(before, first), (until + first + _APART_S, second)]
     else:  # a clip is cut out of a longer recording, and the cut may go through the event
         length = _length(rng, _SHORTEST_S, 0.95 * duration_s)
         start = rng.uniform(_SHORTEST_S - length, duration_s - _SHORTEST_S)
-        starts, lengths = (max(start, 0.0),), (min(start + length, duration_s) - max(start, 0.0),)
-    return [Interval(round(float(s), 3), min(round(float(s) + n, 3), duration_s)) for s, n in zip(starts, lengths)]
+        spans = [(max(start, 0.0), min(start + length, duration_s) - max(start, 0.0))]
+    return [Interval(round(float(s), 3), min(round(float(s) + n, 3), duration_s)) for s, n in spans]
 
-
-def _lane(rng, duration_s: float, share: float) -> list[Interval]:
+# %% ../../nbs/24_data_synth.ipynb #aca14847
+def _lane(rng: np.random.Generator, duration_s: float, share: float) -> list[Interval]:
     "Times of 0.8 to 4 s that fill about `share` of the clip; the clip's edges may cut them."
-    times, t = [], -rng.uniform(0, 4)
+    times: list[Interval] = []
+    t = -rng.uniform(0, 4)
     while share > 0 and t < duration_s:
         end = t + _length(rng, _SHORTEST_S, 4)
         times.append(Interval(max(t, 0.0), min(max(end, 0.0), duration_s)))
         t = end + rng.uniform(0.5, 1.5) * 2 * (1 / share - 1)  # 2 s: the mean length of an act
     return times
 
-
-def _between(rng, duration_s: float, events: Sequence[Interval]) -> list[Interval]:
+# %% ../../nbs/24_data_synth.ipynb #b62b2370
+def _between(rng: np.random.Generator, duration_s: float, events: Sequence[Interval]) -> list[Interval]:
     "Times as long as events are, one after the other with short pauses, wherever there is no event."
-    times, t = [], -rng.uniform(0, 2)
+    times: list[Interval] = []
+    t = -rng.uniform(0, 2)
     for event in [*events, Interval(duration_s + 0.5, duration_s + 0.5)]:
         while t < event.start_s - 0.5:
             end = min(t + _length(rng, _SHORTEST_S, 0.95 * duration_s), event.start_s - rng.uniform(0.1, 0.5))
@@ -216,27 +412,81 @@ def _between(rng, duration_s: float, events: Sequence[Interval]) -> list[Interva
         t = event.end_s + rng.uniform(0.1, 0.5)
     return times
 
-
-def _around(rng, time: Interval, taken: Sequence[Interval]) -> list[Interval]:
-    "What is left of `time` beside what is taken, give or take 0.4 s; less than 0.5 s is dropped."
+# %% ../../nbs/24_data_synth.ipynb #1fb0353b
+def _around(rng: np.random.Generator, time: Interval, taken: Sequence[Interval]) -> list[Interval]:
+    "What `time` has beside what is taken, give or take 0.4 s; parts of less than 0.5 s are dropped."
     parts = [(time.start_s, time.end_s)]
     for other in taken:
         a, b = other.start_s - rng.uniform(-0.4, 0.4), other.end_s + rng.uniform(-0.4, 0.4)
         parts = [p for s, e in parts for p in ((s, min(e, a)), (max(s, b), e))]
     return [Interval(round(s, 3), round(e, 3)) for s, e in parts if e - s >= 0.5]
 
-
+# %% ../../nbs/24_data_synth.ipynb #e092190d
 def _meet(a: Interval, b: Interval) -> bool:
     return a.start_s < b.end_s and b.start_s < a.end_s
 
+# %% ../../nbs/24_data_synth.ipynb #981d8f7a
+def _sounds(folder: Path) -> dict[str, list[str]]:
+    "Files of `sounds_dir` by label: the part of the name before `__`."
+    sounds: dict[str, list[str]] = {}
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no such folder: {folder} (sounds_dir)")
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in (".wav", ".flac"):
+            sounds.setdefault(path.stem.split("__")[0].replace("&", "and"), []).append(path.name)
+    if not sounds:
+        raise ValueError(f"there is no .wav or .flac file in {folder} (sounds_dir)")
+    return sounds
 
-def _things(rng, spec: SynthSpec, labels: dict[str, str], label: str, rules: Rules) -> tuple[Thing, ...]:
-    "Objects in different places: the screen is cut into six cells."
-    height, width = spec.size
+# %% ../../nbs/24_data_synth.ipynb #f98369ca
+@dataclass(frozen=True, eq=False)
+class _Cast:
+    "Who can act in a clip, and the random numbers of all but its events."
+
+    spec: SynthSpec
+    rules: Rules
+    rng: np.random.Generator
+    clip_db: float  # what levels are relative to
+    kind_of: dict[str, str]  # by label
+    sound_of: dict[str, str | None]  # by label; None: synthetic
+    voice_of: dict[str, int]  # by label
+
+    def act(self, interval: Interval, label: str, thing: int | None, level_db: float | None, score: int | None = None) -> Act:
+        "An act of something with this label: seen where `thing` is an object, heard where `level_db` is a level."
+        score = int(self.rng.integers(2**31)) if score is None else int(score)
+        level_db = None if level_db is None else float(self.clip_db + level_db)
+        return Act(interval, self.kind_of[label], label, thing, level_db, score, self.voice_of[label], self.sound_of[label])
+
+    def keeps_its_place(self) -> bool:
+        "Whether something that meets an act of the sounding object overlaps with it."
+        return self.rng.random() < self.rules.overlap
+
+    def off_screen_db(self) -> float:
+        return self.rng.uniform(*self.rules.off_screen_db)
+
+# %% ../../nbs/24_data_synth.ipynb #84ba3ca1
+def _cast(spec: SynthSpec, index: int, clip_db: float, rng: np.random.Generator) -> _Cast:
+    "`rng` draws what is the same at every difficulty: voices and recordings."
+    files = _sounds(Path(spec.sounds_dir)) if spec.sounds_dir else {}
+    labels = list(files or spec.kinds)
+    return _Cast(
+        spec=spec,
+        rules=RULES[spec.difficulty],
+        rng=np.random.default_rng([spec.seed, index, 1, list(RULES).index(spec.difficulty)]),
+        clip_db=clip_db,
+        kind_of={label: spec.kinds[n % len(spec.kinds)] for n, label in enumerate(labels)},
+        sound_of={label: str(rng.choice(files[label])) if files else None for label in labels},
+        voice_of={label: int(rng.integers(2**31)) for label in labels},
+    )
+
+# %% ../../nbs/24_data_synth.ipynb #3330bf42
+def _things(cast: _Cast, label: str) -> tuple[Thing, ...]:
+    "Objects in different places: the screen is divided into six cells. The first is the one that sounds."
+    rng, rules, (height, width) = cast.rng, cast.rules, cast.spec.size
     rows, columns = (2, 3) if width >= height else (3, 2)
     half = min(height // rows, width // columns) // 2
     cells = rng.permutation(rows * columns)
-    others = [other for other in labels if other != label] or [label]
+    others = [other for other in cast.kind_of if other != label] or [label]
     names = [label, *rng.choice(others, rules.n_movers, replace=rules.n_movers > len(others))]
     radius, hue = half * rng.uniform(0.58, 0.7), rng.random()
     things = []
@@ -247,23 +497,59 @@ def _things(rng, spec: SynthSpec, labels: dict[str, str], label: str, rules: Rul
         box = (int(y) - half, int(y) + half, int(x) - half, int(x) + half)
         size = radius if number == 0 else min(radius * rng.uniform(*rules.mover_scale), 0.78 * half)
         color = 140 + 90 * np.cos(2 * np.pi * (hue + number * 0.37 + np.array([0, 1, 2]) / 3))
-        things.append(Thing(labels[name], str(name), box, float(size), tuple(color.tolist())))
+        things.append(Thing(cast.kind_of[name], str(name), box, float(size), tuple(color.tolist())))
     return tuple(things)
 
+# %% ../../nbs/24_data_synth.ipynb #d1cc8b23
+def _own_distractors(cast: _Cast, label: str, events: Sequence[Interval]) -> list[Act]:
+    "Between the events: the sounding object moves silently, or its sound comes from elsewhere."
+    acts = []
+    for time in _between(cast.rng, cast.spec.duration_s, events):
+        if cast.rng.random() < cast.rules.own_share:
+            silent = cast.rng.random() < 0.5
+            acts.append(cast.act(time, label, 0, None) if silent else cast.act(time, label, None, cast.off_screen_db()))
+    return acts
 
-def _sounds(spec: SynthSpec) -> dict[str, list[str]]:
-    "Files of `sounds_dir` by label: what stands before `__` in the name."
-    folder, sounds = Path(spec.sounds_dir), {}
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no such folder: {folder} (sounds_dir)")
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in (".wav", ".flac"):
-            sounds.setdefault(path.stem.split("__")[0].replace("&", "and"), []).append(path.name)
-    if not sounds:
-        raise ValueError(f"there is no .wav or .flac file in {folder} (sounds_dir)")
+# %% ../../nbs/24_data_synth.ipynb #b740d9d7
+def _silent_motion(cast: _Cast, things: Sequence[Thing], acts: Sequence[Act]) -> list[Act]:
+    "What the other objects do; most keep out of the motion of the one that sounds."
+    seen = [act.interval for act in acts if act.thing is not None]
+    return [
+        cast.act(part, thing.label, number, None)
+        for number, thing in enumerate(things[1:], 1)
+        for time in _lane(cast.rng, cast.spec.duration_s, cast.rules.mover_share)
+        for part in _around(cast.rng, time, () if cast.keeps_its_place() else seen)
+    ]
+
+# %% ../../nbs/24_data_synth.ipynb #484a5333
+def _foreign_sounds(cast: _Cast, label: str, acts: Sequence[Act], others: Sequence[Act]) -> list[Act]:
+    "Sounds of other kinds from off-screen, none of a kind that is seen moving at that moment; most keep out of the object's own sound."
+    heard = [act.interval for act in acts if act.level_db is not None]
+    labels = cast.rng.permutation([other for other in cast.kind_of if other != label]).tolist()
+    sounds = []
+    for time in _lane(cast.rng, cast.spec.duration_s, cast.rules.foreign_share):
+        for part in _around(cast.rng, time, () if cast.keeps_its_place() else heard):
+            moving = {act.label for act in (*acts, *others) if act.thing is not None and _meet(act.interval, part)}
+            free = next((other for other in labels if other not in moving), None)
+            if free:
+                sounds.append(cast.act(part, free, None, cast.off_screen_db()))
     return sounds
 
+# %% ../../nbs/24_data_synth.ipynb #3e83f9a8
+def _shakes(cast: _Cast) -> tuple[Interval, ...]:
+    "When the camera shakes: once, or not at all."
+    if cast.rng.random() >= cast.rules.shake:
+        return ()
+    start, length = cast.rng.uniform(0, cast.spec.duration_s - 1), cast.rng.uniform(0.5, 1.5)
+    return (Interval(round(start, 3), round(min(start + length, cast.spec.duration_s), 3)),)
 
+# %% ../../nbs/24_data_synth.ipynb #930b0ac1
+def _clip_id(spec: SynthSpec, index: int) -> str:
+    "Eleven characters as YouTube's; some begin with a dash."
+    name = urlsafe_b64encode(hashlib.sha256(f"{spec.difficulty}/{spec.seed}/{index}".encode()).digest()).decode()[:11]
+    return "-" + name[1:] if index % 8 == 5 else name
+
+# %% ../../nbs/24_data_synth.ipynb #293be044
 def plan_clip(
     spec: SynthSpec,  # the family of clips
     index: int,  # which of them, >= 0
@@ -279,132 +565,57 @@ def plan_clip(
     """
     if index < 0:
         raise ValueError(f"index must be at least 0, got {index}")
-    rules = RULES[spec.difficulty]
-    files = _sounds(spec) if spec.sounds_dir else {}
-    labels = {name: spec.kinds[n % len(spec.kinds)] for n, name in enumerate(files or spec.kinds)}  # label -> how it moves
-    label = list(labels)[index % len(labels)]
     rng = np.random.default_rng([spec.seed, index, 0])
     events = _event_intervals(rng, spec, index)
     clip_db, event_db, scores = rng.uniform(-23, -17), rng.uniform(-3, 3, 2), rng.integers(2**31, size=2)
-    sound_of = {name: str(rng.choice(files[name])) if files else None for name in labels}
-    voice_of = {name: int(rng.integers(2**31)) for name in labels}
-    rng = np.random.default_rng([spec.seed, index, 1, list(RULES).index(spec.difficulty)])
-    things = _things(rng, spec, labels, label, rules)
+    cast = _cast(spec, index, clip_db, rng)
+    label = list(cast.kind_of)[index % len(cast.kind_of)]
+    things = _things(cast, label)
+    acts = [cast.act(event, label, 0, level_db, score) for event, level_db, score in zip(events, event_db, scores)]
+    acts += _own_distractors(cast, label, events)
+    others = _silent_motion(cast, things, acts)
+    others += _foreign_sounds(cast, label, acts, others)
+    return Plan(_clip_id(spec, index), label, things, (*acts, *others), _shakes(cast), float(clip_db))
 
-    def act(interval: Interval, name: str, thing: int | None, level_db: float | None, score: int | None = None) -> Act:
-        score = int(rng.integers(2**31)) if score is None else int(score)
-        level_db = None if level_db is None else float(clip_db + level_db)
-        return Act(interval, labels[name], name, thing, level_db, score, voice_of[name], sound_of[name])
-
-    acts = [act(*what) for what in zip(events, [label] * 2, [0] * 2, event_db, scores)]
-    for time in _between(rng, spec.duration_s, events):
-        if rng.random() < rules.own_share:
-            silent = rng.random() < 0.5
-            acts.append(act(time, label, 0, None) if silent else act(time, label, None, rng.uniform(*rules.off_screen_db)))
-    heard = [a.interval for a in acts if a.level_db is not None]
-    seen = [a.interval for a in acts if a.thing is not None]
-    for number, thing in enumerate(things[1:], 1):
-        for time in _lane(rng, spec.duration_s, rules.mover_share):
-            acts += [act(part, thing.label, number, None) for part in _around(rng, time, () if rng.random() < rules.overlap else seen)]
-    others = rng.permutation([name for name in labels if name != label]).tolist()
-    for time in _lane(rng, spec.duration_s, rules.foreign_share):
-        for part in _around(rng, time, () if rng.random() < rules.overlap else heard):
-            moving = {a.label for a in acts if a.thing is not None and _meet(a.interval, part)}
-            name = next((name for name in others if name not in moving), None)
-            if name:
-                acts.append(act(part, name, None, rng.uniform(*rules.off_screen_db)))
-    shakes = []
-    if rng.random() < rules.shake:
-        start, length = rng.uniform(0, spec.duration_s - 1), rng.uniform(0.5, 1.5)
-        shakes = [Interval(round(start, 3), round(min(start + length, spec.duration_s), 3))]
-    name = urlsafe_b64encode(hashlib.sha256(f"{spec.difficulty}/{spec.seed}/{index}".encode()).digest()).decode()[:11]
-    video_id = "-" + name[1:] if index % 8 == 5 else name  # as on YouTube, some begin with a dash
-    return Plan(video_id, label, things, tuple(acts), tuple(shakes), float(clip_db))
-
-# %% ../../nbs/24_data_synth.ipynb #bcb21060
-_SCORE_RATE, _LEAD_S = 500, 0.2  # samples of a score per second; what it holds before its start and after its end
+# %% ../../nbs/24_data_synth.ipynb #a1f6e6b9
+_SCORE_RATE, _LEAD_S = 500, 0.2  # samples of a score per second; how much of it lies before its start and after its end
 
 
-def _wander(rng, t: np.ndarray, every_s: float, low: float, high: float) -> np.ndarray:
-    "A random value every so many seconds, and straight lines between."
-    knots = np.arange(t[0], t[-1] + 2 * every_s, every_s)
-    return np.interp(t, knots, rng.uniform(low, high, len(knots)))
+@dataclass(frozen=True, eq=False)
+class _Score:
+    "Two curves of an act, from `_LEAD_S` before its start to `_LEAD_S` after its end; float64 [shape=(N,)] each."
 
+    t: np.ndarray  # seconds since the start
+    level: np.ndarray  # how loud it sounds, 0 to 1
+    pose: np.ndarray  # how far the object is out of its rest, 0 to 1
 
-def _score(kind: str, duration_s: float, rng) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    "Times from -lead to duration + lead; how loud it sounds, 0 to 1; how far the object is out of its rest, 0 to 1."
+# %% ../../nbs/24_data_synth.ipynb #b18ba21c
+def _score(kind: str, duration_s: Seconds, rng: np.random.Generator) -> _Score:
+    "A score of the kind."
     t = np.arange(-_LEAD_S, duration_s + _LEAD_S, 1 / _SCORE_RATE)
-    inside = (t >= 0) & (t < duration_s)
-    if kind == "impact":
-        last = max(0.1, duration_s - 0.25)
-        hits = np.cumsum(rng.uniform(0.2, 0.5, int(last / 0.35) + 1))
-        hits = np.append(0, hits / hits[-1] * last)
-        since = t[:, None] - hits
-        ring = rng.uniform(0.5, 1, len(hits)) * np.exp(-np.maximum(since, 0) / 0.07) * (since >= 0)
-        return t, ring.max(axis=1) * inside, np.maximum(0, 1 - np.abs(since) / 0.14).max(axis=1)
-    if kind == "speech":
-        gaps = rng.uniform(0.18, 0.32, max(1, int(duration_s / 0.26)))
-        gaps += (rng.random(len(gaps)) < 0.08) * rng.uniform(0.15, 0.3)  # now and then a pause
-        centers = np.append(0, np.cumsum(gaps)) * (duration_s - 0.24) / gaps.sum() + 0.12
-        width = rng.uniform(0.11, 0.16, len(centers))
-        bumps = np.cos(np.pi / 2 * np.clip((t[:, None] - centers) / width, -1, 1)) ** 2 * rng.uniform(0.5, 1, len(centers))
-        level = bumps.max(axis=1) * inside
-        return t, level, level
-    ramp = np.clip(np.minimum(t, duration_s - t) / 0.05, 0, 1)
-    if kind == "engine":
-        level = _wander(rng, t, rng.uniform(0.16, 0.25), 0.12, 1) * ramp
-    else:  # horn
-        level = (0.88 + 0.12 * np.sin(2 * np.pi * rng.uniform(4, 6) * t)) * ramp
-    return t, level, level
+    return _Score(t, *_KINDS[kind].score(t, duration_s, rng))
 
+# %% ../../nbs/24_data_synth.ipynb #5282bf29
+def _carrier(kind: str, level: np.ndarray, sample_rate: int, timbre: np.random.Generator, rng: np.random.Generator) -> np.ndarray:
+    "A voice of the kind, before the score's level is laid over it: float64 [shape=(N,)], as long as `level`."
+    noise = rng.standard_normal(len(level))
+    pitch, breath = _length(timbre, *_KINDS[kind].pitches), timbre.uniform(0.3, 0.9)
+    return _KINDS[kind].sound(_Voice(level, sample_rate, pitch, breath, noise, timbre), rng)
 
-def _score_of_sound(wav: np.ndarray, sample_rate: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    "As `_score`, from the envelope of a recorded sound."
+# %% ../../nbs/24_data_synth.ipynb #a75a1bef
+def _score_of_sound(wav: np.ndarray, sample_rate: int) -> _Score:
+    "A score from the envelope of a recorded sound."
     from scipy.ndimage import uniform_filter1d
 
     t = np.arange(-_LEAD_S, len(wav) / sample_rate + _LEAD_S, 1 / _SCORE_RATE)
     power = uniform_filter1d(wav.astype(np.float64) ** 2, max(1, sample_rate // 25), mode="constant")
     level = np.sqrt(np.interp(t, np.arange(len(wav)) / sample_rate, power, left=0, right=0))
     level = np.minimum(1, level / max(np.quantile(level, 0.95), 1e-9))
-    return t, level, level
+    return _Score(t, level, level)
 
-
-def _carrier(kind: str, level: np.ndarray, sample_rate: int, voice, rng) -> np.ndarray:
-    "The voice itself, before the score's level is laid over it: float64 [shape=(N,)], as long as `level`."
-    from scipy.signal import lfilter
-
-    seconds, noise = np.arange(len(level)) / sample_rate, rng.standard_normal(len(level))
-    hertz = _length(voice, *{"impact": (180, 700), "engine": (55, 120), "horn": (220, 600), "speech": (95, 220)}[kind])  # pitch
-    breath = voice.uniform(0.3, 0.9)
-
-    def periodic(weights: np.ndarray, frequency: np.ndarray) -> np.ndarray:
-        "Harmonics of the given weights, read from one stored cycle."
-        cycle = weights @ np.sin(np.outer(np.arange(1, len(weights) + 1), np.arange(4096) * 2 * np.pi / 4096))
-        return cycle[(np.cumsum(frequency) * (4096 / sample_rate)).astype(np.int64) % 4096]
-
-    if kind == "impact":
-        partials = hertz * np.array([1, 2.76, 5.4, 8.93]) * voice.uniform(0.95, 1.05, 4)
-        partials = partials[partials < 0.45 * sample_rate]
-        return sum(np.sin(2 * np.pi * f * seconds) / (k + 1) for k, f in enumerate(partials)) + breath * noise
-    if kind == "engine":
-        return periodic(1 / np.arange(1, 9), hertz * (1 + 0.3 * level)) + breath * lfilter([0.2], [1, -0.8], noise)
-    if kind == "horn":
-        weights = voice.uniform(0.1, 1, 5) / np.arange(1, 6)
-        return periodic(weights, hertz * (1 + 0.006 * np.sin(2 * np.pi * 5.5 * seconds))) + 0.05 * breath * noise
-    source = periodic(np.ones(24), hertz * _wander(rng, seconds, 0.25, 0.85, 1.15)) + 0.5 * breath * noise
-    vowels = []
-    for formants in ((700, 1200, 2600), (320, 2100, 2900)):  # of "a" and "i", Hz
-        vowel = source
-        for formant in formants:
-            r, angle = np.exp(-np.pi * 90 / sample_rate), 2 * np.pi * min(formant * voice.uniform(0.9, 1.1) / sample_rate, 0.45)
-            vowel = lfilter([1 - r], [1, -2 * r * np.cos(angle), r * r], vowel)
-        vowels.append(vowel / vowel.std())
-    mix = _wander(rng, seconds, 0.3, 0, 1)
-    return mix * vowels[0] + (1 - mix) * vowels[1]
-
-
-def _recorded(path: Path, n_samples: int, sample_rate: int, rng) -> np.ndarray:
-    "`n_samples` of a recorded sound without its silences, from a random place on, again from its beginning where it ends."
+# %% ../../nbs/24_data_synth.ipynb #9a1375f5
+def _recorded(path: Path, n_samples: int, sample_rate: int, rng: np.random.Generator) -> np.ndarray:
+    "`n_samples` of a recorded sound without its silences, from a random place on; at its end it begins again."
     from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
     wav = decode_audio(path, sample_rate=sample_rate).astype(np.float64)
@@ -414,76 +625,32 @@ def _recorded(path: Path, n_samples: int, sample_rate: int, rng) -> np.ndarray:
     wav = wav[maximum_filter1d(power, 3 * sample_rate // 10) > 3e-4 * power.max()]  # silent: 35 dB below the peak for 0.3 s
     return np.take(wav, np.arange(n_samples) + rng.integers(len(wav)), mode="wrap")
 
+# %% ../../nbs/24_data_synth.ipynb #002162a1
+@dataclass(frozen=True, eq=False)
+class _Performance:
+    "What an act sounds and looks like."
 
-def _perform(spec: SynthSpec, act: Act) -> tuple[np.ndarray | None, tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    "The sound of an act (float64, at its level; None where silent) and its score."
+    wav: np.ndarray | None  # float64 [shape=(N,)], at its level; None: silent
+    score: _Score
+
+# %% ../../nbs/24_data_synth.ipynb #400a9ebd
+def _perform(spec: SynthSpec, act: Act) -> _Performance:
+    "The act in its voice, or in the recording that it names."
     rng = np.random.default_rng(act.score)
     duration_s, n = act.interval.duration_s, round(act.interval.duration_s * spec.sample_rate)
-    if act.sound is not None:
+    if act.sound is not None and spec.sounds_dir is not None:
         wav = _recorded(Path(spec.sounds_dir) / act.sound, n, spec.sample_rate, rng)
         score = _score_of_sound(wav, spec.sample_rate)
     else:
         score = _score(act.kind, duration_s, rng)
-        if act.level_db is None:
-            return None, score
-        level = np.interp(np.arange(n) / spec.sample_rate, score[0], score[1])
+        level = np.interp(np.arange(n) / spec.sample_rate, score.t, score.level)
         wav = level * _carrier(act.kind, level, spec.sample_rate, np.random.default_rng(act.voice), rng)
     if act.level_db is None:
-        return None, score
+        return _Performance(None, score)
     wav *= np.minimum(1, (np.minimum(np.arange(n), np.arange(n)[::-1]) + 0.5) / (0.005 * spec.sample_rate))  # no clicks at the ends
-    return wav * (10 ** (act.level_db / 20) / np.sqrt(np.mean(wav**2))), score
+    return _Performance(wav * (10 ** (act.level_db / 20) / np.sqrt(np.mean(wav**2))), score)
 
 # %% ../../nbs/24_data_synth.ipynb #0e7e904f
-def _draw(thing: Thing, pose: np.ndarray, glow: np.ndarray, seconds: np.ndarray, under: np.ndarray) -> np.ndarray:
-    "The object over what is `under` it (h, w, 3), in each pose: float32 [shape=(T, h, w, 3)]."
-    top, bottom, left, right = thing.box
-    pose, glow = pose[:, None].astype(np.float32), glow[:, None].astype(np.float32)
-    y = (np.arange(bottom - top, dtype=np.float32) + 0.5 - (bottom - top) / 2)[None]
-    x = (np.arange(right - left, dtype=np.float32) + 0.5 - (right - left) / 2)[None]
-    r, color = thing.radius, np.array(thing.color, dtype=np.float32)
-    out = np.broadcast_to(under.astype(np.float32), (len(pose), *under.shape)).copy()
-
-    def paint(alpha: np.ndarray, shade: np.ndarray) -> None:  # alpha [shape=(T or 1, h, w)] from 0 to 1; shade: RGB, broadcast
-        change = shade.astype(np.float32) - out
-        change *= alpha[..., None]
-        np.add(out, change, out=out)
-
-    def box(y0, y1, x0, x1) -> np.ndarray:  # bounds: numbers or [shape=(T, 1)]
-        rows = np.clip(np.minimum(y - y0, y1 - y) + 0.5, 0, 1)
-        columns = np.clip(np.minimum(x - x0, x1 - x) + 0.5, 0, 1)
-        return rows[:, :, None] * columns[:, None, :]
-
-    def disc(cy, cx, ry, rx) -> np.ndarray:
-        rho = np.sqrt((((y - cy) / ry) ** 2)[:, :, None] + (((x - cx) / rx) ** 2)[:, None, :])
-        return np.clip((1 - rho) * np.reshape(np.minimum(ry, rx), (-1, 1, 1)) + 0.5, 0, 1)
-
-    if thing.kind == "impact":  # a hammer above a block that gives way and lights up when it is hit
-        top_of_block = 0.35 * r + 0.12 * r * glow
-        wide = 0.95 * r + 0.12 * r * glow
-        paint(box(top_of_block, 1.15 * r, -wide, wide), 0.45 * color)
-        paint(box(top_of_block, top_of_block + 0.25 * r, -wide, wide), 0.55 * color + 110 * glow[..., None, None])
-        head = 0.35 * r - r * (1 - np.minimum(pose, 1))
-        paint(box(head - 0.55 * r, head, -0.6 * r, 0.6 * r), color)
-        paint(box(head - 1.2 * r, head - 0.55 * r, -0.12 * r, 0.12 * r), 0.6 * color)
-    elif thing.kind == "engine":  # a striped box that shakes
-        dy = 0.11 * r * pose * np.sin(2 * np.pi * 8.3 * seconds)[:, None]
-        dx = 0.09 * r * pose * np.sin(2 * np.pi * 6.1 * seconds + 1)[:, None]
-        stripes = 1 + 0.25 * np.sin((x - dx) * (2 * np.pi / (0.5 * r)))
-        paint(box(dy - 0.8 * r, dy + 0.8 * r, dx - r, dx + r), color * stripes[:, None, :, None])
-        paint(box(dy - 0.35 * r, dy + 0.05 * r, dx - 0.55 * r, dx + 0.55 * r), 0.3 * color)
-    elif thing.kind == "horn":  # a bell of rings, seen from the front, that swells and trembles
-        swell = r * (0.78 + 0.22 * pose + 0.09 * pose * np.sin(2 * np.pi * 7.7 * seconds)[:, None])
-        for part, shade in ((1.0, 0.6), (0.78, 1.0), (0.55, 0.5), (0.3, 0.9)):
-            paint(disc(0, 0, part * swell, part * swell), shade * color)
-    else:  # a face that nods while its mouth opens
-        nod = -0.16 * r * pose
-        paint(disc(nod, 0, r, 0.95 * r), color)
-        for side in (-0.4, 0.4):
-            paint(disc(nod - 0.3 * r, side * r, 0.16 * r, 0.16 * r), 0.15 * color)
-        paint(disc(0.4 * r - 0.06 * r * pose, 0, r * (0.06 + 0.44 * pose), 0.55 * r), 0.1 * color)
-    return out
-
-
 @dataclass(frozen=True, eq=False)
 class SynthClip:
     "A rendered clip, on the clock of `avesound.media.decode.Clip`, and the plan it was made from."
@@ -494,12 +661,12 @@ class SynthClip:
     wav: np.ndarray  # float32 [shape=(N,)] in [-1, 1]; `wav[n]` sounds at n / sample_rate
     sample_rate: int  # Hz
 
-
+# %% ../../nbs/24_data_synth.ipynb #f7f5c78e
 def render_clip(
     spec: SynthSpec,  # the family of clips
     index: int,  # which of them, >= 0
 ) -> SynthClip:  # frames and sound, and what happens in them
-    """Clip `index` of the family in memory. Raises as `plan_clip` does."""
+    "Clip `index` of the family in memory. Raises as `plan_clip` does."
     plan, rules = plan_clip(spec, index), RULES[spec.difficulty]
     rng = np.random.default_rng([spec.seed, index, 2])
     height, width = spec.size
@@ -513,36 +680,80 @@ def render_clip(
             wav += rms * 10 ** (rules.hum_db / 20) * weight * np.sin(2 * np.pi * 50 * harmonic * clock + harmonic)
     poses, glows = np.zeros((2, len(plan.things), n_frames))
     for act in plan.acts:
-        sound, (t, level, pose) = _perform(spec, act)
-        if sound is not None:
+        performed = _perform(spec, act)
+        if performed.wav is not None:
             start = round(act.interval.start_s * spec.sample_rate)
-            wav[start : start + len(sound)] += sound[: n_samples - start]
+            wav[start : start + len(performed.wav)] += performed.wav[: n_samples - start]
         if act.thing is not None:
-            poses[act.thing] += np.interp(seconds, t + act.interval.start_s, pose, left=0, right=0)
-            glows[act.thing] += np.interp(seconds, t + act.interval.start_s, level, left=0, right=0)
+            t = performed.score.t + act.interval.start_s
+            poses[act.thing] += np.interp(seconds, t, performed.score.pose, left=0, right=0)
+            glows[act.thing] += np.interp(seconds, t, performed.score.level, left=0, right=0)
     wav *= min(1.0, 0.97 / np.abs(wav).max())
 
-    frames = _picture(spec, plan, rules, poses, glows, seconds, rng)
+    frames = _picture(spec, plan, poses, glows, seconds, rng)
     return SynthClip(plan, frames, spec.fps, wav.astype(np.float32), spec.sample_rate)
 
+# %% ../../nbs/24_data_synth.ipynb #4b8905cd
+def _drawn(thing: Thing, pose: np.ndarray, glow: np.ndarray, seconds: np.ndarray, under: np.ndarray) -> np.ndarray:
+    "The object over what is `under` it (h, w, 3), in each pose: float32 [shape=(T, h, w, 3)]."
+    canvas, color = _Canvas(under, len(pose)), np.array(thing.color, dtype=np.float32)
+    _KINDS[thing.kind].draw(
+        canvas, thing.radius, color, pose[:, None].astype(np.float32), glow[:, None].astype(np.float32), seconds[:, None]
+    )
+    return canvas.picture
 
-def _picture(spec, plan, rules, poses, glows, seconds, rng) -> np.ndarray:
+# %% ../../nbs/24_data_synth.ipynb #c35133dd
+@dataclass(frozen=True, eq=False)
+class _Movie:
+    "The part of the picture that an object moves in."
+
+    rows: slice
+    columns: slice
+    frames: dict[int, np.ndarray]  # float32 [shape=(h, w, 3)] of each frame in which it is not at rest
+
+# %% ../../nbs/24_data_synth.ipynb #9de897e0
+_EDGE = 4  # pixels that only a shaking camera sees
+
+
+def _world(spec: SynthSpec, rng: np.random.Generator) -> np.ndarray:
+    "What stands behind the objects, beyond the edge of the picture too: float32 [shape=(H + 8, W + 8, 3)]."
     from scipy.ndimage import gaussian_filter, zoom
 
-    (height, width), edge, n_frames = spec.size, 4, len(seconds)
-    shape = (height + 2 * edge, width + 2 * edge)  # a shaking camera sees beyond its usual edge
-    coarse = zoom(rng.uniform(45, 110, (4, 5, 3)), (shape[0] / 4, shape[1] / 5, 1), order=1)
-    fine = gaussian_filter(rng.standard_normal(shape), 1.2) * 25
-    world = (coarse + fine[..., None]).astype(np.float32)
-    movies = []
-    for thing, pose, glow in zip(plan.things, poses, glows):
-        rows, columns = slice(thing.box[0] + edge, thing.box[1] + edge), slice(thing.box[2] + edge, thing.box[3] + edge)
-        under = world[rows, columns].copy()
-        world[rows, columns] = _draw(thing, np.zeros(1), np.zeros(1), np.zeros(1), under)[0]
-        movie, moving = {}, np.flatnonzero((pose > 0) | (glow > 1e-3))
-        for some in np.array_split(moving, len(moving) // 16 + 1):  # few at a time: they stay in the processor's cache
-            movie |= zip(some.tolist(), _draw(thing, pose[some], glow[some], seconds[some], under))
-        movies.append((rows, columns, movie))
+    height, width = (n + 2 * _EDGE for n in spec.size)
+    coarse = zoom(rng.uniform(45, 110, (4, 5, 3)), (height / 4, width / 5, 1), order=1)
+    fine = gaussian_filter(rng.standard_normal((height, width)), 1.2) * 25
+    return (coarse + fine[..., None]).astype(np.float32)
+
+# %% ../../nbs/24_data_synth.ipynb #d3f87f8a
+def _movie(world: np.ndarray, thing: Thing, pose: np.ndarray, glow: np.ndarray, seconds: np.ndarray) -> _Movie:
+    "The object in motion. At rest it is drawn into `world` itself."
+    top, bottom, left, right = (edge + _EDGE for edge in thing.box)
+    under = world[top:bottom, left:right].copy()
+    world[top:bottom, left:right] = _drawn(thing, np.zeros(1), np.zeros(1), np.zeros(1), under)[0]
+    frames: dict[int, np.ndarray] = {}
+    moving = np.flatnonzero((pose > 0) | (glow > 1e-3))
+    for some in np.array_split(moving, len(moving) // 16 + 1):  # few at once: they stay in the processor's cache
+        frames.update(zip(some.tolist(), _drawn(thing, pose[some], glow[some], seconds[some], under)))
+    return _Movie(slice(top, bottom), slice(left, right), frames)
+
+# %% ../../nbs/24_data_synth.ipynb #bc87fa08
+def _view(picture: np.ndarray, y: float, x: float, height: int, width: int) -> np.ndarray:
+    "What a camera sees whose upper left corner is at (y, x), between pixels by linear interpolation."
+    y0, x0, part_y, part_x = int(y), int(x), np.float32(y % 1), np.float32(x % 1)
+    view = picture[y0 : y0 + height + 1, x0 : x0 + width + 1]
+    if not (part_y or part_x):
+        return view[:-1, :-1]
+    view = view[:-1] * (1 - part_y) + view[1:] * part_y
+    return view[:, :-1] * (1 - part_x) + view[:, 1:] * part_x
+
+# %% ../../nbs/24_data_synth.ipynb #6aa6abc1
+def _picture(
+    spec: SynthSpec, plan: Plan, poses: np.ndarray, glows: np.ndarray, seconds: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    "uint8 [shape=(T, H, W, 3)], from the objects' poses and glows [shape=(number of objects, T)]."
+    rules, (height, width), n_frames = RULES[spec.difficulty], spec.size, len(seconds)
+    world = _world(spec, rng)
+    movies = [_movie(world, *what, seconds) for what in zip(plan.things, poses, glows)]
     shake = np.zeros((n_frames, 2))
     for interval in plan.shakes:
         during = (seconds >= interval.start_s) & (seconds < interval.end_s)
@@ -552,31 +763,51 @@ def _picture(spec, plan, rules, poses, glows, seconds, rng) -> np.ndarray:
     places = rng.integers(0, 32, (n_frames, 2))
     frames = np.empty((n_frames, height, width, 3), np.uint8)
     for k in range(n_frames):
-        now = world
-        for rows, columns, movie in movies:
-            if k in movie:
-                now = now.copy() if now is world else now
-                now[rows, columns] = movie[k]
-        y, x = edge + shake[k, 0], edge + shake[k, 1]
-        y0, x0, part_y, part_x = int(y), int(x), np.float32(y % 1), np.float32(x % 1)
-        view = now[y0 : y0 + height + 1, x0 : x0 + width + 1]
-        if part_y or part_x:
-            view = view[:-1] * (1 - part_y) + view[1:] * part_y
-            view = view[:, :-1] * (1 - part_x) + view[:, 1:] * part_x
-        else:
-            view = view[:-1, :-1]
+        picture = world
+        for movie in movies:
+            if k in movie.frames:
+                picture = picture.copy() if picture is world else picture
+                picture[movie.rows, movie.columns] = movie.frames[k]
+        view = _view(picture, _EDGE + shake[k, 0], _EDGE + shake[k, 1], height, width)
         y, x = places[k]
         view = view * np.float32(gain[k]) + grain[y : y + height, x : x + width]
         frames[k] = np.clip(view + np.float32(0.5), 0, 255, out=view)
     return frames
+
+# %% ../../nbs/24_data_synth.ipynb #b0b55bb2
+def _settings_text(spec: SynthSpec, counts: dict[str, int]) -> str:
+    "The content of synth.json."
+    sounds = sorted(name for names in _sounds(Path(spec.sounds_dir)).values() for name in names) if spec.sounds_dir else []
+    settings = {"avesound": avesound.__version__, **{f"n_{split}": n for split, n in counts.items()}, **asdict(spec), "sounds": sounds}
+    return json.dumps(settings, indent=1) + "\n"
+
+# %% ../../nbs/24_data_synth.ipynb #e8a351ae
+def _holds(folder: Path, settings: str) -> bool:
+    "Whether a dataset of these settings is there, or begun."
+    note = folder / "synth.json"
+    return note.is_file() and note.read_text(encoding="utf-8") == settings
+
+# %% ../../nbs/24_data_synth.ipynb #116bcee0
+def _begun(out: Path, settings: str) -> Path:
+    "The folder in which a dataset is made until it is complete: a new one, or that of a call that was interrupted."
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f"{out} holds something else than a dataset of these settings; choose another folder or delete it first")
+    place = out.with_name(f".{out.name}.partial")
+    if place.exists() and not _holds(place, settings):
+        shutil.rmtree(place)
+    for stray in place.rglob(".*.tmp.*"):  # left by a call that was killed while it wrote
+        stray.unlink()
+    with atomic_write(place / "synth.json") as temporary:
+        temporary.write_text(settings, encoding="utf-8")
+    return place
 
 # %% ../../nbs/24_data_synth.ipynb #7665c871
 def make_dataset(
     out_dir: str | os.PathLike,  # folder to make; must not hold anything else
     *,
     n_train: int = 20,  # clips of the training split, >= 0
-    n_val: int = 20,
-    n_test: int = 80,
+    n_val: int = 20,  # clips of the validation split, >= 0
+    n_test: int = 80,  # clips of the test split, >= 0
     spec: SynthSpec = SynthSpec(),  # the family of clips
     workers: int = 1,  # threads
     progress: bool = False,  # show a progress bar
@@ -604,25 +835,8 @@ def make_dataset(
         raise ValueError(f"n_train, n_val and n_test must be at least 0, and not all 0, got {tuple(counts.values())}")
     if workers < 1:
         raise ValueError(f"workers must be at least 1, got {workers}")
-    out = Path(out_dir).absolute()
-    sounds = sorted(name for names in _sounds(spec).values() for name in names) if spec.sounds_dir else []
-    settings = {"avesound": avesound.__version__, **{f"n_{split}": n for split, n in counts.items()}, **asdict(spec), "sounds": sounds}
-    text = json.dumps(settings, indent=1) + "\n"
-
-    def holds(folder: Path) -> bool:
-        note = folder / "synth.json"
-        return note.is_file() and note.read_text(encoding="utf-8") == text
-
-    place = out if holds(out) else out.with_name(f".{out.name}.partial")
-    if place != out:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise FileExistsError(f"{out} holds something else than a dataset of these settings; choose another folder or delete it first")
-        if place.exists() and not holds(place):
-            shutil.rmtree(place)
-        for stray in place.rglob(".*.tmp.*"):  # left by a call that was killed while it wrote
-            stray.unlink()
-        with atomic_write(place / "synth.json") as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    out, settings = Path(out_dir).absolute(), _settings_text(spec, counts)
+    place = out if _holds(out, settings) else _begun(out, settings)
 
     def make(index: int) -> Plan:
         plan = plan_clip(spec, index)
@@ -632,11 +846,9 @@ def make_dataset(
             write_clip(path, clip.frames, clip.fps, clip.wav, clip.sample_rate, crf=23)
         return plan
 
+    n = sum(counts.values())
     with ThreadPoolExecutor(workers) as pool:
-        made = tqdm(
-            pool.map(make, range(sum(counts.values()))), total=sum(counts.values()), desc="synth", unit="clip", disable=not progress
-        )
-        plans = list(made)
+        plans = list(tqdm(pool.map(make, range(n)), total=n, desc="synth", unit="clip", disable=not progress))
     splits = [split for split, n in counts.items() for _ in range(n)]
     _write_annotations(place, list(zip(plans, splits)))
     if place != out:
@@ -645,7 +857,7 @@ def make_dataset(
         os.replace(place, out)
     return out
 
-
+# %% ../../nbs/24_data_synth.ipynb #7e7ab511
 def _write_annotations(folder: Path, plans: list[tuple[Plan, str]]) -> None:
     import pandas as pd
 

@@ -99,9 +99,9 @@ def fit_projector(
     annotations_csv: str | os.PathLike,  # says which clips are in which split; events are not looked at
     *,
     out: str | os.PathLike | None = None,  # the .safetensors to write
-    split: str = "train",  # clips to fit on; evaluate refuses them
+    split: str = "train",  # clips to fit on; `evaluate` refuses them
     L_sec: Seconds = 1.0,  # length of the audio windows, s
-    dim: int = 64,  # dimensions of the common space
+    dim: int = 64,  # dimensions of the common space: pairs of directions
     shrinkage: float | None = None,  # of the covariances, above 0, at most 1; None: chosen on held-out clips
     seed: int = 0,  # of the folds
 ) -> Projector:

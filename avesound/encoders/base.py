@@ -202,9 +202,9 @@ def encoder_names() -> list[str]:
 def create_encoder(
     name: str,  # one of `encoder_names()`
     *,
-    weights: str | None = None,  # path of the weights; None: the encoder's own way to find them
-    device: str = "auto",  # "auto": cuda where there is one; else as torch names devices
-    dtype: str = "auto",  # "auto": the encoder's choice for the device; or "float32", "bfloat16", "float16"
+    weights: str | None = None,  # its weights: a file, or a folder for models of Hugging Face; None: where its library keeps them
+    device: str = "auto",  # auto (cuda where there is one), cpu, cuda, cuda:1 …
+    dtype: str = "auto",  # auto (the encoder's choice for the device), float32, bfloat16, float16
     **config,  # the encoder's own settings
 ) -> Encoder:
     """Build an encoder by name.

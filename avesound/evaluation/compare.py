@@ -106,13 +106,13 @@ class Comparison:
 def compare(
     summaries: Sequence[str | os.PathLike],  # summary.csv of two or more evaluations; the first is the reference
     *,
-    names: Sequence[str] | None = None,  # one for each summary; None: the encoder's, with the folder where that is not enough
+    names: Sequence[str] | None = None,  # a name for each summary; None: the encoder's, with the folder where that is not enough
     baselines: Sequence[str] = ("centre",),  # of the first summary, shown beside
-    metrics: Sequence[str] = METRICS,  # columns of the summaries
+    metrics: Sequence[str] = METRICS,  # columns of the summaries to compare
     min_clips: int = 10,  # categories with fewer are left out
     n_boot: int = 1000,  # resamples of the bootstrap
     n_perm: int = 9999,  # flips of signs for p-values
-    seed: int = 0,
+    seed: int = 0,  # of the bootstrap and the flips
 ) -> Comparison:
     """Compare evaluations on the clips that all of them scored, as a whole and in parts.
 

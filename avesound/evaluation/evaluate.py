@@ -115,7 +115,7 @@ class Scoring:
         If a number is out of its range.
     """
 
-    hit_deltas: tuple[Seconds, ...] = (0.25, 0.5, 1.0)  # tolerances of hit_* and hit_event_*, seconds
+    hit_deltas: tuple[Seconds, ...] = (0.25, 0.5, 1.0)  # tolerances of hit_* and hit_event_*, s
     n_boot: int = 1000  # resamples of the bootstrap
     n_shuffles: int = 49  # other clips whose sound each clip is played; 0: no row `shuffled`
     conformal_level: float = 0.9  # share of clips whose widened interval shall hold the event, in (0, 1)
@@ -390,12 +390,12 @@ def evaluate(
     annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split; without splits see `data.splits`
     *,
     L_sec: Sequence[Seconds]
-    | None = None,  # lengths of the audio windows, several are fused by `settings.scale_fusion`; None: of `tuned_on`, else 1 s
+    | None = None,  # lengths of the audio windows, s; several are fused by `scale_fusion`; None: of `tuned_on`, else 1 s
     settings: AlignSettings | None = None,  # None: of `tuned_on`, else the defaults
     split: str | None = None,  # only clips of this split; None: all
-    tuned_on: str | os.PathLike | Selection | None = None,  # settings chosen by looking at clips, which are then refused
-    calibrate_on: str | None = None,  # fit the temperature and, at that temperature, margins of intervals on the clips of this split
-    shuffled_dirs: Sequence[CacheLike] = (),  # caches made with wrong sound (`extract`), for encoders whose picture vectors hear
+    tuned_on: str | os.PathLike | Selection | None = None,  # selection.json of a sweep: its settings; clips it looked at are refused
+    calibrate_on: str | None = None,  # fit the temperature, and margins of intervals at it, on this split, val say; None: nothing is fitted
+    shuffled_dirs: Sequence[CacheLike] = (),  # caches made with --wrong_sound, for encoders whose picture vectors hear
     refiner: str | os.PathLike | Refiner | None = None,  # judge what it makes of the PDFs, with the settings that it was trained with
     scoring: Scoring = Scoring(),  # tolerances, resamples, shuffles
 ) -> Evaluation:
@@ -416,7 +416,7 @@ def evaluate(
     """
     if refiner is not None and (calibrate_on is not None or shuffled_dirs):
         raise ValueError("a refiner is judged beside its own twins: leave calibrate_on and shuffled_dirs out")
-    cache, choice = EmbeddingCache.of(cache), choose_clips(annotations_csv, split)
+    choice, cache = choose_clips(annotations_csv, split), EmbeddingCache.of(cache)
     plan = settle(choice, cache, L_sec=L_sec, settings=settings, tuned_on=tuned_on, refiner=refiner)
     curves = similarity_set(cache, choice.certain, L_sec=plan.L_sec, settings=plan.settings)
     if plan.refiner is not None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..data.annotations import ClipAnnotation
 from ..embeddings.cache import CacheLike, EmbeddingCache
-from ..embeddings.similarity import CurveSet, ShuffledCurves, shuffled_curves, similarity_set
+from ..embeddings.similarity import CurveSet, ShuffledCurves, similarity_set
 from ..localization.align import AlignSettings, align
 from ..localization.baselines import BASELINES, ORACLES, BaselineResult, ClipSignals, event_rate
 from ..localization.predict import predict

@@ -9,7 +9,7 @@ __all__ = ['EVALUATIONS_FILE', 'ProtocolError', 'Selection', 'write_selection', 
 # %% ../../nbs/65_evaluation_protocol.ipynb #f9e5cf60
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 

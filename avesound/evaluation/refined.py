@@ -7,7 +7,7 @@ __all__ = ['LEAST_MASS', 'RIVALS', 'BLIND', 'REFINED_HEADLINE', 'information', '
            'check_refiner', 'check_encoders', 'refiner_notes', 'refiner_record', 'format_refinement']
 
 # %% ../../nbs/66e_evaluation_refined.ipynb #2dd3c9f6
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np

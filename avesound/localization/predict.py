@@ -34,27 +34,27 @@ def peak_index(
         index[unsettled] = np.where(middle[:, 0] > 0, (among.cumsum(axis=-1) >= middle).argmax(axis=-1), -1)
     return index.reshape(pdf.shape[:-1])
 
-
+# %% ../../nbs/51_localization_predict.ipynb #b469a13f
 def peak(
     pdf: np.ndarray,  # float [shape=(..., T)], >= 0; NaN = no cell
-    centers_sec: np.ndarray,  # float [shape=(T,) or (..., T)], middle of each cell, seconds
+    centers_s: np.ndarray,  # float [shape=(T,) or (..., T)], middle of each cell, seconds
 ) -> np.ndarray:  # float64 [shape=(...)], seconds; NaN where there is no cell
     "The centre of the cell that `peak_index` gives. Raises `ValueError` if there are not as many centres as cells."
     index = peak_index(pdf)
-    centers = np.asarray(centers_sec, dtype=np.float64)
+    centers = np.asarray(centers_s, dtype=np.float64)
     if centers.shape[-1:] != np.shape(pdf)[-1:]:
-        raise ValueError(f"centers_sec must have one value per cell, {np.shape(pdf)[-1]} of them, got shape {centers.shape}")
+        raise ValueError(f"centers_s must have one value per cell, {np.shape(pdf)[-1]} of them, got shape {centers.shape}")
     first = np.arange(0, centers.size, centers.shape[-1]).reshape(centers.shape[:-1])  # of each row in the flattened array
     return np.where(index < 0, np.nan, centers.ravel()[first + np.maximum(index, 0)])
 
-
+# %% ../../nbs/51_localization_predict.ipynb #db32838d
 def soft_argmax(
     pdf: np.ndarray,  # float [shape=(..., T)], sums to 1; NaN = no cell
-    centers_sec: np.ndarray,  # float [shape=(T,) or (..., T)], middle of each cell, seconds
+    centers_s: np.ndarray,  # float [shape=(T,) or (..., T)], middle of each cell, seconds
 ) -> np.ndarray:  # float64 [shape=(...)], seconds; NaN where there is no cell
     "The mean of the PDF. It can fall between two peaks, where nothing happens."
     pdf = np.asarray(pdf, dtype=np.float64)
-    weighted = pdf * np.asarray(centers_sec, dtype=np.float64)
+    weighted = pdf * np.asarray(centers_s, dtype=np.float64)
     return np.where(np.isnan(pdf).all(axis=-1), np.nan, np.nansum(weighted, axis=-1))
 
 # %% ../../nbs/51_localization_predict.ipynb #b7c782eb
@@ -63,7 +63,9 @@ def highest_density_interval(
     cells: Windows | np.ndarray,  # the T cells, in order, without gaps, see `cell_bounds`
     mass: float,  # probability the interval holds, in (0, 1]
 ) -> np.ndarray:  # float64 [shape=(..., 2)], start and end in seconds; NaN where there is no cell
-    """The shortest run of neighbouring cells that holds at least `mass`; of equally short runs the one that holds most, of equals the lower median.
+    """The shortest run of neighbouring cells that holds at least `mass`.
+
+    Of equally short runs it is the one that holds most, of equals the lower median.
 
     Raises
     ------
@@ -78,31 +80,31 @@ def highest_density_interval(
     np.cumsum(np.where(np.isnan(pdf), 0.0, pdf), axis=-1, out=before[..., 1:])
     end, length, held = (np.full(pdf.shape, fill) for fill in (np.nan, np.inf, np.nan))  # of the shortest run from each cell on
     for first in range(pdf.shape[-1]):
-        # The tolerances keep rounding from asking for one cell more, or from preferring one of equal runs.
+        # The tolerances keep rounding from adding one cell more, or from preferring one of equal runs.
         enough = before[..., first + 1 :] - before[..., first, None] >= mass - 1e-9
         last = first + enough.argmax(axis=-1)[..., None]
         end[..., first] = np.take_along_axis(ends, last, axis=-1)[..., 0]
         length[..., first] = np.where(enough[..., -1], end[..., first] - starts[..., first], np.inf)
         held[..., first] = np.take_along_axis(before, last + 1, axis=-1)[..., 0] - before[..., first]
     shortest = length.min(axis=-1, keepdims=True)
-    first = peak_index(np.where((length <= shortest + 1e-9) & np.isfinite(length), held, np.nan))[..., None]
-    bounds = (np.take_along_axis(bound, np.maximum(first, 0), axis=-1) for bound in (starts, end))
-    return np.where(first < 0, np.nan, np.concatenate([*bounds], axis=-1))
+    best = peak_index(np.where((length <= shortest + 1e-9) & np.isfinite(length), held, np.nan))[..., None]
+    bounds = (np.take_along_axis(bound, np.maximum(best, 0), axis=-1) for bound in (starts, end))
+    return np.where(best < 0, np.nan, np.concatenate([*bounds], axis=-1))
 
-
+# %% ../../nbs/51_localization_predict.ipynb #a493d4c2
 def confidence(
     pdf: np.ndarray,  # float [shape=(..., T)], sums to 1; NaN = no cell
-    centers_sec: np.ndarray,  # float [shape=(T,) or (..., T)], middle of each cell, seconds
-    t_sec: np.ndarray,  # float [shape=(...)], the predicted moments, seconds
+    centers_s: np.ndarray,  # float [shape=(T,) or (..., T)], middle of each cell, seconds
+    t_s: np.ndarray,  # float [shape=(...)], the predicted moments, seconds
     radius_s: Seconds,  # >= 0
 ) -> np.ndarray:  # float64 [shape=(...)], in [0, 1]; NaN where there is no cell or no prediction
     "Probability of the cells whose centre lies within `radius_s` of the prediction."
-    pdf, t = np.asarray(pdf, dtype=np.float64), np.asarray(t_sec, dtype=np.float64)
-    near = np.abs(np.asarray(centers_sec, dtype=np.float64) - t[..., None]) <= radius_s + 1e-9
+    pdf, t = np.asarray(pdf, dtype=np.float64), np.asarray(t_s, dtype=np.float64)
+    near = np.abs(np.asarray(centers_s, dtype=np.float64) - t[..., None]) <= radius_s + 1e-9
     mass = np.where(near & ~np.isnan(pdf), pdf, 0.0).sum(axis=-1)
     return np.where(np.isnan(t) | np.isnan(pdf).all(axis=-1), np.nan, mass)
 
-
+# %% ../../nbs/51_localization_predict.ipynb #4e79ff58
 @dataclass(frozen=True, eq=False)
 class Prediction:
     "What is predicted for each clip; NaN where there is no PDF."
@@ -112,7 +114,7 @@ class Prediction:
     confidence: np.ndarray  # float64 [shape=(...)], probability within `conf_radius_s` of the moment
     entropy: np.ndarray  # float64 [shape=(...)], of the PDF, in nats
 
-
+# %% ../../nbs/51_localization_predict.ipynb #ec0cbc78
 def predict(
     pdf: np.ndarray,  # float [shape=(..., T)], sums to 1; NaN = no cell
     cells: Windows | np.ndarray,  # the T cells, see `cell_bounds`
@@ -122,6 +124,5 @@ def predict(
     starts, ends = cell_bounds(cells)
     centers = (starts + ends) / 2
     t = (soft_argmax if settings.pred_softargmax else peak)(pdf, centers)
-    return Prediction(
-        t, highest_density_interval(pdf, cells, settings.interval_mass), confidence(pdf, centers, t, settings.conf_radius_s), entropy(pdf)
-    )
+    interval = highest_density_interval(pdf, cells, settings.interval_mass)
+    return Prediction(t, interval, confidence(pdf, centers, t, settings.conf_radius_s), entropy(pdf))

@@ -16,13 +16,26 @@ import numpy as np
 from ..files import atomic_write
 from ..timeline import Seconds
 
+# %% ../../nbs/10_media_write.ipynb #0174efdd
+def _check_arrays(frames: np.ndarray | None, wav: np.ndarray | None) -> None:
+    "Raises `ValueError` if these are no frames, or no sound, that can be written."
+    if frames is None and wav is None:
+        raise ValueError("there is nothing to write: frames and wav are both None")
+    if frames is not None:
+        if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or len(frames) == 0:
+            raise ValueError(f"frames must be uint8 (T, H, W, 3) with T > 0, got {frames.dtype} {frames.shape}")
+        if frames.shape[1] % 2 or frames.shape[2] % 2:
+            raise ValueError(f"H.264 needs an even height and width, got {frames.shape[1]} x {frames.shape[2]}")
+    if wav is not None and (wav.ndim != 1 or not np.isfinite(wav).all()):
+        raise ValueError(f"wav must be one finite channel (N,), got shape {wav.shape}")
+
 # %% ../../nbs/10_media_write.ipynb #a9a3cde2
 def write_clip(
     path: str | os.PathLike,  # the file to write, e.g. "clip.mp4"; written whole or not at all
     frames: np.ndarray | None,  # uint8 [shape=(T, H, W, 3)], RGB, H and W even; None for sound alone
     fps: float | Fraction,  # frames per second, > 0
     wav: np.ndarray | None = None,  # float32 [shape=(N,)] in [-1, 1]; None for picture alone
-    sample_rate: int = 16000,  # of `wav`, Hz; one that AAC knows (8000, 11025, 16000, 22050, 44100, 48000 …)
+    sample_rate: int = 16000,  # of `wav`, Hz; one that AAC has (8000, 11025, 16000, 22050, 44100, 48000 …)
     *,
     audio_start_s: Seconds = 0.0,  # when the sound begins, >= 0
     crf: int = 20,  # H.264 quality, 0 (lossless) to 51
@@ -34,15 +47,7 @@ def write_clip(
     ValueError
         If an array has the wrong shape or type, a number is out of range, or there is neither picture nor sound.
     """
-    if frames is None and wav is None:
-        raise ValueError("there is nothing to write: frames and wav are both None")
-    if frames is not None:
-        if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or len(frames) == 0:
-            raise ValueError(f"frames must be uint8 (T, H, W, 3) with T > 0, got {frames.dtype} {frames.shape}")
-        if frames.shape[1] % 2 or frames.shape[2] % 2:
-            raise ValueError(f"H.264 needs an even height and width, got {frames.shape[1]} x {frames.shape[2]}")
-    if wav is not None and (wav.ndim != 1 or not np.isfinite(wav).all()):
-        raise ValueError(f"wav must be one finite channel (N,), got shape {wav.shape}")
+    _check_arrays(frames, wav)
     if not (math.isfinite(fps) and fps > 0):
         raise ValueError(f"fps must be a positive number, got {fps}")
     if not audio_start_s >= 0:
@@ -53,7 +58,7 @@ def write_clip(
         av.open(f"file:{temporary}", "w", options={"fflags": "+bitexact", "movflags": "+faststart"}) as out,
     ):
         if frames is not None:
-            # The same frames shall give the same bytes: one thread, and none of the assembly that reads beyond what was written (mbtree).
+            # The same frames must give the same bytes: one thread, and none of the assembly that reads beyond what was written (mbtree).
             options = {"crf": str(crf), "preset": "veryfast", "x264-params": "threads=1:cpu-independent=1", "threads": "1"}
             video = out.add_stream("libx264", rate=rate, options=options)
             video.height, video.width, video.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..localization.align import AlignSettings, align
-from .clip import event_fraction, log_score
+from .clip import event_fraction, log_score, tie_groups
 from ..timeline import Seconds, Windows, cell_bounds
 
 # %% ../../nbs/57_metrics_calibration.ipynb #7de08e79
@@ -32,7 +32,13 @@ class Reliability:
     null_ece: float  # its mean for a perfectly calibrated predictor with the same confidences
     null_ece_high: float  # 95 % of such predictors have a lower one
 
+# %% ../../nbs/57_metrics_calibration.ipynb #0e8527a3
+def _binned(confidence: np.ndarray, n_bins: int) -> tuple[np.ndarray, np.ndarray]:
+    "Numbers of the bins that are not empty, and where each confidence is among them. Bins are open below, closed above; 0 is in the first."
+    number = np.clip(np.ceil(confidence * n_bins - 1e-12).astype(int) - 1, 0, n_bins - 1)
+    return np.unique(number, return_inverse=True)
 
+# %% ../../nbs/57_metrics_calibration.ipynb #496581f7
 def reliability(
     confidence: np.ndarray,  # float [shape=(N,)], in [0, 1]; NaN = no prediction
     correct: np.ndarray,  # float or bool [shape=(N,)], was it right; NaN = not known
@@ -41,7 +47,9 @@ def reliability(
     n_null: int = 1000,  # draws of a perfectly calibrated predictor
     seed: int = 0,
 ) -> Reliability:
-    """Reliability of confidences (Guo et al. 2017, equation 3), with its null (Bröcker and Smith 2007). Clips without both values are left out.
+    """Reliability of confidences (Guo et al. 2017, equation 3), with its null (Bröcker and Smith 2007).
+
+    Clips without both values are left out.
 
     Raises
     ------
@@ -50,31 +58,26 @@ def reliability(
     """
     confidence, correct = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     if confidence.ndim != 1 or confidence.shape != correct.shape or n_bins < 1 or n_null < 1:
-        raise ValueError(
-            f"confidence and correct must be rows of equal length, got shapes {confidence.shape} and {correct.shape}; n_bins {n_bins}, n_null {n_null}"
-        )
+        shapes = f"shapes {confidence.shape} and {correct.shape}; n_bins {n_bins}, n_null {n_null}"
+        raise ValueError(f"confidence and correct must be rows of equal length, got {shapes}")
     known = ~np.isnan(confidence) & ~np.isnan(correct)
     confidence, correct = confidence[known], correct[known]
     if not len(confidence) or min(confidence.min(), correct.min()) < 0 or max(confidence.max(), correct.max()) > 1 + 1e-9:
         raise ValueError(f"need one or more clips with a confidence and an outcome in [0, 1], got {len(confidence)}")
     confidence = np.minimum(confidence, 1.0)
-    index = np.clip(
-        np.ceil(confidence * n_bins - 1e-12).astype(int) - 1, 0, n_bins - 1
-    )  # bins are open below, closed above; 0 is in the first
-    filled, index = np.unique(index, return_inverse=True)
+    filled, index = _binned(confidence, n_bins)
     n = np.bincount(index)
-    mean = np.bincount(index, confidence) / n
-    right = np.bincount(index, correct) / n
+    mean, accuracy = np.bincount(index, confidence) / n, np.bincount(index, correct) / n
     rng = np.random.default_rng(seed)
     null = np.stack([np.bincount(index, rng.random(len(confidence)) < confidence) / n for _ in range(n_null)])
     null_ece = (np.abs(null - mean) * n).sum(axis=1) / n.sum()
     low, high = np.quantile(null, [0.025, 0.975], axis=0)
     return Reliability(
-        filled / n_bins, (filled + 1) / n_bins, mean, right, n, low, high,
-        float((np.abs(right - mean) * n).sum() / n.sum()), float(null_ece.mean()), float(np.quantile(null_ece, 0.95)),
+        filled / n_bins, (filled + 1) / n_bins, mean, accuracy, n, low, high,
+        float((np.abs(accuracy - mean) * n).sum() / n.sum()), float(null_ece.mean()), float(np.quantile(null_ece, 0.95)),
     )  # fmt: skip
 
-
+# %% ../../nbs/57_metrics_calibration.ipynb #cc6a4aa6
 def drawn_moments(
     events: np.ndarray,  # float [shape=(N, E, 2)], seconds, disjoint; NaN beyond a clip's own
     *,
@@ -96,39 +99,34 @@ def hdr_coverage(
     cells: Windows | np.ndarray,  # T cells, see `avesound.timeline.cell_bounds`
     levels: Sequence[float],  # L masses of the region, in [0, 1]
 ) -> np.ndarray:  # float64 [shape=(L, ...)], in [0, 1]; NaN where a clip has no event or no PDF
-    """Share of the event's time in the highest-density region of each mass (Hyndman 1996); calibrated PDFs have a mean over clips that equals the mass.
+    """Share of the event's time in the highest-density region of each mass (Hyndman 1996).
 
-    Cells enter in order of their density, equal ones together, and the last only with the part that is needed: the region holds exactly the mass.
+    Calibrated PDFs have a mean over clips that equals the mass. Cells enter in order of their density, equal ones together, and the last
+    only with the part that is needed, so that the region holds exactly the mass.
 
     Raises
     ------
     ValueError
-        If a level is no probability.
+        If a level is not a probability.
     """
-    levels = np.asarray(levels, dtype=np.float64)
-    if levels.ndim != 1 or not ((levels >= 0) & (levels <= 1)).all():
-        raise ValueError(f"levels must be a row of probabilities, got {levels.tolist()}")
+    masses = np.asarray(levels, dtype=np.float64)
+    if masses.ndim != 1 or not ((masses >= 0) & (masses <= 1)).all():
+        raise ValueError(f"levels must be a row of probabilities, got {masses.tolist()}")
     pdf = np.asarray(pdf, dtype=np.float64)
     low, high = cell_bounds(cells)
     share = event_fraction(events, cells) * (high - low)  # seconds of the event in each cell
     pdf, share, width = np.broadcast_arrays(pdf, share, high - low)
-    there = ~np.isnan(pdf) & (width > 0)
-    density = np.where(there, pdf / np.where(there, width, 1.0), -1.0)
+    known = ~np.isnan(pdf) & (width > 0)
+    density = np.where(known, pdf / np.where(known, width, 1.0), -1.0)
     order = np.argsort(-density, axis=-1, kind="stable")
-    density, mass, share = (
-        np.take_along_axis(x, order, axis=-1) for x in (density, np.where(there, pdf, 0.0), np.where(there, share, 0.0))
-    )
-    n_cells = pdf.shape[-1]
-    place = np.arange(n_cells)
-    falls = np.ones(pdf.shape[:-1] + (n_cells + 1,), dtype=bool)
-    falls[..., 1:-1] = density[..., :-1] - density[..., 1:] > 1e-12 * np.abs(density[..., :-1])
-    first = np.maximum.accumulate(np.where(falls[..., :-1], place, 0), axis=-1)
-    last = np.minimum.accumulate(np.where(falls[..., 1:], place, n_cells)[..., ::-1], axis=-1)[..., ::-1]
+    mass, share = np.where(known, pdf, 0.0), np.where(known, share, 0.0)
+    density, mass, share = (np.take_along_axis(x, order, axis=-1) for x in (density, mass, share))
+    first, last = tie_groups(density[..., :-1] - density[..., 1:] > 1e-12 * np.abs(density[..., :-1]))
     until = np.concatenate([np.zeros(mass.shape[:-1] + (1,)), np.cumsum(mass, axis=-1)], axis=-1)
     before, after = np.take_along_axis(until, first, axis=-1), np.take_along_axis(until, last + 1, axis=-1)
     total = share.sum(axis=-1)
     covered = []
-    for level in levels:  # how much of each cell's group is in the region
+    for level in masses:  # how much of each cell's group is in the region
         taken = np.clip((level - before) / np.where(after > before, after - before, 1.0), 0.0, 1.0)
         taken = np.where(after > before, taken, 1.0 * (level >= 1))  # cells without probability come last
         covered.append((taken * share).sum(axis=-1) / np.where(total > 0, total, np.nan))
@@ -144,7 +142,7 @@ class TemperatureFit:
     log_score_before: float  # at the temperature that the settings had
     n_clips: int  # clips that decide: those with a log score that depends on tau
 
-
+# %% ../../nbs/57_metrics_calibration.ipynb #a12e4243
 def fit_temperature(
     curves: np.ndarray | Sequence[np.ndarray],  # as `localization.align.align` takes them
     stride_s: Seconds,  # width of a cell, > 0
@@ -154,7 +152,7 @@ def fit_temperature(
     *,
     bounds: tuple[float, float] = (0.02, 50.0),  # temperatures tried
 ) -> TemperatureFit:
-    """The temperature in `bounds` with the highest mean log score: the best of a grid, then refined by golden sections.
+    """The temperature in `bounds` with the highest mean log score: the best of a grid, then refined.
 
     Raises
     ------
@@ -170,16 +168,16 @@ def fit_temperature(
         return log_score(events, align(curves, stride_s, replace(settings, tau=tau)).pdf, cells)
 
     grid = np.geomspace(*bounds, 25)
-    found = np.stack([scores(tau) for tau in grid])
-    decide = np.ptp(found, axis=0) > 1e-9  # False for NaN
+    by_tau = np.stack([scores(tau) for tau in grid])
+    decide = np.ptp(by_tau, axis=0) > 1e-9  # False for NaN
     if not decide.any():
         raise ValueError("no clip can choose a temperature: none has an event that leaves a part of the clip free")
-    best = int(np.nanmean(found, axis=1).argmax())
+    best = int(np.nanmean(by_tau, axis=1).argmax())
     around = np.log(grid[max(best - 1, 0)]), np.log(grid[min(best + 1, len(grid) - 1)])
     refined = minimize_scalar(
         lambda log_tau: -np.nanmean(scores(np.exp(log_tau))), bounds=around, method="bounded", options={"xatol": 1e-3}
     )
-    tau = float(np.exp(refined.x)) if -refined.fun >= np.nanmean(found[best]) else float(grid[best])
+    tau = float(np.exp(refined.x)) if -refined.fun >= np.nanmean(by_tau[best]) else float(grid[best])
     return TemperatureFit(tau, float(np.nanmean(scores(tau))), float(np.nanmean(scores(settings.tau))), int(decide.sum()))
 
 # %% ../../nbs/57_metrics_calibration.ipynb #8b1efbf2
@@ -208,14 +206,14 @@ def interval_miss(
         return np.maximum(low - np.fmin.reduce(events[..., 0], axis=-1), np.fmax.reduce(events[..., 1], axis=-1) - high)
     return np.fmin.reduce(np.maximum(low[..., None] - events[..., 1], events[..., 0] - high[..., None]), axis=-1)
 
-
+# %% ../../nbs/57_metrics_calibration.ipynb #6bbdf90f
 def conformal_margin(
     events: np.ndarray,  # float [shape=(N, E, 2)], seconds, of N clips that nothing was tuned on
     interval: np.ndarray,  # float [shape=(N, 2)], seconds
     level: float = 0.9,  # share of new clips whose widened interval holds the target, in (0, 1)
     target: str = "event",  # one of TARGETS
 ) -> Seconds:  # may be negative; infinite where N is too small for the level
-    """The margin by which intervals must be widened on both sides so that a new clip's holds the target with probability `level` or more (Romano et al. 2019).
+    """The margin that widens intervals, on both sides, to hold the target of a new clip with probability `level` (Romano et al. 2019).
 
     Raises
     ------
@@ -231,13 +229,16 @@ def conformal_margin(
     k = int(np.ceil(level * (n + 1) - 1e-9))
     return float(miss[k - 1]) if k <= n else np.inf
 
-
+# %% ../../nbs/57_metrics_calibration.ipynb #9a23779f
 def conformal_interval(
     interval: np.ndarray,  # float [shape=(..., 2)], seconds
     margin_s: Seconds,  # of `conformal_margin`
     duration_s: Seconds | np.ndarray,  # length of the clip, a number or [shape=(...)]
 ) -> np.ndarray:  # float64 [shape=(..., 2)], seconds, within the clip
-    "The interval widened by the margin on both sides, cut at the clip's ends. One that a negative margin would turn around becomes its middle."
+    """The interval widened by the margin on both sides, cut at the clip's ends.
+
+    One that a negative margin would turn around becomes its middle.
+    """
     interval = np.asarray(interval, dtype=np.float64)
     middle = interval.mean(axis=-1)
     low, high = np.minimum(interval[..., 0] - margin_s, middle), np.maximum(interval[..., 1] + margin_s, middle)

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['LOG_SCORE_FLOOR', 'RECALL_THRESHOLDS', 'MAP_THRESHOLDS', 'LOWER_IS_BETTER', 'events_array', 'validate', 'mae', 'dist',
-           'inside', 'hit', 'hit_event', 'point_metrics', 'is_partial', 'event_fraction', 'mass_inside', 'mass_in',
-           'log_score', 'crps', 'event_cells', 'auroc', 'average_precision', 'tiou', 'segment_f1', 'event_f1',
-           'average_precision_at_tiou', 'mean_average_precision', 'expected_point_metrics', 'clip_metrics']
+           'inside', 'hit', 'hit_event', 'point_metrics', 'is_partial', 'event_fraction', 'mass_in', 'mass_inside',
+           'log_score', 'crps', 'event_cells', 'tie_groups', 'auroc', 'average_precision', 'tiou', 'segment_f1',
+           'event_f1', 'average_precision_at_tiou', 'mean_average_precision', 'expected_point_metrics', 'clip_metrics']
 
 # %% ../../nbs/55_metrics_clip.ipynb #7f2d1b80
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from ..timeline import Interval, Seconds, Windows, cell_bounds, merge_intervals
 def events_array(
     clips: Sequence[Sequence[Interval]],  # the events of each of B clips, in any order
 ) -> np.ndarray:  # float64 [shape=(B, E, 2)], E >= 1 the largest number of events in a clip; NaN beyond a clip's own
-    "Events of many clips as one array, merged first; an event of length zero vanishes, and with it a clip's only one."
+    "Events of many clips as one array, merged first. Events of length zero vanish."
     merged = [merge_intervals(events) for events in clips]
     array = np.full((len(merged), max([1, *map(len, merged)]), 2), np.nan)
     for row, events in zip(array, merged):
@@ -28,7 +28,28 @@ def events_array(
             row[i] = event.start_s, event.end_s
     return array
 
+# %% ../../nbs/55_metrics_clip.ipynb #742a7ea4
+def _check_events(events: np.ndarray) -> None:
+    if events.ndim < 2 or events.shape[-1] != 2 or events.shape[-2] == 0:
+        raise ValueError(f"events must have shape (..., E, 2) with E >= 1, got {events.shape}; NaN marks a clip without an event")
+    if (np.isnan(events[..., 0]) != np.isnan(events[..., 1])).any() or np.isinf(events).any():
+        raise ValueError("an event needs a finite start and end, or NaN for both")
+    if (events[..., 1] < events[..., 0]).any():
+        raise ValueError("an event ends before it starts")
+    starts, ends = np.sort(events[..., 0], axis=-1), np.sort(events[..., 1], axis=-1)
+    if (starts[..., 1:] < ends[..., :-1]).any():
+        raise ValueError("events of a clip overlap; merge them first (events_array does)")
 
+# %% ../../nbs/55_metrics_clip.ipynb #da3fe427
+def _check_pdf(pdf: np.ndarray) -> None:
+    lowest, total = np.fmin.reduce(pdf, axis=None), np.einsum("...t->...", pdf)
+    if np.isnan(total).any():
+        total = np.where(np.isnan(pdf).all(axis=-1), 1.0, np.nansum(pdf, axis=-1))
+    furthest = total.flat[np.abs(total - 1).argmax()]
+    if lowest < 0 or abs(furthest - 1) > 1e-6:
+        raise ValueError(f"a PDF must be non-negative and sum to 1, got a lowest value of {lowest} and a sum of {furthest}")
+
+# %% ../../nbs/55_metrics_clip.ipynb #cd92abf3
 def validate(
     events: np.ndarray,  # float [shape=(..., E, 2)]
     *,
@@ -46,20 +67,11 @@ def validate(
         If shapes do not fit together; an event is half NaN, ends before it starts, or overlaps another of its clip; a PDF has a negative
         value or does not sum to 1 (to 1e-6); an interval ends before it starts.
     """
-    events = np.asarray(events, dtype=np.float64)
-    if events.ndim < 2 or events.shape[-1] != 2 or events.shape[-2] == 0:
-        raise ValueError(f"events must have shape (..., E, 2) with E >= 1, got {events.shape}; NaN marks a clip without an event")
-    if (np.isnan(events[..., 0]) != np.isnan(events[..., 1])).any() or np.isinf(events).any():
-        raise ValueError("an event needs a finite start and end, or NaN for both")
-    if (events[..., 1] < events[..., 0]).any():
-        raise ValueError("an event ends before it starts")
-    starts, ends = np.sort(events[..., 0], axis=-1), np.sort(events[..., 1], axis=-1)
-    if (starts[..., 1:] < ends[..., :-1]).any():
-        raise ValueError("events of a clip overlap; merge them first (events_array does)")
-    shapes = {"events": events.shape[:-2]}
-    for name, value, own in [("t", t, 0), ("pdf", pdf, 1), ("curve", curve, 1), ("interval", interval, 1)]:
+    _check_events(np.asarray(events, dtype=np.float64))
+    shapes = {"events": np.shape(events)[:-2]}
+    for name, value, n_axes in [("t", t, 0), ("pdf", pdf, 1), ("curve", curve, 1), ("interval", interval, 1)]:
         if value is not None:
-            shapes[name] = np.shape(value)[: np.ndim(value) - own]
+            shapes[name] = np.shape(value)[: np.ndim(value) - n_axes]
     try:
         np.broadcast_shapes(*shapes.values())
     except ValueError:
@@ -68,19 +80,19 @@ def validate(
         if value is not None and (cells is None or np.shape(value)[-1:] != cell_bounds(cells)[0].shape[-1:]):
             raise ValueError(f"{name} of shape {np.shape(value)} needs as many cells on its last axis")
     if pdf is not None:
-        pdf = np.asarray(pdf, dtype=np.float64)
-        lowest, total = np.fmin.reduce(pdf, axis=None), np.einsum("...t->...", pdf)
-        if np.isnan(total).any():
-            total = np.where(np.isnan(pdf).all(axis=-1), 1.0, np.nansum(pdf, axis=-1))
-        furthest = total.flat[np.abs(total - 1).argmax()]
-        if lowest < 0 or abs(furthest - 1) > 1e-6:
-            raise ValueError(f"a PDF must be non-negative and sum to 1, got a lowest value of {lowest} and a sum of {furthest}")
+        _check_pdf(np.asarray(pdf, dtype=np.float64))
     if interval is not None:
         interval = np.asarray(interval, dtype=np.float64)
         if interval.shape[-1:] != (2,) or (interval[..., 1] < interval[..., 0]).any():
             raise ValueError(f"interval must have shape (..., 2) and end after it starts, got shape {interval.shape}")
 
 # %% ../../nbs/55_metrics_clip.ipynb #cfe52cc8
+def _each(events: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    "Starts and ends of the first event of every clip, of the second, ..."
+    events = np.asarray(events, dtype=np.float64)
+    return ((events[..., i, 0], events[..., i, 1]) for i in range(events.shape[-2]))
+
+# %% ../../nbs/55_metrics_clip.ipynb #9f822125
 def mae(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds
     t: np.ndarray,  # float [shape=(...)], seconds
@@ -89,7 +101,7 @@ def mae(
     t = np.asarray(t, dtype=np.float64)
     return reduce(np.fmin, (np.abs(t - (start + end) / 2) for start, end in _each(events)))
 
-
+# %% ../../nbs/55_metrics_clip.ipynb #aacc253b
 def dist(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds
     t: np.ndarray,  # float [shape=(...)], seconds
@@ -101,17 +113,21 @@ def dist(
     t = np.asarray(t, dtype=np.float64)
     return reduce(np.fmin, (np.maximum(np.maximum(start - t, t - end), 0.0) for start, end in _each(events)))
 
-
+# %% ../../nbs/55_metrics_clip.ipynb #84864174
 def inside(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds
     t: np.ndarray,  # float [shape=(...)], seconds
 ) -> np.ndarray:  # float64 [shape=(...)], 1 or 0
     "Whether start <= t < end for one of the events."
     t = np.asarray(t, dtype=np.float64)
-    found = reduce(np.logical_or, ((start <= t) & (t < end) for start, end in _each(events)))
-    return np.where(np.isnan(dist(events, t)), np.nan, found)
+    within = reduce(np.logical_or, ((start <= t) & (t < end) for start, end in _each(events)))
+    return np.where(np.isnan(dist(events, t)), np.nan, within)
 
+# %% ../../nbs/55_metrics_clip.ipynb #075f151a
+def _at_most(distance: np.ndarray, delta_s: Seconds) -> np.ndarray:
+    return np.where(np.isnan(distance), np.nan, distance <= delta_s + 1e-9)
 
+# %% ../../nbs/55_metrics_clip.ipynb #ab72e144
 def hit(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds
     t: np.ndarray,  # float [shape=(...)], seconds
@@ -120,7 +136,7 @@ def hit(
     "Whether `mae` is at most `delta_s`."
     return _at_most(mae(events, t), delta_s)
 
-
+# %% ../../nbs/55_metrics_clip.ipynb #11223b42
 def hit_event(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds
     t: np.ndarray,  # float [shape=(...)], seconds
@@ -129,7 +145,7 @@ def hit_event(
     "Whether `dist` is at most `delta_s`."
     return _at_most(dist(events, t), delta_s)
 
-
+# %% ../../nbs/55_metrics_clip.ipynb #49fc3a29
 def point_metrics(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds
     t: np.ndarray,  # float [shape=(...)], seconds
@@ -140,23 +156,13 @@ def point_metrics(
     metrics |= {f"hit_{float(delta)}": _at_most(metrics["mae"], delta) for delta in hit_deltas}
     return metrics | {f"hit_event_{float(delta)}": _at_most(metrics["dist"], delta) for delta in hit_deltas}
 
-
-def _at_most(distance: np.ndarray, delta_s: Seconds) -> np.ndarray:
-    return np.where(np.isnan(distance), np.nan, distance <= delta_s + 1e-9)
-
-
-def _each(events: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    "Start and end of the first event of every clip, of the second, ..."
-    events = np.asarray(events, dtype=np.float64)
-    return ((events[..., i, 0], events[..., i, 1]) for i in range(events.shape[-2]))
-
 # %% ../../nbs/55_metrics_clip.ipynb #99bdcead
 def is_partial(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds, disjoint
     duration_s: Seconds | np.ndarray,  # length of the clip, a number or [shape=(...)]
     tolerance_s: Seconds = 0.5,  # half of AVE's unit
 ) -> np.ndarray:  # bool [shape=(...)]
-    "Whether the events cover less than `duration_s - tolerance_s` of the clip; False for a clip without an event, for lack of a subject."
+    "Whether the events cover less than `duration_s - tolerance_s` of the clip; False for a clip without an event."
     events, duration = np.asarray(events, dtype=np.float64), np.asarray(duration_s, dtype=np.float64)
     within = np.clip(events, 0.0, duration[..., None, None])
     covered = np.nansum(within[..., 1] - within[..., 0], axis=-1)
@@ -172,28 +178,17 @@ def event_fraction(
 ) -> np.ndarray:  # float64 [shape=(..., T)], in [0, 1]; 0 where there is no cell, NaN where a clip has no event
     "Which part of each cell the events cover."
     starts, ends = cell_bounds(cells)
-    overlap = 0.0
-    for start, end in _each(events):
-        shared = np.minimum(end[..., None], ends) - np.maximum(start[..., None], starts)
-        overlap = overlap + np.where(shared > 0, shared, 0.0)  # 0 for NaN
+    shared = (np.minimum(end[..., None], ends) - np.maximum(start[..., None], starts) for start, end in _each(events))
+    overlap = sum((np.where(seconds > 0, seconds, 0.0) for seconds in shared), np.zeros(()))  # 0 for NaN
     fraction = np.divide(overlap, ends - starts, out=np.zeros(overlap.shape), where=ends > starts)
     return np.where(np.isnan(events).all(axis=(-1, -2))[..., None], np.nan, fraction)
 
-
-def mass_inside(
-    events: np.ndarray,  # float [shape=(..., E, 2)], seconds, disjoint
-    pdf: np.ndarray,  # float [shape=(..., T)], probability of each cell; NaN = no cell
-    cells: Windows | np.ndarray,  # T cells, see `avesound.timeline.cell_bounds`
-) -> np.ndarray:  # float64 [shape=(...)], in [0, 1]
-    "Probability that the PDF gives to the events; probability is spread evenly within a cell, so a cell half covered counts half."
-    return mass_in(event_fraction(events, cells), pdf)
-
-
+# %% ../../nbs/55_metrics_clip.ipynb #79e6c076
 def mass_in(
     fraction: np.ndarray,  # float [shape=(..., T)], in [0, 1], the part of each cell that counts, see `event_fraction`
     pdf: np.ndarray,  # float [shape=(..., T)], probability of each cell; NaN = no cell
 ) -> np.ndarray:  # float64 [shape=(...)], in [0, 1]
-    "Probability that the PDF gives to parts of cells: `mass_inside` for many PDFs of the same clips, whose fractions are found once."
+    "Probability that the PDF gives to parts of cells: `mass_inside` where the fractions of the clips are known already."
     pdf = np.asarray(pdf, dtype=np.float64)
     mass = np.einsum("...t,...t->...", pdf, fraction)
     if np.isnan(mass).any():
@@ -201,7 +196,16 @@ def mass_in(
         mass = np.einsum("...t,...t->...", np.where(np.isnan(pdf), 0.0, pdf), fraction) * known
     return np.clip(mass, 0.0, 1.0)
 
+# %% ../../nbs/55_metrics_clip.ipynb #e375f659
+def mass_inside(
+    events: np.ndarray,  # float [shape=(..., E, 2)], seconds, disjoint
+    pdf: np.ndarray,  # float [shape=(..., T)], probability of each cell; NaN = no cell
+    cells: Windows | np.ndarray,  # T cells, see `avesound.timeline.cell_bounds`
+) -> np.ndarray:  # float64 [shape=(...)], in [0, 1]
+    "Probability that the PDF gives to the events. It is spread evenly within a cell, so a cell half covered counts half."
+    return mass_in(event_fraction(events, cells), pdf)
 
+# %% ../../nbs/55_metrics_clip.ipynb #c76b4cb7
 def log_score(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds, disjoint
     pdf: np.ndarray,  # float [shape=(..., T)], probability of each cell; NaN = no cell
@@ -209,6 +213,59 @@ def log_score(
 ) -> np.ndarray:  # float64 [shape=(...)], from -13.8 to 0
     "Natural logarithm of `mass_inside`, never below ln 1e-6 (`LOG_SCORE_FLOOR`)."
     return np.log(np.maximum(mass_inside(events, pdf, cells), LOG_SCORE_FLOOR))
+
+# %% ../../nbs/55_metrics_clip.ipynb #7c8e1ba8
+def _in_order(events: np.ndarray) -> np.ndarray:
+    "Events in order of time, NaN last. They are disjoint, so sorting starts and ends apart keeps the pairs together."
+    return np.sort(np.asarray(events, dtype=np.float64), axis=-2)
+
+# %% ../../nbs/55_metrics_clip.ipynb #8b347859
+def _middles_of_gaps(events: np.ndarray) -> np.ndarray:
+    "float64 [shape=(..., E - 1)]: where the nearest of the events, in order of time, changes."
+    return (events[..., :-1, 1] + events[..., 1:, 0]) / 2
+
+# %% ../../nbs/55_metrics_clip.ipynb #a92a9d8a
+def _nearest_parts(turns: np.ndarray, cells: Windows | np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Bounds of the part of each cell that is nearest to the first event, to the second, ...; float64 [shape=(..., T)] each.
+
+    `turns` [shape=(..., E - 1)] are the times at which the nearest event changes, NaN where there is no further one. A part without length
+    has equal bounds.
+    """
+    low, high = cell_bounds(cells)
+    n_events = turns.shape[-1] + 1
+    for i in range(n_events):
+        after = turns[..., i - 1, None] if i > 0 else -np.inf
+        before = np.fmin(turns[..., i, None], np.inf) if i < n_events - 1 else np.inf
+        yield np.clip(low, after, before), np.clip(high, after, before)
+
+# %% ../../nbs/55_metrics_clip.ipynb #3f08e337
+def _density(pdf: np.ndarray, cells: Windows | np.ndarray) -> np.ndarray:
+    "float64 [shape=(..., T)]: probability per second in each cell, 0 where there is no cell."
+    low, high = cell_bounds(cells)
+    empty = np.zeros(np.broadcast_shapes(pdf.shape, low.shape))
+    return np.divide(pdf, high - low, out=empty, where=(high > low) & ~np.isnan(pdf))
+
+# %% ../../nbs/55_metrics_clip.ipynb #84a47c7f
+def _without(events: np.ndarray, pdf: np.ndarray) -> np.ndarray:
+    "bool [shape=(...)]: which clips have no event or no PDF."
+    return np.isnan(events).all(axis=(-1, -2)) | np.isnan(pdf).all(axis=-1)
+
+# %% ../../nbs/55_metrics_clip.ipynb #3e0f1fd0
+def _squared_tail_integral(
+    near: np.ndarray,  # float64 [shape=(..., P)]: distances at which each piece of the distribution begins,
+    far: np.ndarray,  # and ends, >= near
+    density: np.ndarray,  # float64 [shape=(..., P)], probability per unit of distance between the two
+) -> np.ndarray:  # float64 [shape=(...)]
+    "Integral of P(D > d)^2 over d: the tail falls with slope -density within each piece, so between two ends of pieces it is linear."
+    start = np.zeros(density.shape[:-1] + (1,))
+    at = np.concatenate([start, near, far], axis=-1)
+    change = np.concatenate([start, -density, density], axis=-1)
+    order = np.argsort(at, axis=-1)
+    step = np.diff(np.take_along_axis(at, order, axis=-1), axis=-1)
+    slope = np.take_along_axis(change, order, axis=-1).cumsum(axis=-1)
+    whole = ((far - near) * density).sum(axis=-1)[..., None]
+    tail = np.concatenate([whole, whole + np.cumsum(slope[..., :-1] * step, axis=-1)], axis=-1)
+    return (step * (tail[..., :-1] ** 2 + tail[..., :-1] * tail[..., 1:] + tail[..., 1:] ** 2)).sum(axis=-1) / 3
 
 # %% ../../nbs/55_metrics_clip.ipynb #5fe7b723
 def crps(
@@ -218,37 +275,24 @@ def crps(
 ) -> np.ndarray:  # float64 [shape=(...)], seconds, >= 0
     """Continuous ranked probability score of the distance to the nearest event (Gneiting and Raftery 2007, equation 20), exactly.
 
-    The distance D of a moment drawn from the PDF has a distribution whose tail P(D > d) is piecewise linear in d: probability within a cell is
-    spread evenly, and the distance grows by a second each second. The score is the integral of the squared tail.
+    The distance D of a moment drawn from the PDF has a distribution whose tail P(D > d) is piecewise linear in d: probability within a cell
+    is spread evenly, and the distance grows by a second each second. The score is the integral of the squared tail.
     """
     pdf = np.asarray(pdf, dtype=np.float64)
-    events = np.sort(np.asarray(events, dtype=np.float64), axis=-2)  # in order of time, NaN last; disjoint, so pairs stay pairs
-    low, high = cell_bounds(cells)
-    density = np.divide(pdf, high - low, out=np.zeros(np.broadcast_shapes(pdf.shape, low.shape)), where=(high > low) & ~np.isnan(pdf))
-    turns = (events[..., :-1, 1] + events[..., 1:, 0]) / 2  # where the nearest event changes
-    near, far = [], []
-    for i, (start, end) in enumerate(_each(events)):
-        first = turns[..., i - 1, None] if i > 0 else -np.inf
-        last = np.fmin(turns[..., i, None], np.inf) if i < events.shape[-2] - 1 else np.inf  # NaN: no further event
-        a, b = np.clip(low, first, last), np.clip(high, first, last)
-        for ahead, behind in [(start[..., None] - b, start[..., None] - a), (a - end[..., None], b - end[..., None])]:
-            near.append(np.nan_to_num(np.maximum(ahead, 0.0)))
-            far.append(np.nan_to_num(np.maximum(behind, 0.0)))
-    n_pieces = len(near)
-    density = np.broadcast_to(density, np.broadcast_shapes(density.shape, *(d.shape for d in near)))
-    near, far = (np.concatenate([np.broadcast_to(d, density.shape) for d in distances], axis=-1) for distances in (near, far))
-    weight = np.concatenate([density] * n_pieces, axis=-1)
-    # The tail falls with slope -weight between `near` and `far` of each piece: sort where the slope changes, and integrate.
-    change = np.concatenate([np.zeros(weight.shape[:-1] + (1,)), -weight, weight], axis=-1)
-    at = np.concatenate([np.zeros(weight.shape[:-1] + (1,)), near, far], axis=-1)
-    order = np.argsort(at, axis=-1)
-    at, slope = np.take_along_axis(at, order, axis=-1), np.take_along_axis(change, order, axis=-1).cumsum(axis=-1)
-    step = np.diff(at, axis=-1)
-    tail = ((far - near) * weight).sum(axis=-1)[..., None] + np.cumsum(slope[..., :-1] * step, axis=-1)
-    tail = np.concatenate([((far - near) * weight).sum(axis=-1)[..., None], tail], axis=-1)
-    score = (step * (tail[..., :-1] ** 2 + tail[..., :-1] * tail[..., 1:] + tail[..., 1:] ** 2)).sum(axis=-1) / 3
-    unknown = np.isnan(events).all(axis=(-1, -2)) | np.isnan(pdf).all(axis=-1)
-    return np.where(unknown, np.nan, np.maximum(score, 0.0))
+    events = _in_order(events)
+    begins, finishes = [], []  # of the distances of each part of a cell: before the event, and after it
+    for (start, end), (a, b) in zip(_each(events), _nearest_parts(_middles_of_gaps(events), cells)):
+        for near, far in [(start[..., None] - b, start[..., None] - a), (a - end[..., None], b - end[..., None])]:
+            begins.append(np.nan_to_num(np.maximum(near, 0.0)))
+            finishes.append(np.nan_to_num(np.maximum(far, 0.0)))
+    density = _density(pdf, cells)
+    shape = np.broadcast_shapes(density.shape, *(piece.shape for piece in begins))
+    near, far, weight = (
+        np.concatenate([np.broadcast_to(piece, shape) for piece in pieces], axis=-1)
+        for pieces in (begins, finishes, [density] * len(begins))
+    )
+    score = _squared_tail_integral(near, far, weight)
+    return np.where(_without(events, pdf), np.nan, np.maximum(score, 0.0))
 
 # %% ../../nbs/55_metrics_clip.ipynb #faf64687
 def event_cells(
@@ -260,7 +304,40 @@ def event_cells(
     centers = (starts + ends) / 2
     return reduce(np.logical_or, ((start[..., None] <= centers) & (centers < end[..., None]) for start, end in _each(events)))
 
+# %% ../../nbs/55_metrics_clip.ipynb #975f8d89
+def tie_groups(
+    falls: np.ndarray,  # bool [shape=(..., T - 1)], whether each of T sorted values is followed by a lower one
+) -> tuple[np.ndarray, np.ndarray]:  # int64 [shape=(..., T)] each
+    "First and last place of each value's group of equals."
+    n = falls.shape[-1] + 1
+    edge = np.ones(falls.shape[:-1] + (1,), dtype=bool)
+    falls, place = np.concatenate([edge, falls, edge], axis=-1), np.arange(n)
+    first = np.maximum.accumulate(np.where(falls[..., :-1], place, 0), axis=-1)
+    last = np.minimum.accumulate(np.where(falls[..., 1:], place, n)[..., ::-1], axis=-1)[..., ::-1]
+    return first, last
 
+# %% ../../nbs/55_metrics_clip.ipynb #2b2eb80b
+def _ranking(events: np.ndarray, curve: np.ndarray, cells: Windows | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "AUROC and average precision from one sort."
+    curve = np.asarray(curve, dtype=np.float64)
+    curve, event = np.broadcast_arrays(curve, event_cells(events, cells))
+    order = np.argsort(-curve, axis=-1, kind="stable")  # from high to low, NaN last
+    score = np.take_along_axis(curve, order, axis=-1)
+    known = ~np.isnan(score)
+    is_event = np.take_along_axis(event, order, axis=-1) & known
+    alike = 1e-12 * np.fmax.reduce(np.abs(curve), axis=-1, keepdims=True)
+    first, last = tie_groups(~(score[..., :-1] - score[..., 1:] <= alike))
+    n_event = is_event.sum(axis=-1)
+    n_background = known.sum(axis=-1) - n_event
+    both = (n_event > 0) & (n_background > 0)
+    n_event, n_background = np.where(both, n_event, 1), np.where(both, n_background, 1)
+    ranks = np.where(is_event, (first + last) / 2 + 1, 0.0).sum(axis=-1)  # from the top; ties share the middle of their ranks
+    lost = (ranks - n_event * (n_event + 1) / 2) / (n_event * n_background)
+    n_above = np.take_along_axis(np.cumsum(is_event, axis=-1), last, axis=-1)  # event cells that score at least as high
+    precision = np.where(is_event, n_above / (last + 1), 0.0).sum(axis=-1) / n_event
+    return np.where(both, 1 - lost, np.nan), np.where(both, precision, np.nan)
+
+# %% ../../nbs/55_metrics_clip.ipynb #7b5a442d
 def auroc(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds
     curve: np.ndarray,  # float [shape=(..., T)], a score per cell; NaN = no cell
@@ -272,7 +349,7 @@ def auroc(
     """
     return _ranking(events, curve, cells)[0]
 
-
+# %% ../../nbs/55_metrics_clip.ipynb #d3badc4d
 def average_precision(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds
     curve: np.ndarray,  # float [shape=(..., T)], a score per cell; NaN = no cell
@@ -283,33 +360,6 @@ def average_precision(
     Tied cells (as in `auroc`) enter together.
     """
     return _ranking(events, curve, cells)[1]
-
-
-def _ranking(events: np.ndarray, curve: np.ndarray, cells: Windows | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    "AUROC and average precision from one sort."
-    curve = np.asarray(curve, dtype=np.float64)
-    curve, event = np.broadcast_arrays(curve, event_cells(events, cells))
-    n_cells = curve.shape[-1]
-    order = np.argsort(-curve, axis=-1, kind="stable")  # from high to low, NaN last
-    score = np.take_along_axis(curve, order, axis=-1)
-    known = ~np.isnan(score)
-    is_event = np.take_along_axis(event, order, axis=-1) & known
-    # First and last place of each cell's group of ties.
-    alike = 1e-12 * np.fmax.reduce(np.abs(curve), axis=-1, keepdims=True)
-    place = np.arange(n_cells)
-    falls = np.ones(curve.shape[:-1] + (n_cells + 1,), dtype=bool)
-    falls[..., 1:-1] = ~(score[..., :-1] - score[..., 1:] <= alike)
-    first = np.maximum.accumulate(np.where(falls[..., :-1], place, 0), axis=-1)
-    last = np.minimum.accumulate(np.where(falls[..., 1:], place, n_cells)[..., ::-1], axis=-1)[..., ::-1]
-    n_event = is_event.sum(axis=-1)
-    n_background = known.sum(axis=-1) - n_event
-    both = (n_event > 0) & (n_background > 0)
-    n_event, n_background = np.where(both, n_event, 1), np.where(both, n_background, 1)
-    ranks = np.where(is_event, (first + last) / 2 + 1, 0.0).sum(axis=-1)  # from the top; ties share the middle of their ranks
-    lost = (ranks - n_event * (n_event + 1) / 2) / (n_event * n_background)
-    found = np.take_along_axis(np.cumsum(is_event, axis=-1), last, axis=-1)  # event cells that score at least as high
-    precision = np.where(is_event, found / (last + 1), 0.0).sum(axis=-1) / n_event
-    return np.where(both, 1 - lost, np.nan), np.where(both, precision, np.nan)
 
 # %% ../../nbs/55_metrics_clip.ipynb #a620e46e
 RECALL_THRESHOLDS = (0.3, 0.5, 0.7)
@@ -323,7 +373,7 @@ def tiou(
     interval = np.asarray(interval, dtype=np.float64)
     low, high = interval[..., 0], interval[..., 1]
 
-    def overlap(start, end):
+    def overlap(start: np.ndarray, end: np.ndarray) -> np.ndarray:
         shared = np.maximum(np.minimum(end, high) - np.maximum(start, low), 0.0)
         union = (end - start) + (high - low) - shared
         return shared / np.where(union == 0, 1.0, union)
@@ -331,19 +381,37 @@ def tiou(
     return reduce(np.fmax, (overlap(start, end) for start, end in _each(events)))
 
 # %% ../../nbs/55_metrics_clip.ipynb #f5b4295c
+def _segments(
+    events: np.ndarray, interval: np.ndarray, duration_s: Seconds | np.ndarray, segment_s: Seconds
+) -> tuple[np.ndarray, np.ndarray]:
+    "Which segments of the clip the events cover, and which the interval does; bool [shape=(..., S)] each."
+    duration = np.asarray(duration_s, dtype=np.float64)
+    middles = (np.arange(max(1, int(np.ceil(np.nanmax(duration, initial=segment_s) / segment_s)))) + 0.5) * segment_s
+    within = middles < duration[..., None]
+    segments = np.stack([middles - segment_s / 2, middles + segment_s / 2], axis=-1)
+    predicted = np.asarray(interval, dtype=np.float64)[..., None, :]
+    return event_cells(events, segments) & within, event_cells(predicted, segments) & within
+
+# %% ../../nbs/55_metrics_clip.ipynb #2627e0f5
+def _unknown(events: np.ndarray, interval: np.ndarray) -> np.ndarray:
+    "bool [shape=(...)]: which clips have no event or no interval."
+    events, interval = np.asarray(events, dtype=np.float64), np.asarray(interval, dtype=np.float64)
+    return np.isnan(events).all(axis=(-1, -2)) | np.isnan(interval).any(axis=-1)
+
+# %% ../../nbs/55_metrics_clip.ipynb #2ab0ad50
 def segment_f1(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds
     interval: np.ndarray,  # float [shape=(..., 2)], seconds
     duration_s: Seconds | np.ndarray,  # length of the clip, a number or [shape=(...)]
     segment_s: Seconds = 1.0,  # length of a segment, > 0
 ) -> np.ndarray:  # float64 [shape=(...)], in [0, 1]; NaN where neither covers a segment
-    """F1 of segments: a segment belongs to the event, or to the interval, that covers its middle (Tian et al. 2020, segment level)."""
-    true, found = _segments(events, interval, duration_s, segment_s)
-    total = true.sum(axis=-1) + found.sum(axis=-1)
-    score = 2 * (true & found).sum(axis=-1) / np.maximum(total, 1)
+    "F1 of segments: a segment belongs to the event, or to the interval, that covers its middle (Tian et al. 2020, segment level)."
+    true, predicted = _segments(events, interval, duration_s, segment_s)
+    total = true.sum(axis=-1) + predicted.sum(axis=-1)
+    score = 2 * (true & predicted).sum(axis=-1) / np.maximum(total, 1)
     return np.where(_unknown(events, interval) | (total == 0), np.nan, score)
 
-
+# %% ../../nbs/55_metrics_clip.ipynb #97e3ca65
 def event_f1(
     events: np.ndarray,  # float [shape=(..., E, 2)], seconds
     interval: np.ndarray,  # float [shape=(..., 2)], seconds
@@ -351,37 +419,52 @@ def event_f1(
     segment_s: Seconds = 1.0,  # length of a segment, > 0
     threshold: float = 0.5,  # intersection over union of a match, > 0
 ) -> np.ndarray:  # float64 [shape=(...)], in [0, 1]; NaN where neither covers a segment
-    """F1 of events: runs of segments as in `segment_f1`; the predicted run finds an event where they overlap by `threshold` (Tian et al. 2020, event level)."""
-    true, found = _segments(events, interval, duration_s, segment_s)
-    run = np.where(
-        true, np.cumsum(true & ~np.roll(true, 1, axis=-1) | (true & (np.arange(true.shape[-1]) == 0)), axis=-1), 0
-    )  # number of its run
-    n_true, n_found = run.max(axis=-1), found.any(axis=-1).astype(int)
+    """F1 of events (Tian et al. 2020, event level).
+
+    An event is a run of segments as in `segment_f1`; `threshold` is for its overlap over union with the predicted run.
+    """
+    true, predicted = _segments(events, interval, duration_s, segment_s)
+    starts = true & ~np.roll(true, 1, axis=-1)
+    starts[..., 0] = true[..., 0]
+    run = np.where(true, np.cumsum(starts, axis=-1), 0)  # each segment's run, counted from 1
+    n_true, n_predicted = run.max(axis=-1), predicted.any(axis=-1).astype(int)
     hit = np.zeros(n_true.shape, dtype=bool)
     for k in range(1, int(n_true.max(initial=0)) + 1):
-        same, either = ((run == k) & found).sum(axis=-1), ((run == k) | found).sum(axis=-1)
+        same, either = ((run == k) & predicted).sum(axis=-1), ((run == k) | predicted).sum(axis=-1)
         hit = hit | (same >= threshold * either - 1e-9)
-    total = n_true + n_found
-    score = 2 * (hit & (n_true > 0) & (n_found > 0)) / np.maximum(total, 1)
+    total = n_true + n_predicted
+    score = 2 * (hit & (n_true > 0) & (n_predicted > 0)) / np.maximum(total, 1)
     return np.where(_unknown(events, interval) | (total == 0), np.nan, score)
 
-
-def _segments(events, interval, duration_s, segment_s) -> tuple[np.ndarray, np.ndarray]:
-    "Which segments of the clip the events cover, and which the interval does."
-    duration = np.asarray(duration_s, dtype=np.float64)
-    middles = (np.arange(max(1, int(np.ceil(np.nanmax(duration, initial=segment_s) / segment_s)))) + 0.5) * segment_s
-    within = middles < duration[..., None]
-    shown = np.stack([middles - segment_s / 2, middles + segment_s / 2], axis=-1)
-    return event_cells(events, shown) & within, event_cells(np.asarray(interval, dtype=np.float64)[..., None, :], shown) & within
-
-
-def _unknown(events, interval) -> np.ndarray:
-    return np.isnan(np.asarray(events, dtype=np.float64)).all(axis=(-1, -2)) | np.isnan(np.asarray(interval, dtype=np.float64)).any(axis=-1)
-
 # %% ../../nbs/55_metrics_clip.ipynb #14695e28
-MAP_THRESHOLDS = tuple(round(0.5 + 0.05 * k, 2) for k in range(10))
+def _average_precisions(
+    events: np.ndarray, interval: np.ndarray, score: np.ndarray, thresholds: Sequence[float], weights: np.ndarray | None
+) -> list[np.ndarray]:
+    "One for each threshold. Precision rises only at right intervals, so a running count is enough for all others."
+    events, interval, score = (np.asarray(x, dtype=np.float64) for x in (events, interval, score))
+    n_events = (~np.isnan(events[..., 0])).sum(axis=-1)
+    weights = np.ones(len(events), np.float32) if weights is None else np.asarray(weights, dtype=np.float32)  # exact: these are counts
+    predicted = ~np.isnan(interval).any(axis=-1) & (n_events > 0)
+    overlap = np.nan_to_num(tiou(events, interval))
+    order = np.flatnonzero(predicted)[np.argsort(-score[predicted], kind="stable")]
+    ends = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)[: len(order)]  # of groups of equal score
+    drawn = weights[..., order]
+    n_predicted = np.cumsum(drawn, axis=-1)
+    total = weights @ n_events.astype(np.float32)
+    precisions = []
+    for threshold in thresholds:
+        right = np.flatnonzero(overlap[order] >= threshold - 1e-9)
+        group = np.searchsorted(ends, right)  # that each right interval is in
+        last = np.flatnonzero(np.diff(group, append=-1))  # the last right one of each group that has any
+        n_right = np.cumsum(drawn[..., right], axis=-1)[..., last]
+        n_so_far = n_predicted[..., ends[group[last]]]
+        precision = np.divide(n_right, n_so_far, out=np.zeros(n_right.shape), where=n_so_far > 0)
+        precision = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
+        area = (precision * np.diff(n_right, axis=-1, prepend=0.0)).sum(axis=-1)
+        precisions.append(np.where(total > 0, area / np.where(total > 0, total, 1), np.nan))
+    return precisions
 
-
+# %% ../../nbs/55_metrics_clip.ipynb #5c060a2c
 def average_precision_at_tiou(
     events: np.ndarray,  # float [shape=(N, E, 2)], seconds, of N clips
     interval: np.ndarray,  # float [shape=(N, 2)], seconds; NaN = nothing predicted
@@ -391,9 +474,13 @@ def average_precision_at_tiou(
 ) -> np.ndarray:  # float64 [shape=(...)], in [0, 1]; NaN without an event
     """Interpolated average precision of intervals over clips (Caba Heilbron et al. 2015), one interval a clip.
 
-    Precision at a recall is the highest at that recall or beyond. Intervals of equal score enter together. Clips without an event are left out.
+    Precision at a recall is the highest at that recall or beyond. Intervals of equal score enter together. Clips without an event are left
+    out.
     """
     return _average_precisions(events, interval, score, [threshold], weights)[0]
+
+# %% ../../nbs/55_metrics_clip.ipynb #effe1d53
+MAP_THRESHOLDS = tuple(round(0.5 + 0.05 * k, 2) for k in range(10))
 
 
 def mean_average_precision(
@@ -406,33 +493,18 @@ def mean_average_precision(
     "Mean of `average_precision_at_tiou` over thresholds: mAP@tIoU."
     return np.mean(_average_precisions(events, interval, score, thresholds, weights), axis=0)
 
+# %% ../../nbs/55_metrics_clip.ipynb #6ade210a
+def _integrated_distance(part: tuple[np.ndarray, np.ndarray], start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    "Integral over a part of a cell of the distance to an event."
+    a, b = part
+    before = np.maximum(start - a, 0) ** 2 - np.maximum(start - b, 0) ** 2
+    return np.nan_to_num((before + np.maximum(b - end, 0) ** 2 - np.maximum(a - end, 0) ** 2) / 2)
 
-def _average_precisions(events, interval, score, thresholds, weights) -> list[np.ndarray]:
-    "One for each threshold. Precision rises nowhere but at right intervals, so all else is needed as a running count only."
-    events, interval, score = (np.asarray(x, dtype=np.float64) for x in (events, interval, score))
-    n_events = (~np.isnan(events[..., 0])).sum(axis=-1)
-    weights = np.ones(len(events), np.float32) if weights is None else np.asarray(weights, dtype=np.float32)  # exact: these are counts
-    said = ~np.isnan(interval).any(axis=-1) & (n_events > 0)
-    overlap = np.nan_to_num(tiou(events, interval))
-    order = np.flatnonzero(said)[np.argsort(-score[said], kind="stable")]
-    ends = (
-        np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1) if len(order) else np.array([], dtype=int)
-    )  # of groups of equal score
-    drawn = weights[..., order]
-    n_said = np.cumsum(drawn, axis=-1)
-    total = weights @ n_events.astype(np.float32)
-    found = []
-    for threshold in thresholds:
-        right = np.flatnonzero(overlap[order] >= threshold - 1e-9)
-        group = np.searchsorted(ends, right)  # in which each right interval is
-        last = np.flatnonzero(np.diff(group, append=-1))  # the last right one of each group that has any
-        n_right = np.cumsum(drawn[..., right], axis=-1)[..., last]
-        seen = n_said[..., ends[group[last]]]
-        precision = np.divide(n_right, seen, out=np.zeros(n_right.shape), where=seen > 0)
-        precision = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
-        area = (precision * np.diff(n_right, axis=-1, prepend=0.0)).sum(axis=-1)
-        found.append(np.where(total > 0, area / np.where(total > 0, total, 1), np.nan))
-    return found
+# %% ../../nbs/55_metrics_clip.ipynb #2e1a961e
+def _seconds_within(part: tuple[np.ndarray, np.ndarray], start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    "How much of a part of a cell lies between two times."
+    a, b = part
+    return np.nan_to_num(np.maximum(np.minimum(b, end) - np.maximum(a, start), 0.0))
 
 # %% ../../nbs/55_metrics_clip.ipynb #4262b764
 def expected_point_metrics(
@@ -441,40 +513,25 @@ def expected_point_metrics(
     cells: Windows | np.ndarray,  # T cells, see `avesound.timeline.cell_bounds`
     hit_deltas: Sequence[Seconds] = (0.25, 0.5, 1.0),  # tolerances of the hits, seconds
 ) -> dict[str, np.ndarray]:  # float64 [shape=(...)] each: mae, dist, inside, hit_<delta>, hit_event_<delta>
-    "Expected value of each metric of a moment, for a moment drawn from the PDF: a cell by its probability, then any time within it alike."
+    "Expected value of each metric of a moment that is drawn from the PDF: a cell by its probability, then any time within it alike."
     pdf = np.asarray(pdf, dtype=np.float64)
-    events = np.sort(np.asarray(events, dtype=np.float64), axis=-2)  # in order of time, NaN last; disjoint, so pairs stay pairs
-    low, high = cell_bounds(cells)
-    mids = events.mean(axis=-1)
-    # Which event is nearest changes halfway between neighbours: between midpoints for mae, between end and next start for dist.
-    turn_mid = (mids[..., :-1] + mids[..., 1:]) / 2
-    turn_gap = (events[..., :-1, 1] + events[..., 1:, 0]) / 2
-    names = ["mae", "dist", "inside", *(f"{kind}_{float(delta)}" for kind in ("hit", "hit_event") for delta in hit_deltas)]
-    integral = dict.fromkeys(names, 0.0)
-    for i, (start, end) in enumerate(_each(events)):
-        start, end, mid = start[..., None], end[..., None], mids[..., i, None]
-
-        def reach(turns, low=low, high=high, i=i, n=events.shape[-2]):
-            "The part of each cell to which this event is the nearest."
-            after = turns[..., i - 1, None] if i > 0 else -np.inf
-            before = np.fmin(turns[..., i, None], np.inf) if i < n - 1 else np.inf  # NaN: no further event
-            return np.clip(low, after, before), np.clip(high, after, before)
-
-        near_mid, near_event = reach(turn_mid), reach(turn_gap)
-        for name, (a, b), (s, e) in [("mae", near_mid, (mid, mid)), ("dist", near_event, (start, end))]:
-            add = (np.maximum(s - a, 0) ** 2 - np.maximum(s - b, 0) ** 2 + np.maximum(b - e, 0) ** 2 - np.maximum(a - e, 0) ** 2) / 2
-            integral[name] = integral[name] + np.nan_to_num(add)
-        shares = [("inside", near_event, start, end)]
-        for delta in hit_deltas:
-            shares += [
-                (f"hit_{float(delta)}", near_mid, mid - delta, mid + delta),
-                (f"hit_event_{float(delta)}", near_event, start - delta, end + delta),
-            ]
-        for name, (a, b), s, e in shares:
-            integral[name] = integral[name] + np.nan_to_num(np.maximum(np.minimum(b, e) - np.maximum(a, s), 0.0))
-    density = np.divide(pdf, high - low, out=np.zeros(np.broadcast_shapes(pdf.shape, low.shape)), where=(high > low) & ~np.isnan(pdf))
-    unknown = np.isnan(events).all(axis=(-1, -2)) | np.isnan(pdf).all(axis=-1)
-    return {name: np.where(unknown, np.nan, (value * density).sum(axis=-1)) for name, value in integral.items()}
+    events = _in_order(events)
+    middles = events.mean(axis=-1)
+    nearest_middles = _nearest_parts((middles[..., :-1] + middles[..., 1:]) / 2, cells)
+    nearest_events = _nearest_parts(_middles_of_gaps(events), cells)
+    integrals: dict[str, np.ndarray] = {}
+    for i, (by_middle, by_event) in enumerate(zip(nearest_middles, nearest_events)):
+        start, end, middle = events[..., i, 0, None], events[..., i, 1, None], middles[..., i, None]
+        parts = {
+            "mae": _integrated_distance(by_middle, middle, middle),
+            "dist": _integrated_distance(by_event, start, end),
+            "inside": _seconds_within(by_event, start, end),
+        }
+        parts |= {f"hit_{float(delta)}": _seconds_within(by_middle, middle - delta, middle + delta) for delta in hit_deltas}
+        parts |= {f"hit_event_{float(delta)}": _seconds_within(by_event, start - delta, end + delta) for delta in hit_deltas}
+        integrals = {name: integrals.get(name, 0.0) + value for name, value in parts.items()}
+    density, without = _density(pdf, cells), _without(events, pdf)
+    return {name: np.where(without, np.nan, (value * density).sum(axis=-1)) for name, value in integrals.items()}
 
 # %% ../../nbs/55_metrics_clip.ipynb #f7635bec
 LOWER_IS_BETTER = ("mae", "dist", "crps")  # every other metric is better when it is higher
@@ -493,7 +550,8 @@ def clip_metrics(
 ) -> dict[str, np.ndarray]:  # float64 [shape=(...)] each; NaN where a clip has no event or no estimate
     """Every metric of this room, by name.
 
-    In order: mae, dist, inside, hit_0.25 ..., hit_event_0.25 ..., mass_inside, log_score, crps, auroc, average_precision, tiou, recall_0.3 ..., segment_f1, event_f1
+    In order: mae, dist, inside, hit_0.25 ..., hit_event_0.25 ..., mass_inside, log_score, crps, auroc, average_precision, tiou,
+    recall_0.3 ..., segment_f1, event_f1.
 
     Raises
     ------
@@ -514,9 +572,9 @@ def clip_metrics(
         metrics["auroc"], metrics["average_precision"] = _ranking(events, curve, cells)
     if interval is not None:
         metrics["tiou"] = tiou(events, interval)
-        metrics |= {
-            f"recall_{theta}": np.where(np.isnan(metrics["tiou"]), np.nan, metrics["tiou"] >= theta - 1e-9) for theta in RECALL_THRESHOLDS
-        }
+        unknown = np.isnan(metrics["tiou"])
+        metrics |= {f"recall_{theta}": np.where(unknown, np.nan, metrics["tiou"] >= theta - 1e-9) for theta in RECALL_THRESHOLDS}
         if duration_s is not None:
-            metrics["segment_f1"], metrics["event_f1"] = segment_f1(events, interval, duration_s), event_f1(events, interval, duration_s)
+            metrics["segment_f1"] = segment_f1(events, interval, duration_s)
+            metrics["event_f1"] = event_f1(events, interval, duration_s)
     return metrics

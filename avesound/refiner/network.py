@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
@@ -42,14 +42,14 @@ class RefinerSettings:
         If a value is unknown or out of its range.
     """
 
-    architecture: str = "pdf"  # "pdf": PDF of 128 cells -> 256 -> PDF of 128 cells; "fusion": vectors of a window -> 256 -> its logit
-    augment: bool = True  # put every clip elsewhere in every epoch, see `placed`; without effect on "fusion", which knows no place
-    epochs: int = 300  # at most
+    architecture: Annotated[str, ARCHITECTURES] = "pdf"  # pdf: from PDF to PDF, 128 cells; fusion: vectors of a window -> its logit
+    augment: bool = True  # roll and flip clips in every epoch, so that where events are is not learnt; without effect on fusion
+    epochs: int = 300  # at most so many passes over the clips
     patience: int = 30  # epochs without a better validation loss after which a training ends
-    batch_size: int = 64  # clips
-    lr: float = 1e-3  # of AdamW
-    weight_decay: float = 1e-2
-    seeds: tuple[int, ...] = (0, 1, 2)  # one network each; the refined PDF is the mean of theirs
+    batch_size: int = 64  # clips in a step
+    lr: float = 1e-3  # learning rate of AdamW
+    weight_decay: float = 1e-2  # of AdamW
+    seeds: tuple[int, ...] = (0, 1, 2)  # one network for each; the refined PDF is the mean of theirs
 
     def __post_init__(self):
         object.__setattr__(self, "seeds", tuple(int(seed) for seed in np.atleast_1d(np.asarray(self.seeds, dtype=np.int64))))

@@ -244,12 +244,12 @@ def train_refiner(
     cache: CacheLike,  # the embeddings to learn from
     annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split
     *,
-    refiner_ckpt: str | os.PathLike | None = None,  # the .pt or .safetensors to write; <stem>.json is written beside it
+    refiner_ckpt: str | os.PathLike | None = None,  # the .pt or .safetensors to write; <stem>.json, a readable record, is written beside it
     training: RefinerSettings = RefinerSettings(),
     settings: AlignSettings = AlignSettings(),  # how PDFs are made
-    L_sec: Sequence[Seconds] = (1.0,),  # lengths of the audio windows; "fusion" takes one
+    L_sec: Sequence[Seconds] = (1.0,),  # lengths of the audio windows, s; several are fused; the architecture fusion takes one
     overwrite: bool = False,  # replace a file that was trained otherwise, or is damaged
-    device: str = "auto",  # "auto", "cpu", "cuda" …
+    device: str = "auto",  # auto, cpu, cuda, cuda:1 …
     progress: bool = True,  # show a progress bar
 ) -> Refiner:
     """Train a refiner and its twins on the train split, stopped by the val split.
@@ -269,8 +269,8 @@ def train_refiner(
     lengths = sorted({float(length) for length in L_sec})
     if training.architecture == "fusion" and len(lengths) != 1:
         raise ValueError(f"the architecture 'fusion' takes one audio length, got L_sec = {lengths}")
-    cache = EmbeddingCache.of(cache)
-    material = _material(cache, read_clips(annotations_csv), training, settings, lengths)
+    annotated, cache = read_clips(annotations_csv), EmbeddingCache.of(cache)
+    material = _material(cache, annotated, training, settings, lengths)
     identity = _identity(cache, material, training, settings, lengths)
     if (trained := _trained_before(refiner_ckpt, load_refiner, identity, overwrite)) is not None:
         return trained

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import __version__
-from ..embeddings.extract import media_files
+from ..embeddings.clips import media_files
 from ..encoders.base import ORACLE, Problem
 from ..files import as_json, printable, sha256_of, shorten
 from ..lettering import fonts_for
@@ -64,7 +64,7 @@ def provenance(
         "evaluated_with": said.get("avesound", "not known"), "n_shared_between_splits": said.get("n_shared_between_splits", 0),
     }  # fmt: skip
     run["name"] = (run["encoder"] if run["encoder"] != "not known" else "prediction") + (" (refined)" if run["refiner"] else "")
-    problems = [Problem.read(problem) for problem in said.get("problems", [])]
+    problems = list(said.get("problems", []))
     known = {problem.code for problem in problems}
     if "untrained" in run["weights"] and not known & {"untrained", "unknown"}:
         problems.append(Problem("untrained", "the weights are untrained: cosines of such vectors mean nothing"))
@@ -77,11 +77,18 @@ def provenance(
     if not problems and "flawed" in table and (table["flawed"] == 1).any():
         problems.append(Problem("flawed", "the summary marks it as flawed, without saying why"))
     if run["encoder"] in ("not known", "unknown"):
-        soundness = "The files do not say which encoder made this summary. Whether its numbers are the performance of a trained encoder cannot be told from them."
+        soundness = (
+            "The files do not say which encoder made this summary. Whether its numbers are the performance of a trained encoder cannot be "
+            "told from them."
+        )
     else:
-        soundness = "Nothing in the files speaks against this result: they name the encoder, its weights are not called untrained, and its audio query does not look at the annotations."
+        soundness = (
+            "Nothing in the files speaks against this result: they name the encoder, its weights are not called untrained, and its audio "
+            "query does not look at the annotations."
+        )
     if run["n_shared_between_splits"]:
-        soundness += f" In the annotations {run['n_shared_between_splits']} ids stand in several splits; each counts in the first of train, val and test alone."
+        n = run["n_shared_between_splits"]
+        soundness += f" In the annotations {n} ids stand in several splits; each counts in the first of train, val and test alone."
     return {"run": run, "problems": problems, "soundness": soundness}
 
 
@@ -106,9 +113,13 @@ def _numbers(
     counts = {name: int(rows.sum()) for name, rows in subsets(summary).items()}
     overall = {
         "counts": {"clips": summary.table["video_id"].nunique(), "rows": len(summary.table), **counts, "status": summary.counts},
-        "best_baseline": best, "baselines_from": "file" if summary.baselines else "events", **means, "p_shuffled": summary.overall.get("p_shuffled", {}),
-        "histograms": {name: error_histogram(name, summary, rival, best) for name in ("dist", "mae") if name in summary.metrics}, "bootstrap": options,
-    }  # fmt: skip
+        "best_baseline": best,
+        "baselines_from": "file" if summary.baselines else "events",
+        **means,
+        "p_shuffled": summary.overall.get("p_shuffled", {}),
+        "histograms": {name: error_histogram(name, summary, rival, best) for name in ("dist", "mae") if name in summary.metrics},
+        "bootstrap": options,
+    }
     return overall, tables
 
 # %% ../../nbs/84_report_analyze.ipynb #6836a01f
@@ -122,7 +133,8 @@ def _folder(out_dir: Path, run_tag: str | None, overwrite: bool, summary_csv: Pa
         return folder
     if not re.fullmatch(r"\w[\w.+=,@-]{0,99}", run_tag):
         raise ValueError(
-            f"run_tag must be the name of one folder: letters, digits and _ . + = , @ -, beginning with a letter, a digit or _; got {run_tag!r}"
+            "run_tag must be the name of one folder: letters, digits and _ . + = , @ -, beginning with a letter, a digit or _; "
+            f"got {run_tag!r}"
         )
     folder = out_dir / run_tag
     if folder.exists() and not ((folder / "metrics_overall.json").is_file() and (folder / "report.html").is_file()):
@@ -210,9 +222,9 @@ def analyze(
     curves_csv: str
     | os.PathLike
     | None = None,  # PDFs of the clips; None: curves.csv beside the summary or in curves/ beside it, where there is one
-    vid_dir: str | os.PathLike | None = None,  # clips, for frames at the predicted moment and in the middle of the event
+    vid_dir: str | os.PathLike | None = None,  # folder of clips, for frames at the predicted moment and in the middle of the event
     n_examples: int = 2,  # best, median and worst clips to show, so many of each
-    conf_radius_s: Seconds | None = None,  # what the confidence is about; None: as <stem>.json says, else 0.5
+    conf_radius_s: Seconds | None = None,  # the confidence is the probability within so many s; None: as <stem>.json says, else 0.5
     overwrite: bool = False,  # replace the folder of an analysis of another summary
     n_boot: int = 1000,  # resamples of the bootstrap
     seed: int = 0,  # of the bootstrap, of drawn moments, of calibrated predictors
@@ -222,13 +234,15 @@ def analyze(
     Raises
     ------
     FileNotFoundError, ValueError
-        As `read_summary`, `read_curves` and `media_files`; or if the tag is no name of a folder, the curves named are of another run, or a number is out of its range.
+        As `read_summary`, `read_curves` and `media_files`; or if the tag is no name of a folder, the curves named are of another run, or
+        a number is out of its range.
     FileExistsError
         If the folder holds the analysis of another summary and `overwrite` is not set, or something that is no analysis.
     """
     if n_examples < 0 or n_boot < 1 or (conf_radius_s is not None and not 0 <= conf_radius_s < np.inf):
         raise ValueError(
-            f"n_examples must be 0 or more, n_boot 1 or more, conf_radius_s 0 or more seconds, got {n_examples}, {n_boot} and {conf_radius_s}"
+            "n_examples must be 0 or more, n_boot 1 or more, conf_radius_s 0 or more seconds, "
+            f"got {n_examples}, {n_boot} and {conf_radius_s}"
         )
     summary_csv = Path(summary_csv)
     summary = read_summary(summary_csv)
@@ -238,19 +252,30 @@ def analyze(
     curves = _curves(summary_csv, curves_csv, summary, notes)
 
     now = datetime.now().astimezone()
-    found, tables = _numbers(summary, curves, conf_radius_s, n_boot, seed)
-    words = [str(one) for one in summary.contradictions]
+    numbers, tables = _numbers(summary, curves, conf_radius_s, n_boot, seed)
     overall = {
-        "run_tag": folder.name, "made": now.isoformat(timespec="seconds"), "avesound": __version__,
-        "summary": {"file": printable(summary_csv.name), "sha256": sha256_of(summary_csv), "rows": len(summary.table)}, **provenance(summary), **found, "notes": notes,
-        "reading": {"renamed": summary.renamed, "recomputed": summary.recomputed, "unknown": summary.unknown, "contradictions": [asdict(one) for one in summary.contradictions], "contradictions_in_words": words},
-    }  # fmt: skip
+        "run_tag": folder.name,
+        "made": now.isoformat(timespec="seconds"),
+        "avesound": __version__,
+        "summary": {"file": printable(summary_csv.name), "sha256": sha256_of(summary_csv), "rows": len(summary.table)},
+        **provenance(summary),
+        **numbers,
+        "notes": notes,
+        "reading": {
+            "renamed": summary.renamed,
+            "recomputed": summary.recomputed,
+            "unknown": summary.unknown,
+            "contradictions": [asdict(one) for one in summary.contradictions],
+            "contradictions_in_words": [str(one) for one in summary.contradictions],
+        },
+    }
     overall["in_short"] = in_short(overall, tables)
     gallery = Gallery()
     fonts, lacking = fonts_for([overall["run"]["name"], *summary.table["event_label"], *summary.table["video_id"]])
     if lacking:
         notes.append(
-            f"figures show boxes for letters that no font of this machine has ({lacking[:40]}); the tables have them. Install a font with them, Noto Sans CJK say, and analyse again"
+            f"figures show boxes for letters that no font of this machine has ({lacking[:40]}); the tables have them. "
+            "Install a font with them, Noto Sans CJK say, and analyse again"
         )
     with figure_style(fonts):
         pictures = figures(summary, overall, tables, gallery)

@@ -45,80 +45,88 @@ def subsets(summary: Summary) -> dict[str, np.ndarray]:  # all, partial, full: b
     partial = summary.table["partial"].to_numpy(bool)
     return {"all": summary.scored, "partial": summary.scored & partial, "full": summary.scored & ~partial}
 
-
+# %% ../../nbs/80_report_breakdown.ipynb #a83b4d5e
 def rivals_of(
     summary: Summary,
     baselines: "Mapping[str, pd.DataFrame]",
 ) -> list[str]:
-    "The methods that an encoder is to be compared with: those that evaluate compared it with, where <stem>.json says so (it leaves out what knows too much), else all."
-    said = {name for subset in summary.overall.get("differences", {}).values() for found in subset.values() for name in found.get("to", {})}
-    return [name for name in baselines if name in said or not said]
+    """The methods that an encoder is to be compared with.
 
-
-def overall_means(
-    summary: Summary,
-    baselines: "Mapping[str, pd.DataFrame]",  # method -> metrics, row by row as the summary's table
-    *,
-    n_boot: int = 1000,
-    seed: int = 0,
-) -> dict[
-    str, dict
-]:  # {"means": subset -> method -> metric -> cell, "differences": subset -> metric -> {"best", "to"}}, see `method_table`
-    """Means of encoder and baselines with 95 % intervals, and paired differences, for all, partial and full clips. A single clip has no interval.
-
-    mAP ("map") belongs to all clips together and to none alone: it is taken from <stem>.json, where evaluate has computed it.
+    Those that evaluate compared it with, where <stem>.json says so (it leaves out what knows too much), else all.
     """
-    tables = {}
-    ids, rivals = summary.table["video_id"].to_numpy(), rivals_of(summary, baselines)
-    # As in evaluate, clips without an event, or with a curve that says nothing, are among those that are drawn, and count nowhere: the same clips give the same intervals.
-    eventless = summary.table["status"].isin(["no_event", "flat"]).to_numpy()
-    for subset, rows in subsets(summary).items():
-        rows = rows | eventless if subset == "all" else rows
-        frames = {"encoder": summary.table[list(summary.metrics)], **baselines}
-        values = {
-            method: {name: column.to_numpy() for name, column in _by_clip(frame[rows], ids[rows]).items()}
-            for method, frame in frames.items()
-        }
-        table = method_table(values, own="encoder", rivals=rivals, n_boot=n_boot, seed=seed) if rows.any() else MethodTable()
-        tables[subset] = as_json(table)
-        for kind, table in tables[subset].items():
-            found = summary.overall.get(kind, {}).get(subset, {})
-            if kind == "means":
-                for method in table:
-                    cells = found.get(method) or (found.get("refined", {}) if method == "encoder" else {})
-                    table[method] |= {name: cell for name, cell in cells.items() if name == "map" and cell["n"]}
-            elif "map" in found:
-                table["map"] = found["map"]
-        _clear_alone(tables[subset])
-    return {kind: {subset: table[kind] for subset, table in tables.items()} for kind in ("means", "differences")}
-
-
-def _clear_alone(tables: dict[str, dict]) -> None:
-    "Take the interval from what stands on one clip, in place."
-    cells = [cell for columns in tables["means"].values() for cell in columns.values()]
-    cells += [cell for found in tables["differences"].values() for cell in found["to"].values()]
-    for cell in cells:
-        if cell["n"] < 2:
-            cell["low"] = cell["high"] = None
-
-
-def best_baseline(differences: dict[str, dict]) -> str | None:  # of `overall_means`
-    "The baseline that is nearest to partial events; else to all, else the one with the smallest error to the middle. None without baselines."
-    for metric in ("dist", "mae"):
-        for subset in ("partial", "all"):
-            if metric in differences[subset]:
-                return differences[subset][metric]["best"]
-    return None
+    differences = summary.overall.get("differences", {}).values()
+    compared = {name for subset in differences for cell in subset.values() for name in cell.get("to", {})}
+    return [name for name in baselines if name in compared or not compared]
 
 
 def _by_clip(frame: "pd.DataFrame", ids: np.ndarray) -> "pd.DataFrame":
     "Mean of each clip's rows, clips in order of appearance."
     return frame if len(set(ids)) == len(ids) else frame.groupby(ids, sort=False).mean()
 
+# %% ../../nbs/80_report_breakdown.ipynb #b94c5e6f
+def overall_means(
+    summary: Summary,
+    baselines: "Mapping[str, pd.DataFrame]",  # method -> metrics, row by row as the summary's table
+    *,
+    n_boot: int = 1000,
+    seed: int = 0,
+) -> dict[str, dict]:  # "means": subset -> method -> metric -> cell, "differences": subset -> metric -> {"best", "to"}, see `method_table`
+    """Means of encoder and baselines with 95 % intervals, and paired differences, for all, partial and full clips.
+
+    A single clip has no interval. mAP ("map") belongs to all clips together and to none alone: it is taken from <stem>.json, where
+    evaluate has computed it.
+    """
+    tables: dict[str, dict] = {}
+    ids, rivals = summary.table["video_id"].to_numpy(), rivals_of(summary, baselines)
+    frames = {"encoder": summary.table[list(summary.metrics)], **baselines}
+    # As in evaluate, clips without an event, or with a curve that says nothing, are among those that are drawn, and count nowhere:
+    # the same clips give the same intervals.
+    eventless = summary.table["status"].isin(["no_event", "flat"]).to_numpy()
+    for subset, rows in subsets(summary).items():
+        rows = rows | eventless if subset == "all" else rows
+        table = MethodTable()
+        if rows.any():
+            values = {
+                method: {str(name): column.to_numpy() for name, column in _by_clip(frame[rows], ids[rows]).items()}
+                for method, frame in frames.items()
+            }
+            table = method_table(values, own="encoder", rivals=rivals, n_boot=n_boot, seed=seed)
+        tables[subset] = as_json(table)
+        _add_map(tables[subset], {kind: summary.overall.get(kind, {}).get(subset, {}) for kind in ("means", "differences")})
+        _clear_alone(tables[subset])
+    return {kind: {subset: table[kind] for subset, table in tables.items()} for kind in ("means", "differences")}
+
+
+def _add_map(tables: dict[str, dict], evaluated: Mapping[str, Mapping[str, Any]]) -> None:
+    "Take mAP from what evaluate has computed of the same clips, in place."
+    for method, cells in tables["means"].items():
+        own = evaluated["means"].get(method) or (evaluated["means"].get("refined", {}) if method == "encoder" else {})
+        cells |= {name: cell for name, cell in own.items() if name == "map" and cell["n"]}
+    if "map" in evaluated["differences"]:
+        tables["differences"]["map"] = evaluated["differences"]["map"]
+
+# %% ../../nbs/80_report_breakdown.ipynb #ca5d6f70
+def _clear_alone(tables: dict[str, dict]) -> None:
+    "Take the interval from what stands on one clip, in place."
+    cells = [cell for columns in tables["means"].values() for cell in columns.values()]
+    cells += [cell for difference in tables["differences"].values() for cell in difference["to"].values()]
+    for cell in cells:
+        if cell["n"] < 2:
+            cell["low"] = cell["high"] = None
+
+
+def best_baseline(differences: dict[str, dict]) -> str | None:  # of `overall_means`
+    """The baseline that is nearest to partial events; else to all, else the one with the smallest error to the middle.
+
+    None without baselines.
+    """
+    for metric in ("dist", "mae"):
+        for subset in ("partial", "all"):
+            if metric in differences[subset]:
+                return differences[subset][metric]["best"]
+    return None
+
 # %% ../../nbs/80_report_breakdown.ipynb #2e197227
-POSITIONS = ("first", "second", "middle", "fourth", "last")  # fifths of a clip
-
-
 def grouped_metrics(
     frame: "pd.DataFrame",  # N rows, a column for each value
     ids: np.ndarray,  # [shape=(N,)], which clip each row is of
@@ -130,17 +138,22 @@ def grouped_metrics(
     "Means and 95 % bootstrap intervals, group by group."
     import pandas as pd
 
-    made = []
+    table = []
     for names, rows in groups:
         part = _by_clip(frame[rows], ids[rows])
         row = names | {"n": len(part), "few": len(part) < FEW}
-        found = bootstrap_interval(part.to_numpy(dtype=float), n_boot=n_boot, seed=seed) if len(part) else None
+        interval = bootstrap_interval(part.to_numpy(dtype=float), n_boot=n_boot, seed=seed) if len(part) else None
         for i, column in enumerate(frame):
-            alone = found is None or found.n_clips[i] < 2
-            row[f"{column}_mean"] = np.nan if found is None else found.mean[i]
-            row[f"{column}_low"], row[f"{column}_high"] = (np.nan, np.nan) if alone else (found.low[i], found.high[i])
-        made.append(row)
-    return pd.DataFrame(made)
+            mean = low = high = np.nan
+            if interval is not None:
+                mean = interval.mean[i]
+                low, high = (interval.low[i], interval.high[i]) if interval.n_clips[i] > 1 else (np.nan, np.nan)
+            row |= {f"{column}_mean": mean, f"{column}_low": low, f"{column}_high": high}
+        table.append(row)
+    return pd.DataFrame(table)
+
+# %% ../../nbs/80_report_breakdown.ipynb #1fa2b4c5
+POSITIONS = ("first", "second", "middle", "fourth", "last")  # fifths of a clip
 
 
 def group_tables(
@@ -149,42 +162,51 @@ def group_tables(
     *,
     n_boot: int = 1000,
     seed: int = 0,
-) -> "dict[str, pd.DataFrame]":  # per_class (each class in each subset), per_duration, per_position (partial events); see `grouped_metrics`
-    """Metrics by class, by length and by position of the event.
+) -> "dict[str, pd.DataFrame]":  # per_class (each class in each subset), per_duration, per_position (partial events)
+    """Metrics by class, by length and by position of the event, see `grouped_metrics`.
 
-    Beside the summary's metrics: event_s, seconds of event; bias_s, predicted moment minus the event's middle for clips with one event; rival_dist and
-    dist_difference, the baseline's distance and the encoder's minus it.
+    Beside the summary's metrics: event_s, seconds of event; bias_s, predicted moment minus the event's middle for clips with one
+    event; rival_dist and dist_difference, the baseline's distance and the encoder's minus it.
     """
-    table, parts = summary.table, subsets(summary)
+    table = summary.table
     frame = table[list(summary.metrics)].copy()
-    length = event_lengths(summary)
-    frame["event_s"] = length
+    frame["event_s"] = event_lengths(summary)
     frame["bias_s"] = np.where(table["n_events"] == 1, table["t_pred_sec"] - table["gt_mid_sec"], np.nan)
     if rival is not None and "dist" in frame and "dist" in rival:
         frame["rival_dist"] = rival["dist"].to_numpy()
         frame["dist_difference"] = frame["dist"] - frame["rival_dist"]
-    labels = sorted({label for label in table.loc[summary.scored, "event_label"] if label})
-    classes = [
-        ({"event_label": label, "subset": subset}, rows & (table["event_label"] == label).to_numpy())
+    groups = {"per_class": _class_groups(summary), "per_duration": _length_groups(summary), "per_position": _position_groups(summary)}
+    ids = table["video_id"].to_numpy()
+    return {name: grouped_metrics(frame, ids, group, n_boot=n_boot, seed=seed) for name, group in groups.items()}
+
+# %% ../../nbs/80_report_breakdown.ipynb #20b3c5d6
+def _class_groups(summary: Summary) -> list[tuple[dict[str, Any], np.ndarray]]:
+    "Each class in each subset."
+    column, parts = summary.table["event_label"], subsets(summary)
+    labels = sorted({label for label in column[summary.scored] if label})
+    return [
+        ({"event_label": label, "subset": subset}, rows & (column == label).to_numpy())
         for label in labels
         for subset, rows in parts.items()
     ]
 
+
+def _length_groups(summary: Summary) -> list[tuple[dict[str, Any], np.ndarray]]:
+    "Partial events by two seconds, and the full ones."
+    length, parts = event_lengths(summary), subsets(summary)
     edges = [0.0, 2.0, 4.0, 6.0, 8.0, max(10.0, float(np.nanmax(length, initial=0.0)))]
-    lengths = [
+    groups = [
         ({"length": f"{low:g} to {high:g} s", "low_s": low, "high_s": high}, parts["partial"] & (length > low) & (length <= high))
         for low, high in zip(edges, edges[1:])
     ]
-    lengths.append(({"length": "fills the clip", "low_s": np.nan, "high_s": np.nan}, parts["full"]))
-    n = len(POSITIONS)
+    return [*groups, ({"length": "fills the clip", "low_s": np.nan, "high_s": np.nan}, parts["full"])]
+
+
+def _position_groups(summary: Summary) -> list[tuple[dict[str, Any], np.ndarray]]:
+    "Partial events by the fifth of the clip in which their middle lies."
+    table, partial, n = summary.table, subsets(summary)["partial"], len(POSITIONS)
     place = np.clip(np.floor((table["gt_mid_sec"] / table["duration_s"]).to_numpy() * n), 0, n - 1)
-    positions = [
-        ({"position": f"{name} fifth", "low": i / n, "high": (i + 1) / n}, parts["partial"] & (place == i))
-        for i, name in enumerate(POSITIONS)
-    ]
-    groups = {"per_class": classes, "per_duration": lengths, "per_position": positions}
-    ids = table["video_id"].to_numpy()
-    return {name: grouped_metrics(frame, ids, group, n_boot=n_boot, seed=seed) for name, group in groups.items()}
+    return [({"position": f"{name} fifth", "low": i / n, "high": (i + 1) / n}, partial & (place == i)) for i, name in enumerate(POSITIONS)]
 
 
 def event_lengths(summary: Summary) -> np.ndarray:  # float64 [shape=(N,)], seconds; NaN where the events are not all known
@@ -203,61 +225,56 @@ def reach_of_confidence(
         return conf_radius_s
     return float(np.floor(conf_radius_s / stride_s + 1e-9) * stride_s + stride_s / 2)
 
-
+# %% ../../nbs/80_report_breakdown.ipynb #42d5e7f8
 def calibration_tables(
     summary: Summary,
     conf_radius_s: Seconds,
     reach_s: Seconds,  # of `reach_of_confidence`
     *,
     seed: int = 0,
-) -> (
-    dict[str, Any] | None
-):  # conf_radius_s, reach_s, outcomes (name -> what came true), subsets (all, partial -> name -> reliability in lists); None: no probabilities there
-    "Reliability of the confidence for each outcome, over all clips and partial ones whose events are known."
+) -> dict[str, Any] | None:  # None: the summary has no confidence that is a probability
+    """Reliability of the confidence for each outcome, over all clips and partial ones whose events are known.
+
+    The keys are conf_radius_s, reach_s, outcomes (name -> what came true) and subsets (all, partial -> name -> reliability in lists).
+    """
     table = summary.table
     if "confidence" not in table:
         return None
-    said, t = table["confidence"].to_numpy(), table["t_pred_sec"].to_numpy()
-    rows = summary.scored & ~np.isnan(said) & ~np.isnan(event_lengths(summary))
-    if not rows.any() or said[rows].min() < 0 or said[rows].max() > 1 + 1e-6:
+    confidence = table["confidence"].to_numpy()
+    rows = summary.scored & ~np.isnan(confidence) & ~np.isnan(event_lengths(summary))
+    if not rows.any() or confidence[rows].min() < 0 or confidence[rows].max() > 1 + 1e-6:
         return None
-    near = {
-        "moment": (
-            f"a moment drawn from the event lies within {reach_s:g} s of the prediction",
-            np.abs(drawn_moments(summary.events, seed=seed) - t) <= reach_s,
-        ),
-        "hit_event": (
-            f"some part of the event lies within {conf_radius_s:g} s of the prediction",
-            dist(summary.events, t) <= conf_radius_s + 1e-9,
-        ),
-        "hit": (
-            f"the middle of the event lies within {conf_radius_s:g} s of the prediction",
-            mae(summary.events, t) <= conf_radius_s + 1e-9,
-        ),
-    }
-    made: dict[str, Any] = {
+    outcomes = _outcomes(summary, conf_radius_s, reach_s, seed)
+    parts = {"all": rows, "partial": rows & table["partial"].to_numpy(bool)}
+    return {
         "conf_radius_s": conf_radius_s,
         "reach_s": reach_s,
-        "outcomes": {name: what for name, (what, _) in near.items()},
-        "subsets": {},
+        "outcomes": {name: words for name, (words, _) in outcomes.items()},
+        "subsets": {
+            subset: {name: _reliability(confidence[chosen], true[chosen], seed) for name, (_, true) in outcomes.items()}
+            for subset, chosen in parts.items()
+            if chosen.any()
+        },
     }
-    for subset, chosen in {"all": rows, "partial": rows & table["partial"].to_numpy(bool)}.items():
-        if chosen.any():
-            made["subsets"][subset] = {
-                name: {
-                    "clips": int(chosen.sum()),
-                    "mean_confidence": said[chosen].mean(),
-                    "share": true[chosen].mean(),
-                    **asdict(reliability(np.minimum(said[chosen], 1), true[chosen], seed=seed)),
-                }
-                for name, (_, true) in near.items()
-            }
-    return made
+
+
+def _outcomes(summary: Summary, conf_radius_s: Seconds, reach_s: Seconds, seed: int) -> dict[str, tuple[str, np.ndarray]]:
+    "What may have come true, in words, and of which rows it did: bool [shape=(N,)]."
+    t, events = summary.table["t_pred_sec"].to_numpy(), summary.events
+    within = f"within {conf_radius_s:g} s of the prediction"
+    drawn = np.abs(drawn_moments(events, seed=seed) - t) <= reach_s
+    return {
+        "moment": (f"a moment drawn from the event lies within {reach_s:g} s of the prediction", drawn),
+        "hit_event": (f"some part of the event lies {within}", dist(events, t) <= conf_radius_s + 1e-9),
+        "hit": (f"the middle of the event lies {within}", mae(events, t) <= conf_radius_s + 1e-9),
+    }
+
+
+def _reliability(confidence: np.ndarray, true: np.ndarray, seed: int) -> dict[str, Any]:
+    bins = asdict(reliability(np.minimum(confidence, 1), true, seed=seed))
+    return {"clips": len(true), "mean_confidence": confidence.mean(), "share": true.mean(), **bins}
 
 # %% ../../nbs/80_report_breakdown.ipynb #c9bc5b2f
-LEVELS = tuple(i / 10 for i in range(1, 10))  # probabilities of highest-density regions
-
-
 def curve_arrays(
     curves: "pd.DataFrame",  # of `read_curves`
     ids: Sequence[str],  # N clips
@@ -274,7 +291,7 @@ def curve_arrays(
             cells[i, : len(part)] = np.stack([bounds.starts_sec, bounds.ends_sec], axis=1)
     return pdf, cells
 
-
+# %% ../../nbs/80_report_breakdown.ipynb #53e6f809
 def check_curves(
     curves: "pd.DataFrame",  # of `read_curves`
     summary: Summary,
@@ -298,9 +315,11 @@ def check_curves(
     wrong = ~at_peak & (np.abs((np.nan_to_num(centers) * pdf).sum(axis=1) - t) > 0.02)
     if wrong.sum() > 0.05 * len(wrong):
         named = summary.table.loc[rows, "video_id"][wrong].tolist()
-        raise ValueError(
-            f"{path}: is of another run: in {wrong.sum()} of {len(wrong)} clips ({shorten(named)}) the summary's prediction is neither peak nor mean of the PDF"
-        )
+        where = f"in {wrong.sum()} of {len(wrong)} clips ({shorten(named)})"
+        raise ValueError(f"{path}: is of another run: {where} the summary's prediction is neither peak nor mean of the PDF")
+
+# %% ../../nbs/80_report_breakdown.ipynb #64f7081a
+LEVELS = tuple(i / 10 for i in range(1, 10))  # probabilities of highest-density regions
 
 
 def coverage_tables(
@@ -309,18 +328,17 @@ def coverage_tables(
     *,
     n_boot: int = 1000,
     seed: int = 0,
-) -> (
-    dict[str, Any] | None
-):  # all, partial -> level, mean, low, high (a value for each of LEVELS), n; None: no clip has a curve and known events
-    "Share of the events in highest-density regions, with 95 % intervals."
+) -> dict[str, Any] | None:  # all, partial -> level, mean, low, high (a value for each of LEVELS), n; None: no clip has both
+    "Share of the events in highest-density regions, with 95 % intervals, over clips with a curve and known events."
     pdf, cells = curve_arrays(curves, summary.table["video_id"].tolist())
     rows = summary.scored & ~np.isnan(event_lengths(summary)) & ~np.isnan(pdf).all(axis=1)
-    made = {}
+    tables = {}
     for subset, chosen in {"all": rows, "partial": rows & summary.table["partial"].to_numpy(bool)}.items():
         if chosen.any():
-            found = bootstrap_interval(hdr_coverage(summary.events[chosen], pdf[chosen], cells[chosen], LEVELS).T, n_boot=n_boot, seed=seed)
-            made[subset] = {"level": LEVELS, "mean": found.mean, "low": found.low, "high": found.high, "n": int(chosen.sum())}
-    return made or None
+            shares = hdr_coverage(summary.events[chosen], pdf[chosen], cells[chosen], LEVELS).T
+            cover = bootstrap_interval(shares, n_boot=n_boot, seed=seed)
+            tables[subset] = {"level": LEVELS, "mean": cover.mean, "low": cover.low, "high": cover.high, "n": int(chosen.sum())}
+    return tables or None
 
 # %% ../../nbs/80_report_breakdown.ipynb #bf58cdb5
 def error_histogram(
@@ -328,10 +346,12 @@ def error_histogram(
     summary: Summary,
     rival: "pd.DataFrame | None" = None,  # metrics of a baseline, row by row as the summary's table
     rival_name: str | None = None,
-) -> dict[
-    str, Any
-]:  # metric, subset, n, mean, edges (seconds), partial and full (counts), zero (count at 0) or None, rival {name, counts, zero, mean} or None
-    "Counts of errors by half seconds."
+) -> dict[str, Any]:
+    """Counts of errors by half seconds.
+
+    The keys are metric, subset, n, mean, edges (B + 1, seconds), partial and full (B counts each), zero (how many at 0, or None) and
+    rival (name, counts, zero, mean; or None).
+    """
     values, partial = summary.table[metric].to_numpy(), summary.table["partial"].to_numpy(bool)
     aside = metric == "dist"
     chosen = summary.scored & ~np.isnan(values)
@@ -350,27 +370,32 @@ def error_histogram(
         return int((column[chosen] <= 1e-9).sum()) if aside else None
 
     solid = chosen if aside else chosen & partial  # distances are of one kind of clip: there is nothing to tell apart
-    return {
-        "metric": metric, "subset": "partial" if partial[chosen].all() else "all", "n": int(chosen.sum()), "mean": float(values[chosen].mean()), "edges": edges,
-        "partial": counts(values, solid), "full": counts(values, chosen & ~solid), "zero": at_zero(values),
-        "rival": None if others is None else {"name": rival_name, "counts": counts(others, chosen), "zero": at_zero(others), "mean": float(np.nanmean(others[chosen]))},
-    }  # fmt: skip
+    histogram: dict[str, Any] = {"metric": metric, "subset": "partial" if partial[chosen].all() else "all", "n": int(chosen.sum())}
+    histogram |= {"mean": float(values[chosen].mean()), "edges": edges, "partial": counts(values, solid)}
+    histogram |= {"full": counts(values, chosen & ~solid), "zero": at_zero(values), "rival": None}
+    if others is not None:
+        mean = float(np.nanmean(others[chosen]))
+        histogram["rival"] = {"name": rival_name, "counts": counts(others, chosen), "zero": at_zero(others), "mean": mean}
+    return histogram
 
-
+# %% ../../nbs/80_report_breakdown.ipynb #972a314d
 def chosen_examples(
     summary: Summary,
     n: int,  # of each kind
 ) -> list[tuple[str, int]]:  # (best, median or worst; row of the table)
-    "Clips to look at: partial ones whose events are known where there are any, by distance, among equals by log score, mass inside, distance to the middle."
+    """Clips to look at: by distance, among equals by log score, mass inside, distance to the middle.
+
+    They are partial ones whose events are known, where there are any.
+    """
     table = summary.table
     partial = summary.scored & table["partial"].to_numpy(bool)
     pool = next(rows for rows in (partial & summary.events_known, partial, summary.scored) if rows.any())
     keys = [name for name in ("dist", "log_score", "mass_inside", "mae", "inside") if name in table]
     ranked = table[pool].sort_values(keys, ascending=[name in LOWER_IS_BETTER for name in keys], kind="stable").index.to_list()
     half = max(0, (len(ranked) - n) // 2)
-    seen: set[int] = set()
-    found = {}
+    shown: set[int] = set()
+    chosen = {}
     for kind, rows in [("best", ranked[:n]), ("worst", ranked[::-1][:n]), ("median", ranked[half : half + n])]:
-        found[kind] = [row for row in rows if row not in seen]
-        seen |= set(found[kind])
-    return [(kind, row) for kind in ("best", "median", "worst") for row in found[kind]]
+        chosen[kind] = [row for row in rows if row not in shown]
+        shown |= set(chosen[kind])
+    return [(kind, row) for kind in ("best", "median", "worst") for row in chosen[kind]]

@@ -23,6 +23,8 @@ from ..timeline import Interval, Seconds
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
 
 # %% ../../nbs/81_report_figures.ipynb #ca8c971f
@@ -48,12 +50,15 @@ def figure_style(
     import matplotlib
 
     return matplotlib.rc_context(
-        {"font.family": [DEFAULT_FONT, *fonts], "font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9, "legend.fontsize": 8.5, "axes.spines.top": False, "axes.spines.right": False,
-         "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.titlecolor": INK,
-         "grid.color": GRID, "axes.axisbelow": True, "hatch.linewidth": 0.8, "legend.frameon": False}
-    )  # fmt: skip
+        {
+            **{"font.family": [DEFAULT_FONT, *fonts], "font.size": 9, "axes.titlesize": 9.5, "axes.labelsize": 9, "legend.fontsize": 8.5},
+            **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "axes.titlecolor"), INK),
+            **{"axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True},
+            **{"grid.color": GRID, "hatch.linewidth": 0.8, "legend.frameon": False},
+        }
+    )
 
-
+# %% ../../nbs/81_report_figures.ipynb #1fa2b3c4
 def figure_svg(
     figure: "Figure",
     name: str,  # the same figure under the same name gives the same text
@@ -66,11 +71,11 @@ def figure_svg(
     text = re.sub(r"^.*?(?=<svg)", "", text, flags=re.DOTALL)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     variables = {light.lower(): f"--c{i}" for i, light in enumerate(DARK)}
-    text = re.sub(r"#[0-9a-f]{6}\b", lambda found: f"var({variables[found[0]]})" if found[0] in variables else found[0], text)
+    text = re.sub(r"#[0-9a-f]{6}\b", lambda colour: f"var({variables[colour[0]]})" if colour[0] in variables else colour[0], text)
     light = ";".join(f"{variables[a.lower()]}:{a}" for a in DARK)
     dark = ";".join(f"{variables[a.lower()]}:{b}" for a, b in DARK.items())
     style = f"<style>svg{{{light}}}@media (prefers-color-scheme: dark){{svg{{{dark}}}}}</style>"
-    return re.sub(r"(<svg[^>]*>)", lambda found: found[1] + style, text, count=1)
+    return re.sub(r"(<svg[^>]*>)", lambda start: start[1] + style, text, count=1)
 
 
 def figure_png(
@@ -92,51 +97,26 @@ def _axes(width: float, height: float, *args, **kwargs):
 
 # %% ../../nbs/81_report_figures.ipynb #90a60db0
 def plot_histogram(
-    histogram: Mapping[
-        str, Any
-    ],  # metric, edges (B + 1, seconds), partial and full (B counts each), zero (counts at exactly 0) or None, mean, rival (name, counts, zero, mean) or None
+    histogram: Mapping[str, Any],  # of `report.breakdown.error_histogram`
     method: str,  # name of the encoder
 ) -> "Figure":
     "How many clips have which error; the best baseline as a dashed outline."
     figure, ax = _axes(8.6, 3.1)
-    edges, partial, full = (np.asarray(histogram[name], dtype=float) for name in ("edges", "partial", "full"))
+    edges, rival, zero = np.asarray(histogram["edges"], dtype=float), histogram["rival"], histogram["zero"]
     width = edges[1] - edges[0]
-    rival, zero = histogram["rival"], histogram["zero"]
-    shift = 0.0
-    ticks = [edge for edge in edges if abs(edge - round(edge)) < 1e-9]
+    shift = 0.0 if zero is None else 1.4 * width  # room for the bar at zero
     if zero is not None:
-        shift = 1.4 * width  # room for the bar at zero
         ax.bar(-shift + width / 2, zero, 0.92 * width, color=COLORS["pdf"])
         ax.annotate(f"{zero}", (-shift + width / 2, zero), ha="center", va="bottom", fontsize=8.5)
         if rival:
             ax.plot([-shift, -shift + width], [rival["zero"]] * 2, color=GREY, linestyle="--", linewidth=1.6)
-    ax.bar(
-        edges[:-1], partial, 0.92 * width, align="edge", color=COLORS["pdf"], label=f"{method}, partial events" if full.any() else method
-    )
-    if full.any():
-        ax.bar(
-            edges[:-1],
-            full,
-            0.92 * width,
-            bottom=partial,
-            align="edge",
-            facecolor=PAPER,
-            edgecolor=COLORS["pdf"],
-            hatch="///",
-            linewidth=0.8,
-            label=f"{method}, event fills the clip",
-        )
+    _bars(ax, histogram, method, width)
     if rival:
         ax.stairs(rival["counts"], edges, color=GREY, linestyle="--", linewidth=1.6, label=rival["name"])
     top = ax.get_ylim()[1]
-    for mean, color, style, marker in [(histogram["mean"], COLORS["pdf"], "-", "v"), (rival and rival["mean"], GREY, "--", "s")]:
-        if mean is not None:
-            ax.plot(
-                [mean], [1.06 * top], marker, color=color, markerfacecolor=color if style == "-" else PAPER, clip_on=False, markersize=6
-            )
-            ax.plot([mean, mean], [0, 1.06 * top], linestyle=style, color=color, linewidth=1)
-    ax.plot([], [], "v", color=INK, markersize=5, label="mean")
+    _mean_marks(ax, histogram["mean"], rival and rival["mean"], top)
     handles = sorted(zip(*ax.get_legend_handles_labels()), key=lambda entry: not entry[1].startswith(method))
+    ticks = [edge for edge in edges if abs(edge - round(edge)) < 1e-9]
     labels = [f"{tick:g}" for tick in ticks]
     if zero is not None:
         ticks, labels = [-shift + width / 2, *ticks], ["in the\nevent", *labels]
@@ -148,39 +128,49 @@ def plot_histogram(
     figure.legend(*zip(*handles), loc="outside upper center", ncols=4)
     return figure
 
+
+def _bars(ax: "Axes", histogram: Mapping[str, Any], method: str, width: float) -> None:
+    "Partial events as solid bars, those that fill the clip hatched on top of them."
+    edges, partial, full = (np.asarray(histogram[name], dtype=float) for name in ("edges", "partial", "full"))
+    label = f"{method}, partial events" if full.any() else method
+    ax.bar(edges[:-1], partial, 0.92 * width, align="edge", color=COLORS["pdf"], label=label)
+    if full.any():
+        hatched: dict[str, Any] = {"facecolor": PAPER, "edgecolor": COLORS["pdf"], "hatch": "///", "linewidth": 0.8}
+        ax.bar(edges[:-1], full, 0.92 * width, bottom=partial, align="edge", label=f"{method}, event fills the clip", **hatched)
+
+
+def _mean_marks(ax: "Axes", mean: float, rival_mean: float | None, top: float) -> None:
+    "Marks above the bars, with a line down to the axis."
+    for value, color, style, marker in [(mean, COLORS["pdf"], "-", "v"), (rival_mean, GREY, "--", "s")]:
+        if value is not None:
+            fill = color if style == "-" else PAPER
+            ax.plot([value], [1.06 * top], marker, color=color, markerfacecolor=fill, clip_on=False, markersize=6)
+            ax.plot([value, value], [0, 1.06 * top], linestyle=style, color=color, linewidth=1)
+    ax.plot([], [], "v", color=INK, markersize=5, label="mean")
+
 # %% ../../nbs/81_report_figures.ipynb #2d30c705
 def plot_calibration(
     bins: Mapping[str, Any],  # a value for each bin that has clips: bin_low, bin_high, confidence, accuracy, n, null_low, null_high
 ) -> "Figure":
     "Reliability diagram, with the range of calibrated predictors in each bin."
     figure, (ax, below) = _axes(4.4, 4.4, 2, 1, sharex=True, height_ratios=[3.2, 1])
-    low, high, said, true, n, null_low, null_high = (
-        np.asarray(bins[name], dtype=float) for name in ("bin_low", "bin_high", "confidence", "accuracy", "n", "null_low", "null_high")
-    )
+    names = ("bin_low", "bin_high", "confidence", "accuracy", "n", "null_low", "null_high")
+    low, high, confidence, true, n, null_low, null_high = (np.asarray(bins[name], dtype=float) for name in names)
+    grey = {"color": GRID, "edgecolor": GREY, "linewidth": 0.6}
     ax.plot([0, 1], [0, 1], color=INK, linestyle=":", linewidth=1.2, label="perfectly calibrated")
-    ax.bar(
-        said,
-        null_high - null_low,
-        0.6 * (high - low),
-        bottom=null_low,
-        color=GRID,
-        edgecolor=GREY,
-        linewidth=0.6,
-        label="95 % of such predictors",
-    )
-    ax.plot(said, true, "o-", color=COLORS["pdf"], linewidth=1.6, markersize=6, label="found")
+    ax.bar(confidence, null_high - null_low, 0.6 * (high - low), bottom=null_low, label="95 % of such predictors", **grey)
+    ax.plot(confidence, true, "o-", color=COLORS["pdf"], linewidth=1.6, markersize=6, label="found")
     ax.set(ylabel="share that came true", xlim=(-0.02, 1.02), ylim=(-0.03, 1.03))
     ax.grid()
     below.bar((low + high) / 2, n, 0.92 * (high - low), color=COLORS["pdf"])
     below.set(xlabel="confidence (probability)", ylabel="clips")
     below.yaxis.get_major_locator().set_params(integer=True)
     below.grid(axis="y")
-    figure.legend(
-        *ax.get_legend_handles_labels(), loc="outside upper center", ncols=3, columnspacing=0.9, handlelength=1.4, handletextpad=0.5
-    )
+    spacing = {"columnspacing": 0.9, "handlelength": 1.4, "handletextpad": 0.5}
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=3, **spacing)
     return figure
 
-
+# %% ../../nbs/81_report_figures.ipynb #31c4d5e6
 def plot_coverage(
     coverage: Mapping[str, Mapping[str, Any]],  # all, partial -> level, mean, low, high (a value for each level), n
 ) -> "Figure":
@@ -190,23 +180,12 @@ def plot_coverage(
     for subset, mark, color in [("all", "s--", GREY), ("partial", "o-", COLORS["pdf"])]:
         if subset in coverage:
             level, mean, low, high = (np.asarray(coverage[subset][name], dtype=float) for name in ("level", "mean", "low", "high"))
+            n, fill = coverage[subset]["n"], color if mark == "o-" else PAPER
+            label = f"{subset} ({n}{'†, too few' if n < FEW else ''})"
             ax.fill_between(level, low, high, color=color, alpha=0.18, linewidth=0)
-            ax.plot(
-                level,
-                mean,
-                mark,
-                color=color,
-                markerfacecolor=color if mark == "o-" else PAPER,
-                linewidth=1.6,
-                markersize=5,
-                label=f"{subset} ({coverage[subset]['n']}{'†, too few' if coverage[subset]['n'] < FEW else ''})",
-            )
-    ax.set(
-        xlabel="probability of the highest-density region",
-        ylabel="share of the event in the region",
-        xlim=(-0.02, 1.02),
-        ylim=(-0.03, 1.03),
-    )
+            ax.plot(level, mean, mark, color=color, markerfacecolor=fill, linewidth=1.6, markersize=5, label=label)
+    ax.set(xlabel="probability of the highest-density region", ylabel="share of the event in the region")
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.03, 1.03))
     ax.grid()
     figure.legend(loc="outside upper center", ncols=3, columnspacing=0.9, handlelength=1.8, handletextpad=0.5)
     return figure
@@ -215,57 +194,25 @@ def plot_coverage(
 def plot_by_length(
     length_s: np.ndarray,  # float [shape=(N,)], seconds of event in each clip
     error_s: np.ndarray,  # float [shape=(N,)], seconds
-    bins: "pd.DataFrame",  # a row for each bin of `report.breakdown.group_tables`: n, event_s_mean, dist_mean, dist_low, dist_high, rival_dist_mean
+    bins: "pd.DataFrame",  # of `report.breakdown.group_tables`, by bin: n, event_s_mean, dist_mean, _low, _high, rival_dist_mean
     method: str,
     rival: str | None,
 ) -> "Figure":
     "Distance to the event against the length of the event: clips, and the mean of each bin at the mean length of its clips."
     figure, ax = _axes(8.6, 3.3)
-    ax.plot(
-        length_s,
-        error_s,
-        "o",
-        markerfacecolor="none",
-        markeredgecolor=COLORS["similarity"],
-        markersize=4.5,
-        alpha=_alpha(len(length_s)),
-        label="a clip",
-    )
+    hollow = {"markerfacecolor": "none", "markeredgecolor": COLORS["similarity"], "markersize": 4.5}
+    ax.plot(length_s, error_s, "o", alpha=_alpha(len(length_s)), label="a clip", **hollow)
     filled = bins[bins["n"] > 0]
     x, widest = filled["event_s_mean"], float(np.nanmax(length_s))
-    ax.errorbar(
-        x - 0.006 * widest,
-        filled["dist_mean"],
-        _whiskers(filled),
-        fmt="o-",
-        color=COLORS["pdf"],
-        capsize=3,
-        linewidth=1.8,
-        markersize=6,
-        label=f"{method}, mean and 95 % interval",
-    )
+    left, right = x - 0.006 * widest, x + 0.006 * widest  # beside each other
+    mean, solid = filled["dist_mean"], {"color": COLORS["pdf"], "linewidth": 1.8, "markersize": 6}
+    ax.errorbar(left, mean, _whiskers(filled), fmt="o-", capsize=3, label=f"{method}, mean and 95 % interval", **solid)
     if (thin := filled["n"] < FEW).any():
-        ax.plot(
-            x[thin] - 0.006 * widest,
-            filled["dist_mean"][thin],
-            "o",
-            color=COLORS["pdf"],
-            markerfacecolor=PAPER,
-            markersize=6,
-            zorder=3,
-            label="fewer than 10 clips",
-        )
+        few = {"color": COLORS["pdf"], "markerfacecolor": PAPER, "markersize": 6, "zorder": 3}
+        ax.plot(left[thin], mean[thin], "o", label="fewer than 10 clips", **few)
     if rival:
-        ax.plot(
-            x + 0.006 * widest,
-            filled["rival_dist_mean"],
-            "s--",
-            color=GREY,
-            markerfacecolor=PAPER,
-            linewidth=1.5,
-            markersize=5.5,
-            label=f"{rival}, mean",
-        )
+        dashed = {"color": GREY, "markerfacecolor": PAPER, "linewidth": 1.5, "markersize": 5.5}
+        ax.plot(right, filled["rival_dist_mean"], "s--", label=f"{rival}, mean", **dashed)
     ax.set(xlim=(0, 1.05 * widest), xlabel="length of the event (s)", ylabel="distance to the event (s)")
     top = max(ax.get_ylim()[1], 0.5)
     ax.set_ylim(-0.03 * top, top)
@@ -283,7 +230,7 @@ def _whiskers(table: "pd.DataFrame") -> np.ndarray:
     "Lengths of the error bars below and above a mean; none where there is no interval."
     return np.nan_to_num(np.maximum([table["dist_mean"] - table["dist_low"], table["dist_high"] - table["dist_mean"]], 0))
 
-
+# %% ../../nbs/81_report_figures.ipynb #42d5e6f7
 MANY = 120  # clips; beyond, bars would hide each other
 
 
@@ -291,36 +238,39 @@ def plot_by_position(
     events: np.ndarray,  # float [shape=(N, E, 2)], seconds
     t_pred_s: np.ndarray,  # float [shape=(N,)], seconds
 ) -> "Figure":
-    "Predicted moment against the event: a bar for each event, which the diagonal crosses if the prediction lies in it; of many clips, how many are where."
+    """Predicted moment against the event: a bar for each event, which the diagonal crosses if the prediction lies in it.
+
+    Of many clips it is counted how many are where.
+    """
     figure, ax = _axes(5.2, 4.6)
-    end = float(np.nanmax(np.append(events, t_pred_s)))
-    if len(t_pred_s) <= MANY:
+    end, many = float(np.nanmax(np.append(events, t_pred_s))), len(t_pred_s) > MANY
+    if many:
+        mesh = _position_counts(ax, events, t_pred_s, end)
+        figure.colorbar(mesh, label="clips", shrink=0.85)
+    else:
         rows, bounds = np.repeat(t_pred_s, events.shape[1]), events.reshape(-1, 2)
         ax.hlines(rows, bounds[:, 0], bounds[:, 1], color=COLORS["event"], linewidth=2.6, alpha=0.9, label="annotated event")
         ax.plot(bounds.mean(axis=1), rows, "|", color=INK, markersize=6, label="its middle")
-    else:
-        middle = events.mean(axis=-1)
-        distance = np.abs(middle - t_pred_s[:, None])
-        nearest = middle[np.arange(len(middle)), np.where(np.isnan(distance), np.inf, distance).argmin(axis=1)]
-        width = max(1.0, round(end / 10))
-        edges = np.arange(0, end + width, width)
-        mesh = ax.pcolormesh(
-            edges, edges, np.histogram2d(t_pred_s, nearest, [edges, edges])[0], cmap="Blues", edgecolor=GRID, linewidth=0.3
-        )
-        figure.colorbar(mesh, label="clips", shrink=0.85)
     ax.plot([0, end], [0, end], color=COLORS["peak"], linestyle="--", linewidth=1.5, label="prediction = annotation")
-    ax.set(
-        xlabel="annotated time (s)" if len(t_pred_s) <= MANY else "middle of the event (s)",
-        ylabel="predicted moment (s)",
-        xlim=(-0.01 * end, 1.01 * end),
-        ylim=(-0.03 * end, 1.03 * end),
-    )
+    ax.set(xlabel="middle of the event (s)" if many else "annotated time (s)", ylabel="predicted moment (s)")
+    ax.set(xlim=(-0.01 * end, 1.01 * end), ylim=(-0.03 * end, 1.03 * end))
     ax.set_aspect("equal")
-    ax.grid(len(t_pred_s) <= MANY)
+    ax.grid(not many)
     figure.legend(loc="outside upper center", ncols=3, columnspacing=1)
     return figure
 
 
+def _position_counts(ax: "Axes", events: np.ndarray, t_pred_s: np.ndarray, end: Seconds) -> "QuadMesh":
+    "How many clips have the nearest middle of an event here and their prediction there."
+    middle = events.mean(axis=-1)
+    distance = np.abs(middle - t_pred_s[:, None])
+    nearest = middle[np.arange(len(middle)), np.where(np.isnan(distance), np.inf, distance).argmin(axis=1)]
+    width = max(1.0, round(end / 10))
+    edges = np.arange(0, end + width, width)
+    counts = np.histogram2d(t_pred_s, nearest, [edges, edges])[0]
+    return ax.pcolormesh(edges, edges, counts, cmap="Blues", edgecolor=GRID, linewidth=0.3)
+
+# %% ../../nbs/81_report_figures.ipynb #53e6f708
 MANY_CLASSES = 40  # more are not drawn
 
 
@@ -330,12 +280,8 @@ def plot_classes(
     rival: str | None,
 ) -> "Figure":
     "Distance to the event, class by class, from the nearest to the farthest; of many classes those that have most clips."
-    table = (
-        classes[classes["n"] > 0]
-        .sort_values(["n", "event_label"], ascending=[False, True])
-        .head(MANY_CLASSES)
-        .sort_values(["dist_mean", "event_label"], ascending=[False, True])
-    )
+    most = classes[classes["n"] > 0].sort_values(["n", "event_label"], ascending=[False, True]).head(MANY_CLASSES)
+    table = most.sort_values(["dist_mean", "event_label"], ascending=[False, True])
     figure, ax = _axes(8.6, 1.1 + 0.24 * max(len(table), 2))
     y = np.arange(len(table))
     ax.hlines(y, table["dist_low"], table["dist_high"], color=COLORS["pdf"], linewidth=2)
@@ -362,15 +308,8 @@ def plot_moment(
     "The annotated events as hatched bars and the predicted moment as a dashed line, on the clip's time."
     figure, ax = _axes(8, 1.3)
     for i, event in enumerate(events):
-        ax.axvspan(
-            event.start_s,
-            event.end_s,
-            facecolor=EVENT,
-            hatch="//",
-            edgecolor=COLORS["event"],
-            linewidth=0,
-            label="annotated event" if i == 0 else None,
-        )
+        label = "annotated event" if i == 0 else None
+        ax.axvspan(event.start_s, event.end_s, facecolor=EVENT, hatch="//", edgecolor=COLORS["event"], linewidth=0, label=label)
     ax.axvline(t_pred_s, color=COLORS["peak"], linestyle="--", linewidth=1.8, label=f"predicted: {t_pred_s:.2f} s")
     ax.set(xlim=(0, duration_s), yticks=[], xlabel="time (s)")
     ax.spines["left"].set_visible(False)

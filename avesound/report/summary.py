@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..encoders.base import Problem
 from ..files import shorten
 from ..metrics.clip import dist, hit, hit_event, inside, is_partial, mae
 from .columns import ALIASES, TEXTS, Columns, read_columns
@@ -76,7 +77,8 @@ class Contradiction:
 
     def __str__(self) -> str:
         guess = f"; the stored values fit {self.looks_like}" if self.looks_like else ""
-        return f"{self.column}: {self.n} of {self.of} rows differ from what was recomputed, most in {self.video_id} ({self.stored:g} stored, {self.recomputed:g} recomputed){guess}"
+        values = f"({self.stored:g} stored, {self.recomputed:g} recomputed)"
+        return f"{self.column}: {self.n} of {self.of} rows differ from what was recomputed, most in {self.video_id} {values}{guess}"
 
 
 def _differs(name: str, stored: np.ndarray, computed: dict[str, np.ndarray], edge_s: np.ndarray) -> np.ndarray:
@@ -94,7 +96,8 @@ def _contradiction(
 ) -> tuple[np.ndarray, Contradiction | None]:
     "Rows that contradict, and the finding. A row may fit either of the `readings`: its own event, or all of its clip's."
     stored, t, mid = (table[column].to_numpy() for column in (name, "t_pred_sec", "gt_mid_sec"))
-    # Where a clip has more events than are named, another may be nearer: only errors to the nearest middle can be checked, it is the one that is named.
+    # Where a clip has more events than are named, another may be nearer: only errors to the nearest middle can be checked, it is the
+    # one that is named.
     wrong = ~np.isnan(stored) & (known | bool(_OF_MIDDLE.fullmatch(name)))
     of = wrong.copy()
     for events in readings:
@@ -117,12 +120,19 @@ def _other_definition(name: str, stored: np.ndarray, t: np.ndarray, readings: Se
         return np.fmin.reduce(np.abs(t[:, None] - bounds), axis=1)
 
     definitions = {
-        "mae": {"the distance to the event (dist)": dist, "the error to the event's start": lambda e, t: nearest(e[..., 0]),
-                "the error to the event's end": lambda e, t: nearest(e[..., 1]), "the signed error": lambda e, t: t - e[:, 0].mean(axis=-1)},
+        "mae": {
+            "the distance to the event (dist)": dist,
+            "the error to the event's start": lambda e, t: nearest(e[..., 0]),
+            "the error to the event's end": lambda e, t: nearest(e[..., 1]),
+            "the signed error": lambda e, t: t - e[:, 0].mean(axis=-1),
+        },
         "dist": {"the error to the event's middle (mae)": mae},
-        "hit": {"hits of the event (hit_event)": lambda e, t: hit_event(e, t, float(delta)), "hits of the event's start": lambda e, t: nearest(e[..., 0]) <= float(delta)},
+        "hit": {
+            "hits of the event (hit_event)": lambda e, t: hit_event(e, t, float(delta)),
+            "hits of the event's start": lambda e, t: nearest(e[..., 0]) <= float(delta),
+        },
         "hit_event": {"hits of the event's middle (hit)": lambda e, t: hit(e, t, float(delta))},
-    }  # fmt: skip
+    }
     for what, definition in definitions.get(kind, {}).items():
         if np.any([np.abs(stored - definition(events, t)) <= TOLERANCE_S for events in readings], axis=0)[rows].all():
             return what
@@ -137,7 +147,7 @@ class Summary:
     events: np.ndarray  # float64 [shape=(N, E, 2)], seconds, the known events of each row; NaN beyond them
     events_known: np.ndarray  # bool [shape=(N,)], whether these are all of the clip's events
     metrics: tuple[str, ...]  # which columns are metrics
-    baselines: "dict[str, pd.DataFrame]"  # method -> its metrics, row by row as `table`; of <stem>_baselines.csv, or <stem>_methods.csv of a refiner; empty without them
+    baselines: "dict[str, pd.DataFrame]"  # method -> its metrics, row by row as `table`; empty without a file of them
     overall: dict[
         str, Any
     ]  # what evaluate wrote into <stem>.json; empty where there is none, without its numbers where they are another run's
@@ -181,7 +191,8 @@ def read_summary(
     Raises
     ------
     FileNotFoundError, ValueError
-        As `report.columns.read_columns`; or if the file has no column for clips, for predictions, or for what to judge them by; holds an event that ends before it
+        As `report.columns.read_columns`; or if the file has no column for clips, for predictions, or for what to judge them by; holds an
+        event that ends before it
         starts, or several runs; or if no clip in it was scored.
     """
     path = Path(summary_csv)
@@ -245,7 +256,8 @@ def _checked_table(columns: Columns) -> "pd.DataFrame":
         raise ValueError(f"{path}: no column names the clips (video_id, {shorten(ALIASES['video_id'], 3)}); {found}")
     if not has & {"t_pred_sec", "mae", "dist", "inside"}:
         raise ValueError(
-            f"{path}: no column has the predicted moments (t_pred_sec, {shorten(ALIASES['t_pred_sec'], 3)}), nor a metric; {found}. Is it an annotation file?"
+            f"{path}: no column has the predicted moments (t_pred_sec, {shorten(ALIASES['t_pred_sec'], 3)}), nor a metric; {found}. "
+            "Is it an annotation file?"
         )
     if not {"gt_start_sec", "gt_end_sec"} <= has and not has & {"gt_mid_sec", "mae", "dist", "inside", "events_sec"}:
         raise ValueError(
@@ -258,7 +270,8 @@ def _checked_table(columns: Columns) -> "pd.DataFrame":
         if (several > 1).any():
             hint = ". This is a table of baselines: give the summary beside it" if name == "method" else ""
             raise ValueError(
-                f"{path}: several runs in one file, {name} is {shorten([str(v) for v in table[name].drop_duplicates()])}; keep the rows of one{hint}"
+                f"{path}: several runs in one file, {name} is {shorten([str(v) for v in table[name].drop_duplicates()])}; "
+                f"keep the rows of one{hint}"
             )
     for name in ("event_label", "split", "status", "detail", "events_sec"):
         table[name] = table[name] if name in has else ""
@@ -293,7 +306,8 @@ def _events_of_rows(columns: Columns, table: "pd.DataFrame", notes: list[str]) -
                 raise ValueError
         except (ValueError, TypeError):
             raise ValueError(
-                f"{columns.path}, line {line}: {text or f'{start:g} to {end:g} s'!r} is no event; it needs 0 <= start <= end, in seconds, and no more than {LONGEST_S:g}"
+                f"{columns.path}, line {line}: {text or f'{start:g} to {end:g} s'!r} is no event; "
+                f"it needs 0 <= start <= end, in seconds, and no more than {LONGEST_S:g}"
             ) from None
     own = [merge_intervals(events) for events in named]
     together: dict[tuple, list[int]] = {}
@@ -308,7 +322,8 @@ def _events_of_rows(columns: Columns, table: "pd.DataFrame", notes: list[str]) -
         notes.append(f"rows whose event has length zero: {empty.sum()}; counted, not scored")
     if repeats.any():
         notes.append(
-            f"rows that are further events of a clip, or repeat one: {repeats.sum():,} of {len(keys):,}; clips are judged by all their events together"
+            f"rows that are further events of a clip, or repeat one: {repeats.sum():,} of {len(keys):,}; "
+            "clips are judged by all their events together"
         )
     known = ~(table["n_events"].to_numpy() > np.maximum(several, [len(events) for events in united]))
     n_more = int((~known & table["t_pred_sec"].notna()).sum())
@@ -331,7 +346,7 @@ def _padded(events: list[list[Interval]]) -> np.ndarray:
 def _complete_metrics(
     table: "pd.DataFrame", metrics: list[str], rows: _Rows
 ) -> tuple[list[str], tuple[str, ...], tuple[Contradiction, ...]]:
-    "Compare and fill in the metrics that need no PDF, in place. Returns all metrics in order, those that the file had not, and contradictions."
+    "Compare and fill in the metrics that need no PDF, in place. Returns all metrics in order, those that were missing, and contradictions."
     mid = rows.own[:, 0].mean(axis=-1)
     table["gt_mid_sec"] = np.where(np.isnan(mid), table["gt_mid_sec"], mid)
     deltas = sorted({float(name.rpartition("_")[2]) for name in metrics if re.match(r"hit_", name)}) or HIT_DELTAS
@@ -393,11 +408,18 @@ def _read_overall(path: Path, notes: list[str]) -> dict:
     ):
         notes.append(f"{beside.name} beside the summary is not used, evaluate did not write it")
         return {}
-    return overall
+    try:
+        return overall | {"problems": [Problem.read(problem) for problem in overall.get("problems", [])]}
+    except (TypeError, KeyError):
+        notes.append(f"{beside.name} beside the summary is not used, evaluate did not write it: its problems have no code and text")
+        return {}
 
 
 def _read_baselines(path: Path, table: "pd.DataFrame", notes: list[str]) -> "dict[str, pd.DataFrame]":
-    "<stem>_baselines.csv, or a refiner's <stem>_methods.csv, if it is there and about the same clips: a table for each method but the one of the summary, row by row as `table`."
+    """<stem>_baselines.csv, or a refiner's <stem>_methods.csv, if it is there and about the same clips.
+
+    A table for each method but the one of the summary, row by row as `table`.
+    """
     beside = next((file for kind in ("baselines", "methods") if (file := path.with_name(f"{path.stem}_{kind}.csv")).is_file()), None)
     if beside is None:
         return {}
@@ -430,7 +452,8 @@ def _own_overall(path: Path, overall: dict, table: "pd.DataFrame", notes: list[s
     for name, value in methods.get("encoder", methods.get("refined", {})).items():
         if name in table and value.get("mean") is not None and abs(table[name].mean() - value["mean"]) > 1e-3 * max(1, abs(value["mean"])):
             notes.append(
-                f"{path.with_suffix('.json').name} seems to be of another run: its mean {name} is {value['mean']:.4g}, that of {path.name} is {table[name].mean():.4g}"
+                f"{path.with_suffix('.json').name} seems to be of another run: its mean {name} is {value['mean']:.4g}, "
+                f"that of {path.name} is {table[name].mean():.4g}"
             )
             return {name: part for name, part in overall.items() if name not in ("means", "differences", "p_shuffled", "calibration")}
     return overall

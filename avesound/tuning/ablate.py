@@ -9,8 +9,8 @@ __all__ = ['METRICS', 'Change', 'changes_of', 'cache_difference', 'Variants', 'm
 # %% ../../nbs/76_tuning_ablate.ipynb #7f310abb
 import contextlib
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,10 +116,10 @@ def _said(value: Any) -> str:
 class Variants:
     "Clips to embed with an encoder as it is, and with one thing changed at a time."
 
-    vid_dir: str | os.PathLike  # folder of clips
+    vid_dir: str | os.PathLike  # folder of clips, embedded with one thing changed at a time (edges, fillings, scales …)
     encoder: str = "signal"  # a name for `create_encoder`
-    weights: str | None = None  # path of its weights
-    encoder_config: Mapping[str, Any] = field(default_factory=dict)  # its further settings; device and dtype too
+    weights: str | None = None  # its weights: a file or a folder
+    encoder_config: dict | None = None  # its further settings; device and dtype too
 
 
 def make_variants(
@@ -145,7 +145,7 @@ def _jobs(
     variants: Variants, windows: WindowSettings, scales: Sequence[float]
 ) -> tuple[dict[str, tuple[Encoder, WindowSettings]], list[str]]:
     "What is made for each variant, the base first; and what cannot be made."
-    config, weights = dict(variants.encoder_config), variants.weights
+    config, weights = dict(variants.encoder_config or {}), variants.weights
     plain = create_encoder(variants.encoder, weights=weights, **config)
     jobs, notes = {"base": (plain, windows)}, []
     if windows.edge != "inside":
@@ -207,11 +207,11 @@ class AblationSettings:
     "What is changed, and what is measured."
 
     base: AlignSettings = AlignSettings()
-    L_sec: tuple[Seconds, ...] = (1.0,)  # audio windows of the base
-    lengths: tuple[Seconds, ...] | None = None  # audio windows to compare; None: all that the base's cache has
-    audio_queries: tuple[str, ...] = ("sync", "middle", "multi", "loudest", "all")
-    smooth_sigmas: tuple[Seconds, ...] = (0.0, 0.25, 0.5, 1.0)
-    metrics: tuple[str, ...] = METRICS
+    L_sec: tuple[Seconds, ...] = (1.0,)  # audio windows of the base, s
+    lengths: tuple[Seconds, ...] | None = None  # audio windows to compare, s; None: all that the base's cache has
+    audio_queries: tuple[str, ...] = ("sync", "middle", "multi", "loudest", "all")  # queries to compare
+    smooth_sigmas: tuple[Seconds, ...] = (0.0, 0.25, 0.5, 1.0)  # smoothings to compare, s
+    metrics: tuple[str, ...] = METRICS  # columns of the table
 
     def __post_init__(self):
         unknown = set(self.metrics) - set(metric_names(ranking=True))
@@ -228,7 +228,7 @@ def ablate(
     annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split
     *,
     out_dir: str | os.PathLike = "reports/ablation",  # gets ablation.csv, ablation.md, ablation.json and ablation.png
-    split: str = "val",
+    split: str = "val",  # only clips of this split
     n_clips: int | None = 100,  # clips of the split, drawn with `seed`; None: all
     changes: AblationSettings = AblationSettings(),
     variants: Variants | None = None,  # clips to embed in all variants, see `make_variants`

@@ -63,10 +63,10 @@ def find_caches(
     projector = projector if projector is None or isinstance(projector, Projector) else load_projector(projector)
     caches: list[EmbeddingCache] = []
     for folder in [folders] if isinstance(folders, (str, os.PathLike, EmbeddingCache)) else folders:
-        if isinstance(folder, EmbeddingCache):
-            caches.append(folder)
-            continue
         how = {"projector": projector, "allow_untrained": allow_untrained}
+        if isinstance(folder, EmbeddingCache):
+            caches.append(EmbeddingCache.of(folder, **{name: value for name, value in how.items() if value}))
+            continue
         caches += [EmbeddingCache.of(path, name=path.resolve().name, **how) for path in _inner(cache_root(folder))]
     names = [cache.name for cache in caches]
     if len(set(names)) < len(names):

@@ -106,14 +106,14 @@ class SweepSetting:
 class Grid:
     "Values to combine, each with each."
 
-    lengths: tuple[tuple[Seconds, ...], ...] = ((1.0,),)  # audio windows, seconds: one length, or a set of them to be fused
+    lengths: tuple[tuple[Seconds, ...], ...] = ((1.0,),)  # audio windows, s; a set of lengths is fused, as in "0.5,1.0,0.5+1.0"
     taus: tuple[float, ...] = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)  # softmax temperatures
-    tau_adapts: tuple[float, ...] = ()  # normalised entropies, in (0, 1): temperatures found for each curve, beside `taus`
-    smooth_sigmas: tuple[Seconds, ...] = (0.0, 0.25, 0.5, 1.0)  # of the Gaussian over the scores
-    zscores: tuple[bool, ...] = (True, False)
-    scale_fusions: tuple[str, ...] = FUSIONS  # of several lengths
-    audio_queries: tuple[str, ...] = ("sync",)
-    multi_reduces: tuple[str, ...] = FUSIONS  # of several queries
+    tau_adapts: tuple[float, ...] = ()  # normalised entropies, in (0, 1), for which each curve's own temperature is chosen, beside `taus`
+    smooth_sigmas: tuple[Seconds, ...] = (0.0, 0.25, 0.5, 1.0)  # standard deviations of the Gaussian over the scores, s
+    zscores: tuple[bool, ...] = (True, False)  # standardise curves or not
+    scale_fusions: tuple[str, ...] = FUSIONS  # how PDFs of several lengths become one
+    audio_queries: tuple[str, ...] = ("sync",)  # which audio each video window is compared with
+    multi_reduces: tuple[str, ...] = FUSIONS  # how PDFs of several queries become one
     base: AlignSettings = AlignSettings()  # what is not varied: `multi_offsets`, `pred_softargmax` …
 
     def __post_init__(self):

@@ -21,6 +21,7 @@ from .. import __version__
 from ..data.annotations import ClipAnnotation, split_name
 from ..embeddings.cache import EmbeddingCache
 from ..embeddings.store import fingerprint
+from ..encoders.base import Problem
 from ..evaluation.evaluate import Scoring, evaluate
 from ..evaluation.tables import Overall
 from ..files import as_json, atomic_write, write_csv, write_json
@@ -130,7 +131,7 @@ class SweepReport:
         lines = [
             f"{len(self.table)} settings on {len(s['video_ids'])} clips of {s['split']} ({s['n_left_out']} left out), chosen by {s['criterion']}"
         ]
-        lines += [f"NOT A RESULT: {problem}" for problem in s["problems"]]
+        lines += [f"NOT A RESULT: {Problem.read(problem)}" for problem in s["problems"]]
         lines.append(f"{'rank':>5}  {s['metric']:<25}{'difference to reference':<26}{'p (Holm)':<10}setting")
         shown = self.table.head(5)
         reference = self.table[self.table["is_reference"] & ~self.table.index.isin(shown.index)]
@@ -154,8 +155,8 @@ def _row_line(row: dict, column: str, n: int) -> str:
 class GridScoring:
     "How the rows of a sweep are scored."
 
-    hit_deltas: tuple[Seconds, ...] = (0.25, 0.5, 1.0)  # tolerances of hit_* and hit_event_*, seconds
-    ranking: bool = False  # auroc and average_precision too, which take ten times as long
+    hit_deltas: tuple[Seconds, ...] = (0.25, 0.5, 1.0)  # tolerances of hit_* and hit_event_*, s
+    ranking: bool = False  # AUROC and average precision, too
     n_boot: int = 1000  # resamples of the bootstrap
     seed: int = 0  # of bootstrap and sign flips
     workers: int | None = None  # threads; None: one for each core, at most 8
@@ -167,15 +168,17 @@ class GridScoring:
 
 # %% ../../nbs/75_tuning_sweep.ipynb #afb8ace0
 def sweep(
-    caches: Sequence[str | os.PathLike | EmbeddingCache] | str | os.PathLike,  # caches or folders of caches, see `find_caches`
+    caches: Sequence[str | os.PathLike | EmbeddingCache]
+    | str
+    | os.PathLike,  # folders made by extract, or folders that hold several of them
     annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split
     *,
-    out_dir: str | os.PathLike = "reports/grid",
+    out_dir: str | os.PathLike = "reports/grid",  # gets aggregate.csv, selection.json, figures and runs/
     grid: Grid = Grid(),
     split: str = "val",  # clips on which settings are chosen
     test_split: str | None = "test",  # clips on which the winner is evaluated, once; None: not at all
     criterion: str = "log_score",  # metric whose mean decides, over partial clips where there are any
-    top_k: int = 1,  # number of the best rows that get a folder of their own
+    top_k: int = 1,  # number of the best rows that get a folder under runs/
     scoring: GridScoring = GridScoring(),
     progress: bool = True,  # show progress bars
 ) -> SweepReport:

@@ -8,23 +8,25 @@ __all__ = ['ALIKE', 'Inspector']
 # %% ../../nbs/89_viewer_inspector.ipynb #77a1d339
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import anywidget
 import numpy as np
 import traitlets
 
-from ..data.annotations import clips_from_annotations
+from ..data.annotations import ClipAnnotation, clips_from_annotations
 from ..data.marks import mark_event, mark_no_event, read_marks, unmark
-from ..embeddings.projector import Projector, load_projector
+from ..embeddings.projector import load_projector
 from ..localization.align import AUDIO_QUERIES, FUSIONS, AlignSettings
-from ..media.container import MediaError, probe
+from ..media.container import MediaError, MediaInfo, probe
 from ..timeline import Seconds
 from .figure import Span, draw_curves, draw_matrix, draw_sound, legend, metric_rows
+from .page import page_module, page_style
 from avesound.viewer.run import (
+    Guess,
     Look,
     OpenRun,
     Run,
@@ -40,33 +42,15 @@ from avesound.viewer.run import (
 )
 from .serve import clip_urls, playable_copy, unplayable, unreachable
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 # %% ../../nbs/89_viewer_inspector.ipynb #3e477ea6
-_QUERIES = {
-    "sync": "of the same moment", "middle": "of the clip's middle", "multi": "of moments around the middle", "loudest": "of the loudest moment", "all": "of every moment",
-    "oracle": "of the annotated event (oracle)",
-}  # fmt: skip
-_SORTS = {"video_id": "name", "dist": "distance", "confidence": "confidence", "entropy": "entropy"}
-_SETTINGS = ("audio_query", "multi_reduce", "scale_fusion", "score_smooth_sigma", "tau")  # of `AlignSettings`, that have a control
-_PINNED = "pinned"
-ALIKE = ", settings here"  # behind the other run's name: compared at the settings of the controls, not at its own
-_MANY_CELLS = 2000  # more are not named one by one to a screen reader
-_LARGEST = 2e9  # bytes of curves that a setting may ask for
-_LONG_S = 60.0  # of sound; reading more is said to take a while
+class _Page(anywidget.AnyWidget):
+    "What page and kernel keep in step."
 
-
-class Inspector(anywidget.AnyWidget):
-    """A clip of a run on one timeline: sound, annotation, similarity, probability, prediction; beside it the list of clips and the settings.
-
-    None of the parts is needed: clips without embeddings can be watched and marked, embeddings without clips looked at.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If a part that is given is not there, or is not what it should be; or if there is no clip at all.
-    """
-
-    _esm = files("avesound.viewer").joinpath("inspector.js").read_text(encoding="utf-8")
-    _css = files("avesound.viewer").joinpath("inspector.css").read_text(encoding="utf-8")
+    _esm = page_module()
+    _css = page_style()
 
     # What is looked at, and how: set from the page or from Python.
     video_id = traitlets.Unicode().tag(sync=True)
@@ -77,7 +61,7 @@ class Inspector(anywidget.AnyWidget):
     multi_reduce = traitlets.Enum(FUSIONS, "mean").tag(sync=True)
     scale_fusion = traitlets.Enum(FUSIONS, "mean").tag(sync=True)
     compare = traitlets.Unicode(
-        help='"", "pinned" for pinned settings, the name of the other run for it as it was run, or that name and ALIKE for it at the settings here'
+        help="'', 'pinned' for pinned settings, the other run's name for it as it was run, or that and ALIKE for it at the settings here"
     ).tag(sync=True)
     sound_kind = traitlets.Enum(("waveform", "mel"), "waveform").tag(sync=True)
     span = traitlets.List(traitlets.Float(), [0.0, 10.0], help="start and end of what is in view, seconds").tag(sync=True)
@@ -86,8 +70,8 @@ class Inspector(anywidget.AnyWidget):
     width = traitlets.Int(900, min=240, help="of the drawing, pixels").tag(sync=True)
     page = traitlets.Dict().tag(sync=True)
     # What the kernel says.
-    rows = traitlets.List().tag(sync=True)
-    order = traitlets.List().tag(sync=True)
+    rows: traitlets.List = traitlets.List().tag(sync=True)
+    order: traitlets.List = traitlets.List().tag(sync=True)
     choices = traitlets.Dict().tag(sync=True)
     clip = traitlets.Dict().tag(sync=True)
     sound = traitlets.Unicode().tag(sync=True)
@@ -95,98 +79,8 @@ class Inspector(anywidget.AnyWidget):
     matrix = traitlets.Unicode().tag(sync=True)
     legend = traitlets.Unicode().tag(sync=True)
     reading = traitlets.Dict().tag(sync=True)
-    marks = traitlets.List().tag(sync=True)
+    marks: traitlets.List = traitlets.List().tag(sync=True)
     said = traitlets.Dict().tag(sync=True)
-
-    def __init__(
-        self,
-        vid_dir: str | os.PathLike | None = None,  # folder of clips, searched with its sub-folders
-        vid_emb_dir: str | os.PathLike | None = None,  # folder of video embeddings, e.g. cache/vid_emb
-        aud_emb_dir: str | os.PathLike | None = None,  # folder of audio embeddings, e.g. cache/aud_emb
-        annotations_csv: str | os.PathLike | None = None,  # video_id, event_label, start_s, end_s, quality, split
-        summary_csv: str
-        | os.PathLike
-        | None = None,  # of `evaluate`: clips can be sorted by how well they did, and its settings are taken over
-        *,
-        curves_csv: str | os.PathLike | None = None,  # of `evaluate`: a column pdf_refined is drawn while the settings are the summary's
-        save_csv: str | os.PathLike | None = None,  # where events that you mark are written; None: none can be marked
-        settings: AlignSettings | None = None,  # None: the summary's, or the defaults
-        L_sec: tuple[Seconds, ...] | None = None,  # lengths of the audio windows; None likewise
-        refiner: Callable[[np.ndarray], np.ndarray] | None = None,  # a PDF, float64 [shape=(T,)], to another on the same cells
-        compare_with: Run | str | os.PathLike | None = None,  # another run of the same clips, or its folder
-        projector: Projector | str | os.PathLike | None = None,  # or its file: brings the vectors of two towers into one space
-        allow_untrained: bool = False,  # compare vectors whose cosines mean nothing
-        video_id: str | None = None,  # the clip to begin with; None: the first
-        run: Run | None = None,  # instead of all the parts above
-    ):
-        projector = projector if projector is None or isinstance(projector, Projector) else load_projector(projector)
-        parts = {
-            "vid_dir": vid_dir,
-            "vid_emb_dir": vid_emb_dir,
-            "aud_emb_dir": aud_emb_dir,
-            "annotations_csv": annotations_csv,
-            "summary_csv": summary_csv,
-            "curves_csv": curves_csv,
-        }
-        self._opened: OpenRun = open_run(run or Run(projector=projector, allow_untrained=allow_untrained, **parts))
-        other = compare_with if compare_with is None or isinstance(compare_with, Run) else run_of(compare_with)
-        self._other = None if other is None else open_run(other)
-        if self._other is not None:  # both are judged by the same annotations
-            self._other = replace(self._other, clips={**self._other.clips, **self._opened.clips})
-        if self._other is not None and self._other.run.name in ("", _PINNED, self._opened.run.name):
-            self._other = replace(self._other, run=replace(self._other.run, name=f"the other {self._other.run.name}"))
-        self._settings, self._L_sec, self._refiner = settings or self._opened.settings, tuple(L_sec or self._opened.L_sec), refiner
-        self._save_csv = None if save_csv is None else Path(save_csv)
-        self._pinned: tuple[AlignSettings, tuple[Seconds, ...]] | None = None
-        self._found: dict[tuple, object] = {}  # the last similarity curves and pictures of sound
-        self._copied: dict[Path, Path] = {}
-        self._opening = False  # whether another clip is about to be drawn
-        self._seen: Look | None = None
-        self._beside: Look | None = None  # what it is compared with
-        super().__init__(
-            rows=list(self._opened.rows), picker={"search": "", "label": "", "split": "", "status": "", "partial": None, "sort": "video_id", "descending": False},
-            L_sec=list(self._L_sec), video_id=video_id or "", **{name: getattr(self._settings, name) for name in _SETTINGS},
-        )  # fmt: skip
-        with self.hold_sync():
-            self._say_choices()
-            self._pick()
-            scored = [i for i in self.order if self.rows[i]["status"] == "ok"]
-            self.video_id = video_id or self.rows[(scored or self.order)[0]]["video_id"]
-            self._show_clip()
-        self.observe(lambda _: self._pick(), "picker")
-        self.observe(lambda _: self._show_clip(), "video_id")
-        self.observe(lambda _: self._show_curves(), [*_SETTINGS, "L_sec", "compare"])
-        self.observe(lambda _: self._show_span(), ["span", "width"])
-        self.observe(lambda _: self._show_kind(), "sound_kind")
-        self.observe(lambda _: self._say_clip(), "page")
-        self.on_msg(lambda _, content, __: self.act(content))
-
-    @classmethod
-    def of_run(
-        cls,
-        folder: str | os.PathLike = "demo",  # a run as `avesound demo` lays it out
-        compare_with: Run | str | os.PathLike | None = None,  # another run of the same clips, or its folder
-        save_csv: str | os.PathLike | None = None,  # None: marked.csv in the folder
-        **more,  # fields of `Run` that lie elsewhere, and the other arguments of `Inspector`
-    ) -> "Inspector":
-        "The inspector on a folder. Raises as `viewer.run.run_of` does."
-        parts = {name: more.pop(name) for name in list(more) if name in Run.__dataclass_fields__}
-        return cls(
-            run=run_of(folder, **parts),
-            compare_with=compare_with,
-            save_csv=Path(folder) / "marked.csv" if save_csv is None else save_csv,
-            **more,
-        )
-
-    @property
-    def settings(self) -> AlignSettings:
-        "The settings as the controls stand now."
-        return replace(self._settings, **{name: getattr(self, name) for name in _SETTINGS})
-
-    @property
-    def seen(self) -> Look | None:
-        "What is shown, as numbers; None where nothing could be computed for this clip."
-        return self._seen
 
     @traitlets.validate("video_id")
     def _known(self, proposal):
@@ -201,41 +95,54 @@ class Inspector(anywidget.AnyWidget):
             raise traitlets.TraitError(f"a view needs 0 <= start < end, got {start} to {end} s")
         return proposal["value"]
 
-    # ---- what is shown
+# %% ../../nbs/89_viewer_inspector.ipynb #b2e15d3f
+def _way_to(
+    path: Path | None,
+    copies: Mapping[Path, Path],  # that browsers play, by the file that they are of
+    page: Mapping[str, Any],  # what the page says about itself
+) -> tuple[MediaInfo | None, Path | None, list[str], str]:
+    "(what the file holds, the file to play, addresses at which the page may fetch it, what stands in the way)"
+    if path is None:
+        return None, None, [], "no media file for this clip"
+    try:
+        info = probe(path)
+    except (MediaError, OSError) as error:
+        return None, path, [], str(error)
+    note = unplayable(info)
+    if note and path in copies:
+        path, note = copies[path], ""
+    if note or not page:
+        return info, path, [], note
+    urls = clip_urls(path, dict(page))
+    return info, path, urls, "" if urls else unreachable(path, dict(page))
 
-    def _pick(self) -> None:
-        self.order = choose(self.rows, **self.picker)
+# %% ../../nbs/89_viewer_inspector.ipynb #d4c37f51
+_KEPT = 12  # of the last computations
+_LONG_S = 60.0  # of sound; reading more is said to take a while
 
-    def _say_choices(self) -> None:
-        values = {
-            name: sorted({part for row in self.rows for part in row[name].split("|") if part}) for name in ("label", "split", "status")
-        }
-        comparisons = {"": "nothing"}
-        if self._pinned is not None:
-            comparisons[_PINNED] = f"pinned: {_in_words(*self._pinned)}"
-        if self._other is not None:
-            name = self._other.run.name
-            comparisons[name] = f"{name}, as it was run: {_in_words(self._other.settings, self._other.L_sec)}"
-            comparisons[f"{name}{ALIKE}"] = f"{name}, at the settings here"
-        self.choices = {
-            "labels": values["label"], "splits": values["split"], "statuses": values["status"], "sorts": _SORTS, "queries": _QUERIES, "fusions": list(FUSIONS),
-            "comparisons": comparisons, "save_csv": self._save_csv.name if self._save_csv else "",
-        }  # fmt: skip
 
-    def _show_clip(self) -> None:
-        with self.hold_sync():
-            self._duration_s = self._length()
-            self._say_clip()
-            self._opening = True  # all is drawn below, once
-            self.span = [0.0, self._duration_s]
-            self._opening = False
-            self._show_marks(redraw=False)
-            slow = self._sound_is_slow()
-            if not slow:
-                self._show_sound()
-            self._show_curves()
-        if slow:  # the page has the rest by now
-            self._show_sound()
+class _Watched(_Page):
+    "The clip itself: how it is played, and its sound."
+
+    _opened: OpenRun
+    _duration_s: Seconds
+    _kept: dict[tuple, Any]  # the last similarity curves, matrices and pictures of sound
+    _copies: dict[Path, Path]
+    _opening: bool  # whether another clip is about to be drawn
+
+    def _annotated(self) -> ClipAnnotation:
+        return self._opened.clip(self.video_id)
+
+    def _row(self) -> dict:
+        return next(row for row in self.rows if row["video_id"] == self.video_id)
+
+    def _once(self, key: tuple, compute: Callable[[], Any]) -> Any:
+        "What was computed for this key, or computed now."
+        if key not in self._kept:
+            self._kept[key] = compute()
+            while len(self._kept) > _KEPT:
+                del self._kept[next(iter(self._kept))]
+        return self._kept[key]
 
     def _length(self) -> Seconds:
         try:
@@ -245,55 +152,33 @@ class Inspector(anywidget.AnyWidget):
 
     def _say_clip(self) -> None:
         "What is known about the clip itself, and how the page gets at it."
-        row = next(row for row in self.rows if row["video_id"] == self.video_id)
-        path, note, urls, broken, info = self._opened.media.get(self.video_id), "no media file for this clip", [], False, None
-        if path is not None:
-            try:
-                info = probe(path)
-                note = unplayable(info)
-                broken = bool(note)
-            except (MediaError, OSError) as error:
-                note = str(error)
-            if broken and (made := self._copied.get(path)) is not None:
-                path, broken, note = made, False, ""
-            if info is not None and not broken and self.page:
-                urls = clip_urls(path, self.page)
-                note = note or ("" if urls else unreachable(path, self.page))
+        info, path, urls, note = _way_to(self._opened.media.get(self.video_id), self._copies, self.page)
         self.clip = {
-            **row, "duration": self._duration_s, "events": [[event.start_s, event.end_s] for event in self._opened.clip(self.video_id).events], "urls": urls, "note": note,
-            "can_copy": info is not None and path not in self._copied.values(), "has_video": info is None or info.video_codec is not None, "fps": (info and info.fps) or 25.0,
+            **self._row(),
+            "duration": self._duration_s,
+            "events": [[event.start_s, event.end_s] for event in self._annotated().events],
+            "urls": urls,
+            "note": note,
+            "can_copy": info is not None and path not in self._copies.values(),
+            "has_video": info is None or info.video_codec is not None,
+            "fps": (info and info.fps) or 25.0,
             "lengths": list(self._opened.lengths.get(self.video_id, ())),
-        }  # fmt: skip
-
-    def _show_span(self) -> None:
-        if self._opening:
-            return
-        with self.hold_sync():
-            slow = self._sound_is_slow()
-            if not slow:
-                self._show_sound()
-            self._draw()
-        if slow:
-            self._show_sound()
-
-    def _show_kind(self) -> None:
-        self._show_sound()
-        self.reading = {**self.reading, "n": self.reading["n"] + 1}  # an answer, also where there is no sound to show
-
-    def _sound_is_slow(self) -> bool:
-        "Whether so much sound has to be read that the page should not wait for it; the lane then says so."
-        view, path = self._view(), self._opened.media.get(self.video_id)
-        slow = path is not None and view.end_s - view.start_s > _LONG_S and ("sound", path, view, self.sound_kind) not in self._found
-        if slow:
-            self.sound = draw_sound(None, view, self._opened.clip(self.video_id).events, "reading the sound …")
-        return slow
+        }
 
     def _view(self) -> Span:
         start, end = self.span
         return Span(start, min(end, max(self._duration_s, start + 0.05)), self.width)
 
+    def _sound_is_slow(self) -> bool:
+        "Whether so much sound has to be read that the page should not wait for it; the lane then says so."
+        view, path = self._view(), self._opened.media.get(self.video_id)
+        slow = path is not None and view.end_s - view.start_s > _LONG_S and ("sound", path, view, self.sound_kind) not in self._kept
+        if slow:
+            self.sound = draw_sound(None, view, self._annotated().events, "reading the sound …")
+        return slow
+
     def _show_sound(self) -> None:
-        view, path, events = self._view(), self._opened.media.get(self.video_id), self._opened.clip(self.video_id).events
+        view, path, events = self._view(), self._opened.media.get(self.video_id), self._annotated().events
         if path is None:
             self.sound = draw_sound(None, view, events, "no media file")
             return
@@ -304,24 +189,97 @@ class Inspector(anywidget.AnyWidget):
         except (MediaError, OSError) as error:
             self.sound = draw_sound(None, view, events, str(error))
 
-    def _once(self, key: tuple, compute: Callable):
-        "What was computed for this key, or computed now; the last dozen are kept."
-        if key not in self._found:
-            self._found[key] = compute()
-            while len(self._found) > 12:
-                del self._found[next(iter(self._found))]
-        return self._found[key]
+# %% ../../nbs/89_viewer_inspector.ipynb #f6a59173
+_PINNED = "pinned"
+ALIKE = ", settings here"  # behind the other run's name: compared at the settings of the controls, not at its own
+_MANY_CELLS = 2000  # more are not named one by one to a screen reader
+
+
+def _in_words(settings: AlignSettings, L_sec: tuple[Seconds, ...]) -> str:
+    parts = [f"τ {settings.tau:.3g}", f"windows of {' + '.join(f'{length:g}' for length in L_sec)} s", settings.audio_query]
+    return ", ".join(parts + ([f"smoothing {settings.score_smooth_sigma:g} s"] if settings.score_smooth_sigma else []))
+
+
+def _reading(
+    seen: Look | None,
+    clip: ClipAnnotation,
+    columns: dict[str, Guess],  # of the table of metrics
+    problem: str,  # why there is nothing, or nothing to compare with
+) -> dict:
+    "The numbers, the sentence that says what they mean, the spans that can be looped, and the density that a screen reader tells."
+    final, cells = (seen.final, seen.cells) if seen else (None, None)
+    loops: dict[str, list[Seconds] | None] = {"prediction": list(final.interval) if final else None, "event": None}
+    if clip.events:
+        nearest = min(clip.events, key=lambda event: abs(event.mid_s - final.t_sec) if final else event.start_s)
+        loops["event"] = [nearest.start_s, nearest.end_s]
+    starts = density = None
+    if final is not None and cells is not None and len(cells) <= _MANY_CELLS:
+        starts, density = cells[:, 0].tolist(), (final.pdf / np.diff(cells)[:, 0]).tolist()
+    return {
+        "sentence": " ".join(filter(None, [describe(seen, clip.event_label) if seen else "", problem])),
+        "problem": problem,
+        "columns": list(columns),
+        "metrics": metric_rows(columns) if columns else [],
+        "loops": loops,
+        "starts": starts,
+        "density": density,
+    }
+
+# %% ../../nbs/89_viewer_inspector.ipynb #18873b95
+_SETTINGS = ("audio_query", "multi_reduce", "scale_fusion", "score_smooth_sigma", "tau")  # of `AlignSettings`, that have a control
+_LARGEST = 2e9  # bytes of curves that a setting may ask for
+
+
+class _Judged(_Watched):
+    "What the encoder makes of the clip, and what that is compared with."
+
+    _settings: AlignSettings  # those of the run
+    _refiner: Callable[[np.ndarray], np.ndarray] | None
+    _other: OpenRun | None
+    _pinned: tuple[AlignSettings, tuple[Seconds, ...]] | None
+    _seen: Look | None
+    _beside: Look | None  # what it is compared with
+
+    @property
+    def settings(self) -> AlignSettings:
+        "The settings as the controls stand now."
+        return replace(self._settings, **{name: getattr(self, name) for name in _SETTINGS})
+
+    @property
+    def seen(self) -> Look | None:
+        "What is shown, as numbers; None where nothing could be computed for this clip."
+        return self._seen
+
+    def _comparisons(self) -> dict[str, str]:
+        "What there is to compare with: the value of `compare`, and the words for it."
+        comparisons = {"": "nothing"}
+        if self._pinned is not None:
+            comparisons[_PINNED] = f"pinned: {_in_words(*self._pinned)}"
+        if self._other is not None:
+            name = self._other.run.name
+            comparisons[name] = f"{name}, as it was run: {_in_words(self._other.settings, self._other.L_sec)}"
+            comparisons[f"{name}{ALIKE}"] = f"{name}, at the settings here"
+        return comparisons
 
     def _look(self, opened: OpenRun, settings: AlignSettings, L_sec: tuple[Seconds, ...]) -> Look:
         n_audio = 4 * self._duration_s
         if settings.audio_query == "all" and n_audio**2 * 8 * len(L_sec) > _LARGEST:
             raise ValueError("comparing every moment with every other takes too much memory for so long a clip: choose another query")
         key = ("curves", id(opened), self.video_id, settings.audio_query, settings.multi_offsets, L_sec)
-        found = self._once(key, lambda: curves_of(opened, self.video_id, settings, L_sec))
-        refiner = self._refiner if opened is self._opened else None
+        curve_set = self._once(key, lambda: curves_of(opened, self.video_id, settings, L_sec))
+        refiner: Callable[[np.ndarray], np.ndarray] | np.ndarray | None = self._refiner if opened is self._opened else None
         if refiner is None and settings == opened.settings and L_sec == tuple(sorted(opened.L_sec)):
             refiner = opened.refined.get(self.video_id)
-        return look(found, opened.clip(self.video_id), settings, L_sec, refiner=refiner)
+        return look(curve_set, opened.clip(self.video_id), settings, L_sec, refiner=refiner)
+
+    def _compared(self, lengths: tuple[Seconds, ...]) -> Look:
+        if self.compare == _PINNED and self._pinned is not None:
+            return self._look(self._opened, *self._pinned)
+        if self._other is not None and self.compare == self._other.run.name:
+            return self._look(self._other, self._other.settings, tuple(sorted(self._other.L_sec)))
+        if self._other is not None and self.compare == f"{self._other.run.name}{ALIKE}":
+            return self._look(self._other, self.settings, lengths)
+        raise ValueError("there is nothing of this name to compare with")
 
     def _show_curves(self) -> None:
         problem, self._seen, self._beside = "", None, None
@@ -338,87 +296,103 @@ class Inspector(anywidget.AnyWidget):
                     problem = f"{self.compare}: {error}"
             self._say_matrix(lengths)
             self._draw()
-            self._read(problem)
+            reading = _reading(self._seen, self._annotated(), self._columns(), problem)
+            self.reading = {**reading, "n": self.reading.get("n", 0) + 1}
 
-    def _compared(self, lengths: tuple[Seconds, ...]) -> Look | None:
-        if self.compare == _PINNED and self._pinned is not None:
-            return self._look(self._opened, *self._pinned)
-        name = None if self._other is None else self._other.run.name
-        if name is not None and self.compare == name:
-            return self._look(self._other, self._other.settings, tuple(sorted(self._other.L_sec)))
-        if name is not None and self.compare == f"{name}{ALIKE}":
-            return self._look(self._other, self.settings, lengths)
-        raise ValueError("there is nothing of this name to compare with")
+    def _columns(self) -> dict[str, Guess]:
+        "The predictions that are shown, by the name of their column in the table of metrics."
+        if self._seen is None:
+            return {}
+        columns = {"before" if self._seen.refined else "now": self._seen.guess}
+        if self._seen.refined:
+            columns["refined"] = self._seen.refined
+        if self._beside is not None:
+            columns[self.compare] = self._beside.final
+        return columns
 
     def _say_matrix(self, lengths: tuple[Seconds, ...]) -> None:
         if self._seen is None:
             self.matrix = ""
             return
-        length = min(lengths, key=lambda length: abs(length - 1.0))
-        key = ("matrix", self.video_id, length, tuple(self._seen.events))
-        self.matrix = self._once(
-            key, lambda: draw_matrix(similarity_matrix(self._opened, self.video_id, length)[0], self._duration_s, self._seen.events)
-        )
+        events, length = self._seen.events, min(lengths, key=lambda length: abs(length - 1.0))
+
+        def drawn() -> str:
+            return draw_matrix(similarity_matrix(self._opened, self.video_id, length)[0], self._duration_s, events)
+
+        self.matrix = self._once(("matrix", self.video_id, length, tuple(events)), drawn)
 
     def _draw(self) -> None:
-        clip, name = self._opened.clip(self.video_id), self._beside and self.choices["comparisons"].get(self.compare, self.compare)
+        clip, name = self._annotated(), self.choices["comparisons"].get(self.compare, self.compare) if self._beside else ""
         marks = [(start, end) for _, start, end in self.marks if start is not None]
         note = "" if self._seen else "no prediction for this clip"
         self.curves = draw_curves(self._seen, self._view(), clip.events, label=clip.event_label, other=self._beside, marks=marks, note=note)
-        self.legend = legend(self._seen, name or "", bool(clip.events))
+        self.legend = legend(self._seen, name, bool(clip.events))
 
-    def _read(self, problem: str) -> None:
-        "The numbers, and the sentence that says what they mean."
-        seen, columns = self._seen, {}
-        if seen is not None:
-            columns = {"before" if seen.refined else "now": seen.guess} | ({"refined": seen.refined} if seen.refined else {})
-            if self._beside is not None:
-                columns["pinned" if self.compare == _PINNED else self.compare] = self._beside.refined or self._beside.guess
-        final = seen and (seen.refined or seen.guess)
-        cells = seen.cells if seen is not None and len(seen.cells) <= _MANY_CELLS else None
-        loops = {"prediction": list(final.interval) if final else None, "event": None}
-        events = self._opened.clip(self.video_id).events
-        if events:
-            nearest = min(events, key=lambda event: abs(event.mid_s - final.t_sec) if final else event.start_s)
-            loops["event"] = [nearest.start_s, nearest.end_s]
-        sentence = describe(seen, self._opened.clip(self.video_id).event_label) if seen else ""
-        self.reading = {
-            "n": self.reading.get("n", 0) + 1, "sentence": " ".join(filter(None, [sentence, problem])), "problem": problem, "columns": list(columns), "metrics": metric_rows(columns) if columns else [],
-            "loops": loops, "starts": None if cells is None else cells[:, 0].tolist(), "density": None if cells is None else (final.pdf / np.diff(cells)[:, 0]).tolist(),
-        }  # fmt: skip
+# %% ../../nbs/89_viewer_inspector.ipynb #7e2d91fb
+_SORTS = {"video_id": "name", "dist": "distance", "confidence": "confidence", "entropy": "entropy"}
+_QUERIES = {
+    "sync": "of the same moment",
+    "middle": "of the clip's middle",
+    "multi": "of moments around the middle",
+    "loudest": "of the loudest moment",
+    "all": "of every moment",
+    "oracle": "of the annotated event (oracle)",
+}
 
-    # ---- what the page asks for
+# %% ../../nbs/89_viewer_inspector.ipynb #3a695db7
+class _Marked(_Judged):
+    "Events that are marked, settings that are pinned, copies that play."
+
+    _save_csv: Path | None
+    _L_sec: tuple[Seconds, ...]  # those of the run
 
     def act(
         self,
-        wish: dict,  # {"do": "mark", "start": s, "end": s, "label": …}, {"do": "no_event"}, {"do": "unmark", "n": …}, {"do": "pin"}, {"do": "reset"} or {"do": "copy"}; "video_id": the clip it is meant for
+        wish: dict,  # "do": mark (start, end, label), no_event, unmark (n), pin, reset or copy; "video_id": the clip it is meant for
     ) -> None:
         "Do what a button asks for; what comes of it stands in `said`. What is meant for another clip than the one shown is not done."
+        acts: dict[str, Callable[[dict], str]] = {
+            "mark": self._mark,
+            "no_event": self._no_event,
+            "unmark": self._unmark,
+            "pin": self._pin,
+            "reset": self._reset,
+            "copy": self._copy,
+        }
         try:
             if wish.get("video_id", self.video_id) != self.video_id:
                 raise ValueError(f"Nothing was saved: {wish['video_id']} is no longer the clip that is shown.")
-            done = {
-                "mark": self._mark,
-                "no_event": self._no_event,
-                "unmark": self._unmark,
-                "pin": self._pin,
-                "reset": self._reset,
-                "copy": self._copy,
-            }[wish["do"]](wish)
+            answer = acts[wish["do"]](wish)
         except (ValueError, OSError, MediaError) as error:
             self._say(str(error))
         else:
-            self._say(done, done=wish["do"] == "mark")
+            self._say(answer, done=wish["do"] == "mark")
 
     def _say(self, text: str, done: bool = False) -> None:
         self.said = {"n": self.said.get("n", 0) + 1, "text": text, "done": done}
 
+    def _say_choices(self) -> None:
+        values = {
+            name: sorted({part for row in self.rows for part in row[name].split("|") if part}) for name in ("label", "split", "status")
+        }
+        self.choices = {
+            "labels": values["label"],
+            "splits": values["split"],
+            "statuses": values["status"],
+            "sorts": _SORTS,
+            "queries": _QUERIES,
+            "fusions": list(FUSIONS),
+            "comparisons": self._comparisons(),
+            "save_csv": self._save_csv.name if self._save_csv else "",
+        }
+
+    # ---- marks
+
     def _marking(self) -> tuple[Path, str]:
+        "The file to write to, and the split of the clip."
         if self._save_csv is None:
             raise ValueError("nothing can be marked: give save_csv, the file to write events to")
-        return self._save_csv, self._opened.clip(self.video_id).own_split or next(
-            row["split"] for row in self.rows if row["video_id"] == self.video_id
-        )
+        return self._save_csv, self._annotated().own_split or self._row()["split"]
 
     def _mark(self, wish: dict) -> str:
         path, split = self._marking()
@@ -440,21 +414,19 @@ class Inspector(anywidget.AnyWidget):
             raise ValueError(f"{path.name} has changed meanwhile; these are the events of this clip now.")
         unmark(path, self.video_id, int(wish["n"]))
         self._show_marks()
-        words, start, end = shown[int(wish["n"])]
-        return f"Deleted: {words}." if start is None else f"Deleted: {words}, {start:.2f} to {end:.2f} s."
+        label, start, end = shown[int(wish["n"])]
+        return f"Deleted: {label}." if start is None else f"Deleted: {label}, {start:.2f} to {end:.2f} s."
 
     def _show_marks(self, redraw: bool = True) -> None:
+        "Read what is marked in this clip; where it is marked into the annotations themselves, it is annotated at once."
         table = None
         if self._save_csv is not None:
             try:
                 table = read_marks(self._save_csv)
             except ValueError as error:
                 self._say(str(error))
-        own = [] if table is None else table[table["video_id"] == self.video_id].to_dict("records")
-        number = lambda value: None if value != value else float(value)  # noqa: E731 (NaN is unequal to itself)
-        self.marks = [[row["event_label"], number(row["start_s"]), number(row["end_s"])] for row in own]
-        annotations = self._opened.run.annotations_csv
-        if table is not None and annotations is not None and self._save_csv.exists() and self._save_csv.samefile(annotations):
+        self.marks = [] if table is None else _marks_in(table[table["video_id"] == self.video_id])
+        if table is not None and self._marks_are_annotations():
             self._opened = replace(self._opened, clips=clips_from_annotations(table))
             self._say_clip()
             if redraw:
@@ -462,6 +434,12 @@ class Inspector(anywidget.AnyWidget):
                 self._show_curves()
         if redraw:
             self._draw()
+
+    def _marks_are_annotations(self) -> bool:
+        path, annotations = self._save_csv, self._opened.run.annotations_csv
+        return path is not None and annotations is not None and path.exists() and path.samefile(annotations)
+
+    # ---- settings, copies
 
     def _pin(self, _: dict) -> str:
         self._pinned = (self.settings, tuple(sorted(self.L_sec)))
@@ -474,22 +452,145 @@ class Inspector(anywidget.AnyWidget):
 
     def _reset(self, _: dict) -> str:
         with self.hold_sync():
-            for name, value in [*((name, getattr(self._settings, name)) for name in _SETTINGS), ("L_sec", list(self._L_sec))]:
-                setattr(self, name, value)
+            for name in _SETTINGS:
+                setattr(self, name, getattr(self._settings, name))
+            self.L_sec = list(self._L_sec)
         return f"Settings are those of the run: {_in_words(self._settings, self._L_sec)}."
 
     def _copy(self, _: dict) -> str:
-        path = self._opened.media.get(self.video_id)
-        if path is None:
+        path, run = self._opened.media.get(self.video_id), self._opened.run
+        if path is None or run.vid_dir is None:
             raise ValueError("there is no file to copy")
-        beside = (self._opened.run.vid_emb_dir or self._opened.run.vid_dir).parent / "copies"
-        if beside.resolve().is_relative_to(self._opened.run.vid_dir.resolve()):  # among the clips a copy would be one more clip
+        beside = (run.vid_emb_dir or run.vid_dir).parent / "copies"
+        if beside.resolve().is_relative_to(run.vid_dir.resolve()):  # among the clips a copy would be one more clip
             beside = Path(tempfile.mkdtemp(prefix="avesound-copies-"))
-        self._copied = {**self._copied, path: playable_copy(path, beside)}
+        copy = playable_copy(path, beside)
+        self._copies = {**self._copies, path: copy}
         self._say_clip()
-        return f"A copy that browsers play is in {self._copied[path].parent.name}/{self._copied[path].name}."
+        return f"A copy that browsers play is in {copy.parent.name}/{copy.name}."
 
 
-def _in_words(settings: AlignSettings, L_sec: tuple[Seconds, ...]) -> str:
-    parts = [f"τ {settings.tau:.3g}", f"windows of {' + '.join(f'{length:g}' for length in L_sec)} s", settings.audio_query]
-    return ", ".join(parts + ([f"smoothing {settings.score_smooth_sigma:g} s"] if settings.score_smooth_sigma else []))
+def _marks_in(rows: "pd.DataFrame") -> list[list]:
+    "[label, start, end] of each row, in seconds; None for the bounds of a clip that has no event."
+    bounds = rows[["start_s", "end_s"]].astype(float).to_numpy()
+    return [[label, *(None if np.isnan(t) else float(t) for t in span)] for label, span in zip(rows["event_label"], bounds)]
+
+# %% ../../nbs/89_viewer_inspector.ipynb #6d3c80ea
+def _as_run(run: Run | str | os.PathLike | None, **parts: Any) -> Run:
+    "A run, a folder or nothing, with parts that lie elsewhere."
+    if isinstance(parts.get("projector"), (str, os.PathLike)):
+        parts["projector"] = load_projector(parts["projector"])
+    if isinstance(run, Run):
+        return replace(run, **parts)
+    return Run(**parts) if run is None else run_of(run, **parts)
+
+
+def _opened_beside(opened: OpenRun, run: Run) -> OpenRun:
+    "Another run, opened: judged by the same annotations, and of another name."
+    other = open_run(run)
+    name = f"the other {run.name}" if run.name in ("", _PINNED, opened.run.name) else run.name
+    return replace(other, clips={**other.clips, **opened.clips}, run=replace(run, name=name))
+
+# %% ../../nbs/89_viewer_inspector.ipynb #5c4b7fd9
+class Inspector(_Marked):
+    """A clip of a run on one timeline: sound, annotation, similarity, probability, prediction; beside it clips and settings.
+
+    A run is a folder as `avesound demo` lays it out, or its parts by the names of the fields of `Run`. None of them is needed: clips
+    without embeddings can be watched and marked, embeddings without clips looked at. With a summary, clips can be sorted by how well
+    they did, and its settings are taken over.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If a part that is given is not there, or is not what it should be; or if there is no clip at all.
+    """
+
+    def __init__(
+        self,
+        run: Run | str | os.PathLike | None = None,  # or its folder; None: the parts alone
+        *,
+        compare_with: Run | str | os.PathLike | None = None,  # another run of the same clips, or its folder
+        save_csv: str | os.PathLike | None = None,  # where events that you mark are written; None: none can be marked
+        settings: AlignSettings | None = None,  # None: the summary's, or the defaults
+        L_sec: tuple[Seconds, ...] | None = None,  # lengths of the audio windows; None likewise
+        refiner: Callable[[np.ndarray], np.ndarray] | None = None,  # a PDF, float64 [shape=(T,)], to another on the same cells
+        video_id: str | None = None,  # the clip to begin with; None: the first
+        **parts,  # fields of `Run`: vid_dir="clips", annotations_csv="events.csv" …; `projector` may be its file
+    ):
+        self._opened = open_run(_as_run(run, **parts))
+        self._other = None if compare_with is None else _opened_beside(self._opened, _as_run(compare_with))
+        self._settings, self._L_sec = settings or self._opened.settings, tuple(L_sec or self._opened.L_sec)
+        self._refiner, self._save_csv = refiner, None if save_csv is None else Path(save_csv)
+        self._pinned, self._kept, self._copies, self._opening, self._seen, self._beside = None, {}, {}, False, None, None
+        super().__init__(
+            rows=list(self._opened.rows),
+            picker=_ALL_CLIPS,
+            L_sec=list(self._L_sec),
+            video_id=video_id or "",
+            **{name: getattr(self._settings, name) for name in _SETTINGS},
+        )
+        with self.hold_sync():
+            self._say_choices()
+            self._pick()
+            scored = [i for i in self.order if self.rows[i]["status"] == "ok"]
+            self.video_id = video_id or self.rows[(scored or self.order)[0]]["video_id"]
+            self._show_clip()
+        self._follow_traits()
+
+    @classmethod
+    def of_run(
+        cls,
+        folder: str | os.PathLike = "demo",  # a run as `avesound demo` lays it out
+        compare_with: Run | str | os.PathLike | None = None,  # another run of the same clips, or its folder
+        save_csv: str | os.PathLike | None = None,  # None: marked.csv in the folder
+        **more,  # fields of `Run` that lie elsewhere, and the other arguments of `Inspector`
+    ) -> "Inspector":
+        "The inspector on a folder, in which events can be marked. Raises as `viewer.run.run_of` does."
+        save_csv = Path(folder) / "marked.csv" if save_csv is None else save_csv
+        return cls(folder, compare_with=compare_with, save_csv=save_csv, **more)
+
+    def _follow_traits(self) -> None:
+        "Redraw what depends on a trait when the trait changes."
+        self.observe(lambda _: self._pick(), "picker")
+        self.observe(lambda _: self._show_clip(), "video_id")
+        self.observe(lambda _: self._show_curves(), [*_SETTINGS, "L_sec", "compare"])
+        self.observe(lambda _: self._show_span(), ["span", "width"])
+        self.observe(lambda _: self._show_kind(), "sound_kind")
+        self.observe(lambda _: self._say_clip(), "page")
+        self.on_msg(lambda _, content, __: self.act(content))
+
+    def _pick(self) -> None:
+        self.order = choose(self.rows, **self.picker)
+
+    def _show_clip(self) -> None:
+        with self.hold_sync():
+            self._duration_s = self._length()
+            self._say_clip()
+            self._opening = True  # all is drawn below, once
+            self.span = [0.0, self._duration_s]
+            self._opening = False
+            self._show_marks(redraw=False)
+            slow = self._sound_is_slow()
+            if not slow:
+                self._show_sound()
+            self._show_curves()
+        if slow:  # the page has the rest by now
+            self._show_sound()
+
+    def _show_span(self) -> None:
+        if self._opening:
+            return
+        with self.hold_sync():
+            slow = self._sound_is_slow()
+            if not slow:
+                self._show_sound()
+            self._draw()
+        if slow:
+            self._show_sound()
+
+    def _show_kind(self) -> None:
+        self._show_sound()
+        self.reading = {**self.reading, "n": self.reading["n"] + 1}  # an answer, also where there is no sound to show
+
+
+_ALL_CLIPS = {"search": "", "label": "", "split": "", "status": "", "partial": None, "sort": "video_id", "descending": False}

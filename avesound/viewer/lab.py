@@ -22,6 +22,7 @@ import webbrowser
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from ..files import atomic_write
@@ -51,7 +52,10 @@ def viewer_notebook(
     given = {name: os.path.abspath(value) if isinstance(value, Path) else value for name, value in arguments.items() if value is not None}
     lines = [f"    {name}={value!r}," for name, value in given.items()]
     code = "\n".join(["from avesound.viewer.inspector import Inspector", "", "inspector = Inspector(", *lines, ")", "inspector"])
-    words = f"**{markdown_text(run.name)}**, clip by clip. If nothing is shown below, click on the cell and press shift + enter. (Made by `avesound view`, and made anew by the next: save it under another name to keep what you change.)"
+    words = (
+        f"**{markdown_text(run.name)}**, clip by clip. If nothing is shown below, click on the cell and press shift + enter. "
+        "(Made by `avesound view`, and made anew by the next: save it under another name to keep what you change.)"
+    )
     cells = [
         nbformat.v4.new_markdown_cell(words, id="words"),
         nbformat.v4.new_code_cell(code, id="inspector", metadata={"jupyter": {"source_hidden": True}}),
@@ -90,16 +94,8 @@ def view(
         raise ImportError("the viewer needs JupyterLab: pip install jupyterlab")
     open_run(run)  # what is wrong with it is said here, and not in a notebook
     path = _written_somewhere(run, notebook, more)
-    folders = [os.path.abspath(folder) for folder in (path.parent, run.vid_dir) if folder is not None]
-    root = os.path.commonpath(folders)
-    if len(Path(root).parts) < 3:  # "/" or "/home": too much to serve
-        root = str(path.parent)
+    root = _root_of(path, run.vid_dir)
     port, token = port or _free_port(), secrets.token_hex(24)
-    command = [
-        sys.executable, "-m", "jupyterlab", "--no-browser", f"--ServerApp.root_dir={root}", f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--ServerApp.ip=127.0.0.1",
-        "--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate", "--log-level=ERROR",
-        *(["--allow-root"] if getattr(os, "geteuid", lambda: 1)() == 0 else []),  # in a container everybody is root; only this machine is listened to
-    ]  # fmt: skip
 
     def show(server: subprocess.Popen) -> None:
         place = Path(os.path.relpath(path, root)).as_posix()
@@ -115,17 +111,44 @@ def view(
         if ready is not None:
             ready(address, server)
 
-    return _served(command, {**os.environ, "JUPYTER_TOKEN": token}, show)  # in the environment: others can see a command line
+    # The token goes by the environment: others can see a command line.
+    return _served(_lab_command(root, port), {**os.environ, "JUPYTER_TOKEN": token}, show)
 
 
+def _root_of(path: Path, vid_dir: Path | None) -> str:
+    "The folder for JupyterLab to serve: the one that holds notebook and clips, where that is not too much to serve."
+    folders = [os.path.abspath(folder) for folder in (path.parent, vid_dir) if folder is not None]
+    root = os.path.commonpath(folders)
+    return root if len(Path(root).parts) >= 3 else str(path.parent)  # not "/", nor "/home"
+
+
+def _lab_command(root: str, port: int) -> list[str]:
+    "JupyterLab on a folder, for this machine alone."
+    options = {
+        "ServerApp.root_dir": root,
+        "ServerApp.port": port,
+        "ServerApp.port_retries": 0,
+        "ServerApp.ip": "127.0.0.1",
+        "LabApp.news_url": None,
+        "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
+        "log-level": "ERROR",
+    }
+    is_root = getattr(os, "geteuid", lambda: 1)() == 0  # in a container everybody is
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", *(f"--{name}={value}" for name, value in options.items())]
+    return [*command, "--allow-root"] if is_root else command
+
+# %% ../../nbs/91_viewer_lab.ipynb #7418e3a5
 class _Stopped(BaseException):
     "A signal that ends a process has come."
 
 
 def _served(command: list[str], env: dict[str, str], show: Callable[[subprocess.Popen], None]) -> int:
-    "Run a server, show it, and wait for its end, or for a signal; it does not outlive this call. Its exit code; 128 and the signal's number where that was the end."
+    """The exit code of a server that is run and shown until it ends; 128 and the signal's number where a signal has ended it.
+
+    It does not outlive this call.
+    """
     signals = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    # Only the main thread may have them; and what nohup tells us to pass over is passed over.
+    # Only the main thread may have them; and what nohup has us pass over is passed over.
     before = {
         number: signal.getsignal(number)
         for number in signals
@@ -154,7 +177,7 @@ def _served(command: list[str], env: dict[str, str], show: Callable[[subprocess.
         for number, handler in before.items():
             signal.signal(number, handler)
 
-
+# %% ../../nbs/91_viewer_lab.ipynb #8529f4b6
 _TIDY_S: Seconds = 10.0  # for JupyterLab to end its kernels and itself
 
 
@@ -184,7 +207,7 @@ def _descendants(pid: int) -> list:
     except psutil.Error:
         return []
 
-
+# %% ../../nbs/91_viewer_lab.ipynb #a74b16d8
 def _written_somewhere(run: Run, notebook: str | os.PathLike, more: dict) -> Path:
     "The notebook where it was asked for; of a run that must not be written to, elsewhere."
     try:
@@ -199,12 +222,13 @@ def _written_somewhere(run: Run, notebook: str | os.PathLike, more: dict) -> Pat
 
 
 def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        return trial.getsockname()[1]
 
-
+# %% ../../nbs/91_viewer_lab.ipynb #b85c27e9
 def _asked(port: int, token: str, address: str, data: dict | None = None) -> dict:
+    "What the server answers; `data` is posted."
     body = None if data is None else json.dumps(data).encode()
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}{address}", data=body, headers={"Authorization": f"token {token}", "Content-Type": "application/json"}
@@ -225,7 +249,7 @@ def _wait_for(server: subprocess.Popen, port: int, token: str, timeout_s: Second
             time.sleep(0.2)
     raise RuntimeError(f"JupyterLab did not start within {timeout_s:g} s")
 
-
+# %% ../../nbs/91_viewer_lab.ipynb #c96d38fa
 def _run_cell(path: Path, place: str, port: int, token: str, timeout_s: Seconds) -> None:
     "Run the notebook's cell in the kernel that its page will find, and note its output in the file."
     import nbformat
@@ -233,28 +257,19 @@ def _run_cell(path: Path, place: str, port: int, token: str, timeout_s: Seconds)
     from jupyter_core.paths import jupyter_runtime_dir
     from nbformat.sign import NotebookNotary
 
-    session = _asked(
-        port, token, "/api/sessions", {"path": place, "type": "notebook", "name": Path(place).name, "kernel": {"name": "python3"}}
-    )
-    client = BlockingKernelClient(connection_file=str(Path(jupyter_runtime_dir()) / f"kernel-{session['kernel']['id']}.json"))
+    wish = {"path": place, "type": "notebook", "name": Path(place).name, "kernel": {"name": "python3"}}
+    kernel = _asked(port, token, "/api/sessions", wish)["kernel"]["id"]
+    client = BlockingKernelClient(connection_file=str(Path(jupyter_runtime_dir()) / f"kernel-{kernel}.json"))
     client.load_connection_file()
     client.start_channels()
-    outputs = []
+    outputs: list = []
 
     def note(message: dict) -> None:
         if message["msg_type"] in ("display_data", "execute_result", "error", "stream"):
             outputs.append(nbformat.v4.output_from_msg(message))
 
     try:
-        deadline = time.monotonic() + timeout_s
-        while True:  # a kernel that is still starting is taken for dead
-            try:
-                client.wait_for_ready(timeout_s)
-                break
-            except RuntimeError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.2)
+        _wait_for_kernel(client, timeout_s)
         notebook = nbformat.read(path, as_version=4)
         reply = client.execute_interactive(notebook.cells[1].source, timeout=timeout_s, output_hook=note, allow_stdin=False)
         notebook.cells[1].outputs, notebook.cells[1].execution_count = outputs, reply["content"].get("execution_count")
@@ -263,3 +278,15 @@ def _run_cell(path: Path, place: str, port: int, token: str, timeout_s: Seconds)
         NotebookNotary().sign(notebook)  # as run by this user: a page shows no widget of a notebook that it does not trust
     finally:
         client.stop_channels()
+
+
+def _wait_for_kernel(client: Any, timeout_s: Seconds) -> None:
+    deadline = time.monotonic() + timeout_s
+    while True:  # a kernel that is still starting is taken for dead
+        try:
+            client.wait_for_ready(timeout_s)
+            return
+        except RuntimeError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)

@@ -13,13 +13,14 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..data.annotations import ClipAnnotation
 from ..data.splits import read_clips
 from ..embeddings.cache import EmbeddingCache
-from ..embeddings.extract import media_files
+from ..embeddings.clips import media_folder
 from ..embeddings.projector import Projector
 from ..embeddings.similarity import CurveSet, similarity_set
 from avesound.embeddings.store import (
@@ -40,18 +41,23 @@ from ..media.decode import decode_audio
 from ..metrics.clip import clip_metrics, events_array, is_partial
 from ..timeline import Interval, Seconds
 
-# %% ../../nbs/86_viewer_run.ipynb #ef216c04
+# %% ../../nbs/86_viewer_run.ipynb #a23aa463
+_FOLDERS = ("vid_dir", "vid_emb_dir", "aud_emb_dir")
+_KINDS = {"vid_emb_dir": "video", "aud_emb_dir": "audio"}
+_FILES = ("annotations_csv", "summary_csv", "curves_csv")
+
+
 @dataclass(frozen=True)
 class Run:
     "Where the parts of a run lie; None for what it does not have."
 
     name: str = "run"  # how it is called where two are compared
     vid_dir: Path | None = None  # folder of clips, searched with its sub-folders
-    vid_emb_dir: Path | None = None  # folder of video embeddings
-    aud_emb_dir: Path | None = None  # folder of audio embeddings
+    vid_emb_dir: Path | None = None  # folder of video embeddings, or the cache that holds it
+    aud_emb_dir: Path | None = None  # folder of audio embeddings, or the cache that holds it
     annotations_csv: Path | None = None  # video_id, event_label, start_s, end_s, quality, split
-    summary_csv: Path | None = None  # what `evaluate` wrote; its settings are read from <stem>.json beside it
-    curves_csv: Path | None = None  # what `evaluate` wrote; wanted for its column pdf_refined, where it has one
+    summary_csv: Path | None = None  # summary.csv of `evaluate`; its settings are read from <stem>.json beside it
+    curves_csv: Path | None = None  # curves.csv of `evaluate`; its column pdf_refined is shown, where it has one
     projector: Projector | None = None  # brings the vectors of two towers into one space
     allow_untrained: bool = False  # compare vectors whose cosines mean nothing
 
@@ -67,15 +73,15 @@ class Run:
             if not (path.is_dir() if name in _FOLDERS else path.is_file()):
                 raise FileNotFoundError(f"{name}: no such {'folder' if name in _FOLDERS else 'file'}: {path}")
 
-
-_FOLDERS = ("vid_dir", "vid_emb_dir", "aud_emb_dir")
-_KINDS = {"vid_emb_dir": "video", "aud_emb_dir": "audio"}
-_FILES = ("annotations_csv", "summary_csv", "curves_csv")
+# %% ../../nbs/86_viewer_run.ipynb #f6990205
 _LAYOUT = {
-    "vid_dir": ("data/AVE", "data"), "vid_emb_dir": ("cache/vid_emb", "vid_emb"), "aud_emb_dir": ("cache/aud_emb", "aud_emb"),
-    "annotations_csv": ("data/annotations.csv", "annotations.csv"), "summary_csv": ("results/summary.csv", "summary.csv"),
+    "vid_dir": ("data/AVE", "data"),
+    "vid_emb_dir": ("cache/vid_emb", "vid_emb"),
+    "aud_emb_dir": ("cache/aud_emb", "aud_emb"),
+    "annotations_csv": ("data/annotations.csv", "annotations.csv"),
+    "summary_csv": ("results/summary.csv", "summary.csv"),
     "curves_csv": ("results/curves/curves.csv", "curves/curves.csv"),
-}  # fmt: skip
+}
 
 
 def run_of(
@@ -92,12 +98,12 @@ def run_of(
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"no such folder: {folder}")
-    found = {name: path for name, places in _LAYOUT.items() for place in reversed(places) if (path := folder / place).exists()}
-    if not found and not parts:
+    here = {name: path for name, places in _LAYOUT.items() for place in reversed(places) if (path := folder / place).exists()}
+    if not here and not parts:
         raise FileNotFoundError(f"{folder}: holds no run; looked for {', '.join(places[0] for places in _LAYOUT.values())}")
-    return Run(**{"name": printable(folder.resolve().name), **found, **parts})
+    return Run(**{"name": printable(folder.resolve().name), **here, **parts})
 
-# %% ../../nbs/86_viewer_run.ipynb #2c647a4f
+# %% ../../nbs/86_viewer_run.ipynb #1de890b5
 @dataclass(frozen=True, eq=False)
 class OpenRun:
     "A run and the names of all its clips."
@@ -115,7 +121,7 @@ class OpenRun:
         "What is annotated about a clip; nothing where nothing is."
         return self.clips.get(video_id) or ClipAnnotation(video_id, "", ())
 
-
+# %% ../../nbs/86_viewer_run.ipynb #8fc5ca96
 def open_run(
     run: Run,
 ) -> OpenRun:
@@ -127,38 +133,43 @@ def open_run(
         If a file is not what it should be, or there is no clip at all.
     """
     clips = {} if run.annotations_csv is None else read_clips(run.annotations_csv).clips
-    try:
-        media = {} if run.vid_dir is None else media_files(run.vid_dir)
-    except ValueError as error:
-        if "holds no media files" not in str(error):
-            raise
-        media = {}
+    media = {} if run.vid_dir is None else media_folder(run.vid_dir).files
+    lengths, scores = _lengths_of(run), _scores_of(run)
+    settings, L_sec = _settings_of(run)
+    ids = dict.fromkeys([*scores, *clips, *sorted(lengths), *media])
+    if not ids:
+        raise ValueError(f"{run.name}: there is not one clip in this run; give a folder of clips, embeddings or annotations")
+    rows = tuple(_row(video_id, scores.get(video_id), clips.get(video_id), video_id in lengths) for video_id in ids)
+    if not L_sec:
+        every = sorted({length for of_clip in lengths.values() for length in of_clip})
+        L_sec = (1.0,) if 1.0 in every or not every else (every[0],)
+    return OpenRun(run, rows, clips, media, lengths, settings, L_sec, _refined_of(run))
+
+# %% ../../nbs/86_viewer_run.ipynb #37708766
+_NUMBERS = ("dist", "confidence", "entropy")  # of a summary, by which clips can be sorted
+
+
+def _lengths_of(run: Run) -> dict[str, tuple[Seconds, ...]]:
+    "The audio window lengths of each clip that has embeddings of both kinds."
     lengths: dict[str, tuple[Seconds, ...]] = {}
     if run.vid_emb_dir is not None and run.aud_emb_dir is not None:
         seen = set(cached_videos(run.vid_emb_dir))
         for length, ids in cached_audios(run.aud_emb_dir).items():
             for video_id in seen.intersection(ids):
                 lengths[video_id] = (*lengths.get(video_id, ()), length)
-    summary: dict[str, dict] = {}
-    if run.summary_csv is not None:
-        table = read_table(run.summary_csv, numbers=_NUMBERS)
-        if "video_id" not in table:
-            raise ValueError(f"{run.summary_csv}: has no column video_id; it has {', '.join(table.columns)}")
-        summary = {row["video_id"]: row for row in table.to_dict("records")}
-    settings, L_sec = _settings_of(run)
-    ids = dict.fromkeys([*summary, *clips, *sorted(lengths), *media])
-    if not ids:
-        raise ValueError(f"{run.name}: there is not one clip in this run; give a folder of clips, embeddings or annotations")
-    rows = tuple(_row(video_id, summary.get(video_id), clips.get(video_id), video_id in lengths) for video_id in ids)
-    if not L_sec:
-        every = sorted({length for of_clip in lengths.values() for length in of_clip})
-        L_sec = (1.0,) if 1.0 in every or not every else (every[0],)
-    return OpenRun(run, rows, clips, media, lengths, settings, L_sec, _refined_of(run))
+    return lengths
 
 
-_NUMBERS = ("dist", "confidence", "entropy")  # of a summary, by which clips can be sorted
+def _scores_of(run: Run) -> dict[str, dict]:
+    "The rows of the summary by id."
+    if run.summary_csv is None:
+        return {}
+    table = read_table(run.summary_csv, numbers=_NUMBERS)
+    if "video_id" not in table:
+        raise ValueError(f"{run.summary_csv}: has no column video_id; it has {', '.join(table.columns)}")
+    return {row["video_id"]: row for row in table.to_dict("records")}
 
-
+# %% ../../nbs/86_viewer_run.ipynb #8af6f87b
 def _row(video_id: str, scored: dict | None, clip: ClipAnnotation | None, embedded: bool) -> dict:
     "What the list of clips shows of one."
     known = {name: value for name, value in (scored or {}).items() if value == value and value != ""}  # NaN is unequal to itself
@@ -166,9 +177,13 @@ def _row(video_id: str, scored: dict | None, clip: ClipAnnotation | None, embedd
     numbers = {name: float(known[name]) if name in known else None for name in _NUMBERS}
     partial = known.get("partial")
     return {
-        "video_id": video_id, "label": str(known.get("event_label", clip.event_label if clip else "")), "split": str(known.get("split", clip.own_split if clip else "")),
-        "status": str(status), "partial": None if partial is None or status != "ok" else partial.lower() in ("true", "1", "1.0"), **numbers,
-    }  # fmt: skip
+        "video_id": video_id,
+        "label": str(known.get("event_label", clip.event_label if clip else "")),
+        "split": str(known.get("split", clip.own_split if clip else "")),
+        "status": str(status),
+        "partial": None if partial is None or status != "ok" else partial.lower() in ("true", "1", "1.0"),
+        **numbers,
+    }
 
 
 def _settings_of(run: Run) -> tuple[AlignSettings, tuple[Seconds, ...]]:
@@ -177,21 +192,21 @@ def _settings_of(run: Run) -> tuple[AlignSettings, tuple[Seconds, ...]]:
     if beside is None or not beside.is_file():
         return AlignSettings(), ()
     try:
-        told = json.loads(beside.read_text(encoding="utf-8"))["settings"]
+        recorded: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8"))["settings"]
         names = AlignSettings.__dataclass_fields__
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items() if name in names}
-        return AlignSettings(**values), tuple(float(length) for length in told.get("L_sec", ()))
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in recorded.items() if name in names
+        }
+        return AlignSettings(**values), tuple(float(length) for length in recorded.get("L_sec", ()))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{beside}: is not what evaluate writes beside a summary ({error})") from error
 
 
 def _refined_of(run: Run) -> dict[str, np.ndarray]:
-    if run.curves_csv is None:
-        return {}
-    if "pdf_refined" not in csv_header(run.curves_csv):
+    if run.curves_csv is None or "pdf_refined" not in csv_header(run.curves_csv):
         return {}
     table = read_table(run.curves_csv, numbers=("pdf_refined",))
-    return {video_id: column.to_numpy(np.float64) for video_id, column in table.groupby("video_id", sort=False)["pdf_refined"]}
+    return {str(video_id): column.to_numpy(np.float64) for video_id, column in table.groupby("video_id", sort=False)["pdf_refined"]}
 
 # %% ../../nbs/86_viewer_run.ipynb #d672abbe
 SORTS = ("video_id", "dist", "confidence", "entropy")
@@ -207,12 +222,12 @@ def choose(
     partial: bool | None = None,  # True: only partial events; False: only others; None: all
     sort: str = "video_id",  # one of SORTS
     descending: bool = False,
-) -> list[int]:  # numbers of the rows, in the order wanted; what a clip does not have stands last
+) -> list[int]:  # numbers of the rows, in the order asked for; what a clip does not have stands last
     "The clips that fit. Raises `ValueError` for an unknown `sort`."
     if sort not in SORTS:
         raise ValueError(f"sort must be one of {SORTS}, got {sort!r}")
     words = search.casefold().split()
-    found = [
+    fitting = [
         i
         for i, row in enumerate(rows)
         if (not label or label in row["label"].split("|"))
@@ -221,11 +236,11 @@ def choose(
         and (partial is None or row["partial"] is partial)
         and all(word in f"{row['video_id']} {row['label']}".casefold() for word in words)
     ]
-    known = [i for i in found if rows[i][sort] is not None]
+    known = [i for i in fitting if rows[i][sort] is not None]
     key = (lambda i: rows[i][sort].casefold()) if sort == "video_id" else (lambda i: rows[i][sort])
-    return sorted(known, key=key, reverse=descending) + [i for i in found if rows[i][sort] is None]
+    return sorted(known, key=key, reverse=descending) + [i for i in fitting if rows[i][sort] is None]
 
-# %% ../../nbs/86_viewer_run.ipynb #2062330b
+# %% ../../nbs/86_viewer_run.ipynb #d75bc8c2
 def curves_of(
     opened: OpenRun,
     video_id: str,
@@ -239,25 +254,22 @@ def curves_of(
     ValueError
         If the clip has no such embeddings, or they must not be compared; the message says which.
     """
-    run, there = opened.run, opened.lengths.get(video_id, ())
-    if not there:
-        raise ValueError(
-            f"{video_id} has no embeddings"
-            + (
-                " of picture and sound in this run: avesound extract makes them where a clip has both"
-                if run.vid_emb_dir
-                else ": no cache was given"
-            )
+    run, lengths = opened.run, opened.lengths.get(video_id, ())
+    if not lengths or run.vid_emb_dir is None or run.aud_emb_dir is None:
+        why = (
+            " of picture and sound in this run: avesound extract makes them where a clip has both"
+            if run.vid_emb_dir
+            else ": no cache was given"
         )
-    missing = sorted(set(L_sec) - set(there))
+        raise ValueError(f"{video_id} has no embeddings{why}")
+    missing = sorted(set(L_sec) - set(lengths))
     if missing or not L_sec:
-        raise ValueError(
-            f"no audio embeddings of {', '.join(f'{length:g}' for length in missing) or 'no'} s; {video_id} has {', '.join(f'{length:g}' for length in there)} s"
-        )
+        wanted = ", ".join(f"{length:g}" for length in missing) or "no"
+        raise ValueError(f"no audio embeddings of {wanted} s; {video_id} has {', '.join(f'{length:g}' for length in lengths)} s")
     cache = EmbeddingCache(run.vid_emb_dir, run.aud_emb_dir, run.projector, run.allow_untrained)
     return similarity_set(cache, [opened.clip(video_id)], L_sec=L_sec, settings=settings)
 
-
+# %% ../../nbs/86_viewer_run.ipynb #2062330b
 @dataclass(frozen=True, eq=False)
 class Guess:
     "A PDF over time and what follows from it."
@@ -287,12 +299,17 @@ class Look:
     L_sec: tuple[Seconds, ...]
     flat: str = ""  # why the curve says nothing, where it does
 
+    @property
+    def final(self) -> Guess:
+        "The refiner's guess where there is one, else the encoder's."
+        return self.refined or self.guess
 
+# %% ../../nbs/86_viewer_run.ipynb #c75cf3d4
 def look(
-    found: CurveSet,  # of one clip, see `curves_of`
+    curve_set: CurveSet,  # of one clip, see `curves_of`
     clip: ClipAnnotation,
     settings: AlignSettings,
-    L_sec: Sequence[Seconds],  # those of `found`
+    L_sec: Sequence[Seconds],  # those of `curve_set`
     *,
     refiner: Callable[[np.ndarray], np.ndarray] | np.ndarray | None = None,  # float [shape=(T,)] to the same, or what it gave for this clip
 ) -> Look:
@@ -303,60 +320,86 @@ def look(
     ValueError
         If the refiner's answer is no PDF on the same cells.
     """
-    curves, cells = [curve[0] for curve in found.curves], found.cells[0]
-    aligned = align(curves, found.stride_s, settings)
+    curves, cells = [curve[0] for curve in curve_set.curves], curve_set.cells[0]
+    aligned = align(curves, curve_set.stride_s, settings)
     events = events_array([clip.events])[0]
-    judged = np.full_like(events, np.nan) if found.flat else events  # where every moment is alike, a moment inside the event is luck
+    judged = np.full_like(events, np.nan) if curve_set.flat else events  # where every moment is alike, a moment inside the event is luck
 
     def guess(pdf: np.ndarray, curve: np.ndarray) -> Guess:
-        said = predict(pdf, cells, settings)
-        metrics = clip_metrics(judged, said.t_sec, pdf, cells, curve=curve, interval=said.interval)
+        predicted = predict(pdf, cells, settings)
+        metrics = clip_metrics(judged, predicted.t_sec, pdf, cells, curve=curve, interval=predicted.interval)
         numbers = {name: float(value) for name, value in metrics.items()}
-        return Guess(pdf, float(said.t_sec), tuple(said.interval.tolist()), float(said.confidence), float(said.entropy), numbers)
+        start, end = predicted.interval.tolist()
+        return Guess(pdf, float(predicted.t_sec), (start, end), float(predicted.confidence), float(predicted.entropy), numbers)
 
-    refined = refiner(aligned.pdf) if callable(refiner) else refiner
-    if refined is not None:
-        refined = np.asarray(refined, dtype=np.float64)
-        if refined.shape != aligned.pdf.shape or not np.isfinite(refined).all() or (refined < 0).any() or abs(refined.sum() - 1) > 1e-3:
-            raise ValueError(
-                f"the refiner must give a PDF of {aligned.pdf.shape[0]} cells that sums to 1, it gave shape {refined.shape} with the sum {np.sum(refined):g}"
-            )
-        refined = refined / refined.sum()
+    refined = None if refiner is None else _refined_pdf(refiner, aligned.pdf)
     return Look(
-        video_id=clip.video_id, duration_s=float(found.duration_s[0]), cells=cells,
-        scores={length: align([curve], found.stride_s, settings).curve for length, curve in zip(sorted(L_sec), curves)},
-        curve=aligned.curve, guess=guess(aligned.pdf, aligned.curve), refined=None if refined is None else guess(refined, refined),
-        events=clip.events, partial=bool(is_partial(events, found.duration_s[0])), settings=settings, L_sec=tuple(sorted(L_sec)), flat=next(iter(found.flat.values()), ""),
-    )  # fmt: skip
+        video_id=clip.video_id,
+        duration_s=float(curve_set.duration_s[0]),
+        cells=cells,
+        scores={length: align([curve], curve_set.stride_s, settings).curve for length, curve in zip(sorted(L_sec), curves)},
+        curve=aligned.curve,
+        guess=guess(aligned.pdf, aligned.curve),
+        refined=None if refined is None else guess(refined, refined),
+        events=clip.events,
+        partial=bool(is_partial(events, curve_set.duration_s[0])),
+        settings=settings,
+        L_sec=tuple(sorted(L_sec)),
+        flat=next(iter(curve_set.flat.values()), ""),
+    )
 
-# %% ../../nbs/86_viewer_run.ipynb #589e5c09
+
+def _refined_pdf(refiner: Callable[[np.ndarray], np.ndarray] | np.ndarray, pdf: np.ndarray) -> np.ndarray:
+    "What a refiner makes of a PDF; complains where that is none."
+    refined = np.asarray(refiner(pdf) if callable(refiner) else refiner, dtype=np.float64)
+    if refined.shape != pdf.shape or not np.isfinite(refined).all() or (refined < 0).any() or abs(refined.sum() - 1) > 1e-3:
+        shape, total = refined.shape, np.sum(refined)
+        raise ValueError(
+            f"the refiner must give a PDF of {pdf.shape[0]} cells that sums to 1, it gave shape {shape} with the sum {total:g}"
+        )
+    return refined / refined.sum()
+
+# %% ../../nbs/86_viewer_run.ipynb #bc2501e5
 def describe(
     seen: Look,
     label: str = "",  # what sounds, if known
 ) -> str:
-    "The prediction in a sentence."
-    guess, n = seen.refined or seen.guess, len(seen.events)
-    t, (low, high), share = guess.t_sec, guess.interval, f"{100 * seen.settings.interval_mass:.0f} % of the probability"
-    name = f"“{label}”" if label and n else "The event"
+    "The prediction in a few sentences."
     if seen.flat:
-        return f"The curve says nothing about when: {seen.flat}. For want of a peak the line stands at {t:.2f} s; that is no prediction, and it is not scored."
+        t = f"{seen.guess.t_sec:.2f} s"
+        return (
+            f"The curve says nothing about when: {seen.flat}. For want of a peak the line stands at {t}; "
+            "that is no prediction, and it is not scored."
+        )
+    name = f"“{label}”" if label and seen.events else "The event"
+    return f"{_predicted_in_words(seen.final, name, seen.settings.interval_mass)} {_judged_in_words(seen)}"
+
+
+def _predicted_in_words(guess: Guess, name: str, mass: float) -> str:
+    "Where a prediction stands, and how sure it is."
+    t, (low, high) = guess.t_sec, guess.interval
     if len(guess.pdf) > 1 and np.ptp(guess.pdf) <= 1e-9:
-        said = f"Every moment is as likely as any other: the curve is flat. For want of a peak, {t:.2f} s is taken."
-    elif low <= t <= high:
-        said = f"{name} is predicted at {t:.2f} s; {share} lies between {low:.2f} and {high:.2f} s."
-    else:
-        said = f"{name} is predicted at {t:.2f} s, though {share} lies elsewhere, between {low:.2f} and {high:.2f} s."
+        return f"Every moment is as likely as any other: the curve is flat. For want of a peak, {t:.2f} s is taken."
+    share, where = f"{100 * mass:.0f} % of the probability lies", f"between {low:.2f} and {high:.2f} s"
+    if low <= t <= high:
+        return f"{name} is predicted at {t:.2f} s; {share} {where}."
+    return f"{name} is predicted at {t:.2f} s, though {share} elsewhere, {where}."
+
+# %% ../../nbs/86_viewer_run.ipynb #83d5b3fd
+def _judged_in_words(seen: Look) -> str:
+    "How the prediction stands to what is annotated."
+    n, guess = len(seen.events), seen.final
     if not n:
-        return said + " No event is annotated."
-    off, nearest = guess.metrics["dist"], min(seen.events, key=lambda event: max(event.start_s - t, t - event.end_s))
-    which, more = (
-        ("the annotated event", "")
-        if n == 1
-        else ("one of the annotated events" if guess.metrics["inside"] else "the nearest annotated event", f", one of {n}")
-    )
+        return "No event is annotated."
+    off, t = guess.metrics["dist"], guess.t_sec
+    nearest = min(seen.events, key=lambda event: max(event.start_s - t, t - event.end_s))
+    which, more = "the annotated event", ""
+    if n > 1:
+        which = "one of the annotated events" if guess.metrics["inside"] else "the nearest annotated event"
+        more = f", one of {n}"
     where = f"inside {which}" if guess.metrics["inside"] else f"{off:.2f} s away from {which}" if off else f"at the very edge of {which}"
-    filled = f" {'It fills' if n == 1 else 'They fill'} the clip: any answer would be inside."
-    return f"{said} That moment is {where} ({nearest.start_s:.2f}–{nearest.end_s:.2f} s{more})." + ("" if seen.partial else filled)
+    filled = "" if seen.partial else f" {'It fills' if n == 1 else 'They fill'} the clip: any answer would be inside."
+    return f"That moment is {where} ({nearest.start_s:.2f}–{nearest.end_s:.2f} s{more}).{filled}"
 
 # %% ../../nbs/86_viewer_run.ipynb #9a1e8991
 def similarity_matrix(
@@ -365,8 +408,16 @@ def similarity_matrix(
     length_s: Seconds,  # of the audio windows
     max_cells: int = 240,  # along each axis; of longer clips every k-th window is taken
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # cosines float64 [shape=(Ta, Tv)], audio and video centres, seconds
-    "The cosine of every audio window with every video window. Raises what `embeddings.store.read_embeddings` raises."
+    """The cosine of every audio window with every video window.
+
+    Raises
+    ------
+    ValueError
+        If the run has no cache; and as `embeddings.store.read_embeddings`.
+    """
     run = opened.run
+    if run.vid_emb_dir is None or run.aud_emb_dir is None:
+        raise ValueError(f"{video_id} has no embeddings: no cache was given")
     seen, heard = read_embeddings(video_file(run.vid_emb_dir, video_id)), read_embeddings(audio_file(run.aud_emb_dir, video_id, length_s))
     if run.projector is not None:
         seen, heard = replace(seen, emb=run.projector.project_video(seen.emb)), replace(heard, emb=run.projector.project_audio(heard.emb))
@@ -389,10 +440,10 @@ def sound_picture(
     n_columns: int,
     kind: str = "waveform",  # or "mel"
     piece_s: Seconds = 60.0,  # decoded at once
-) -> (
-    np.ndarray | None
-):  # "waveform": float32 [shape=(n, 2)], lowest and highest sample; "mel": [shape=(n, 128)], ln energy; None without a sound track
-    """The sound between two moments in so many columns; silence where there is none.
+) -> np.ndarray | None:
+    """The sound between two moments in so many columns; silence where there is none, None without a sound track.
+
+    A "waveform" is float32 [shape=(n, 2)], lowest and highest sample of each column; "mel" is float32 [shape=(n, 128)], ln energy.
 
     Raises
     ------
@@ -421,7 +472,7 @@ def sound_picture(
         parts.append((_envelope if kind == "waveform" else _mel)(wav, edges))
     return np.concatenate(parts)
 
-
+# %% ../../nbs/86_viewer_run.ipynb #bb4fc560
 def _envelope(wav: np.ndarray, edges: np.ndarray) -> np.ndarray:
     "Lowest and highest sample between edges."
     wav = np.append(wav, np.zeros(max(1, edges[-1] + 1 - len(wav)), np.float32))
@@ -440,13 +491,13 @@ def _mel(wav: np.ndarray, edges: np.ndarray) -> np.ndarray:
     total = np.concatenate([np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0, dtype=np.float64)])
     return ((total[last] - total[first]) / (last - first)[:, None]).astype(np.float32)
 
-# %% ../../nbs/86_viewer_run.ipynb #bb4fc560
+# %% ../../nbs/86_viewer_run.ipynb #4b78c5bf
 def clip_length(
     opened: OpenRun,
     video_id: str,
 ) -> Seconds:
     "How long a clip is: as its embeddings say, else its file, else its events; 10 s where nothing says."
-    if video_id in opened.lengths:
+    if video_id in opened.lengths and opened.run.vid_emb_dir is not None:
         with contextlib.suppress(CacheError, OSError):  # what is wrong with it is said where its curve is missing
             seen = read_embeddings(video_file(opened.run.vid_emb_dir, video_id))
             return float(seen.meta.get("duration_s", seen.windows.ends_sec[-1]))

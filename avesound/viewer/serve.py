@@ -16,6 +16,7 @@ from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote, urlsplit
 
 from ..media.container import MediaError, MediaInfo, probe
@@ -42,72 +43,12 @@ def jupyter_url(
 
 def _beside_links(path: str | os.PathLike, root: str) -> str:
     "The path with a link that it ends in, or goes through, kept, but for those above the root."
-    path = Path(os.path.abspath(path))
-    above = next((folder for folder in path.parents if os.path.realpath(folder) == root), None)
-    return str(path) if above is None else os.path.join(root, path.relative_to(above))
+    absolute = Path(os.path.abspath(path))
+    above = next((folder for folder in absolute.parents if os.path.realpath(folder) == root), None)
+    return str(absolute) if above is None else os.path.join(root, absolute.relative_to(above))
 
 # %% ../../nbs/88_viewer_serve.ipynb #69e98eaf
-_BLOCK = 1 << 16
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        self._answer(body=True)
-
-    def do_HEAD(self):
-        self._answer(body=False)
-
-    def log_message(self, *args):  # a notebook is no place for a log of requests
-        pass
-
-    def _answer(self, body: bool) -> None:
-        path = self.server.shared.get(urlsplit(self.path).path)  # the whole address is the key: there is no path to climb out of
-        try:
-            file = None if path is None else open(path, "rb")
-        except OSError:
-            file = None
-        if file is None:
-            self._head(404, {"Content-Length": "0"})
-            return
-        with file:
-            size = os.fstat(file.fileno()).st_size
-            status, first, last = _wanted(self.headers.get("Range"), size)
-            if status == 416:
-                self._head(416, {"Content-Range": f"bytes */{size}", "Content-Length": "0"})
-                return
-            more = {"Content-Range": f"bytes {first}-{last}/{size}"} if status == 206 else {}
-            kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
-            self._head(
-                status,
-                {
-                    "Content-Type": kind,
-                    "Content-Length": str(last - first + 1),
-                    "Accept-Ranges": "bytes",
-                    "X-Content-Type-Options": "nosniff",
-                    **more,
-                },
-            )
-            if not body:
-                return
-            file.seek(first)
-            left = last - first + 1
-            try:
-                while left > 0 and (block := file.read(min(_BLOCK, left))):
-                    self.wfile.write(block)
-                    left -= len(block)
-            except (BrokenPipeError, ConnectionResetError):  # the player has jumped elsewhere
-                self.close_connection = True
-            if left > 0:  # the file shrank: what was promised cannot be kept
-                self.close_connection = True
-
-    def _head(self, status: int, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
 
 
 def _wanted(header: str | None, size: int) -> tuple[int, int, int]:
@@ -123,7 +64,67 @@ def _wanted(header: str | None, size: int) -> tuple[int, int, int]:
         return 200, 0, size - 1
     return (206, first, last) if first <= last else (416, 0, -1)
 
+# %% ../../nbs/88_viewer_serve.ipynb #2fc39e50
+_BLOCK = 1 << 16
 
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self._answer(body=True)
+
+    def do_HEAD(self):
+        self._answer(body=False)
+
+    def log_message(self, *args):  # a notebook is no place for a log of requests
+        pass
+
+    def _answer(self, body: bool) -> None:
+        address = urlsplit(self.path).path  # the whole of it is the key: there is no path to climb out of
+        path = self.server.shared.get(address) if isinstance(self.server, _Server) else None
+        try:
+            file = None if path is None else open(path, "rb")
+        except OSError:
+            file = None
+        if path is None or file is None:
+            self._head(404, {"Content-Length": "0"})
+            return
+        with file:
+            size = os.fstat(file.fileno()).st_size
+            status, first, last = _wanted(self.headers.get("Range"), size)
+            if status == 416:
+                self._head(416, {"Content-Range": f"bytes */{size}", "Content-Length": "0"})
+                return
+            headers = {
+                "Content-Type": mimetypes.guess_type(path)[0] or "application/octet-stream",
+                "Content-Length": str(last - first + 1),
+                "Accept-Ranges": "bytes",
+                "X-Content-Type-Options": "nosniff",
+            }
+            self._head(status, headers | ({"Content-Range": f"bytes {first}-{last}/{size}"} if status == 206 else {}))
+            if body:
+                file.seek(first)
+                self._send(file, last - first + 1)
+
+    def _head(self, status: int, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def _send(self, file: BinaryIO, left: int) -> None:
+        "Send so many bytes."
+        try:
+            while left > 0 and (block := file.read(min(_BLOCK, left))):
+                self.wfile.write(block)
+                left -= len(block)
+        except (BrokenPipeError, ConnectionResetError):  # the player has jumped elsewhere
+            self.close_connection = True
+        if left > 0:  # the file shrank: what was promised cannot be kept
+            self.close_connection = True
+
+# %% ../../nbs/88_viewer_serve.ipynb #30d4af61
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
@@ -181,12 +182,14 @@ def unreachable(
     "What to do about a clip that the browser cannot reach, in words."
     root = page.get("server_root") or "the folder it was started in"
     return (
-        f"The browser cannot reach this clip: it lies outside the folder that Jupyter serves ({root}), and the browser runs on another machine. "
+        f"The browser cannot reach this clip: it lies outside the folder that Jupyter serves ({root}), "
+        "and the browser runs on another machine. "
         f"Start JupyterLab in a folder above {Path(path).parent}, move the clips below {root}, or install jupyter-server-proxy."
     )
 
 # %% ../../nbs/88_viewer_serve.ipynb #987e154d
-_VIDEO, _AUDIO = {"h264", "vp8", "vp9", "av1", "libdav1d", None}, {"aac", "mp3", "mp3float", "opus", "vorbis", "flac", "pcm_s16le", None}
+_VIDEO = {"h264", "vp8", "vp9", "av1", "libdav1d"}
+_AUDIO = {"aac", "mp3", "mp3float", "opus", "vorbis", "flac", "pcm_s16le"}
 _CONTAINERS = {"mov", "mp4", "matroska", "webm", "ogg", "mp3", "wav", "flac"}
 
 
@@ -196,10 +199,10 @@ def unplayable(
     "Why browsers are not likely to play a file, in words."
     if not _CONTAINERS & set(info.container.split(",")):
         return f"browsers do not open the container {info.container.split(',')[0]}"
-    wrong = [codec for codec, known in ((info.video_codec, _VIDEO), (info.audio_codec, _AUDIO)) if codec not in known]
+    wrong = [codec for codec, known in ((info.video_codec, _VIDEO), (info.audio_codec, _AUDIO)) if codec and codec not in known]
     return f"browsers do not play {' and '.join(wrong)}" if wrong else ""
 
-
+# %% ../../nbs/88_viewer_serve.ipynb #41e5b072
 def playable_copy(
     path: str | os.PathLike,  # a media file
     folder: str | os.PathLike,  # gets <stem>.<8 digits>.mp4; one that is there is taken as it is
@@ -214,21 +217,18 @@ def playable_copy(
         If the file cannot be decoded, or is too long for this.
     """
     path, info = Path(path), probe(path)
-    stamp = hashlib.sha256(
-        os.fsencode(os.path.abspath(path)) + f" {path.stat().st_size} {path.stat().st_mtime_ns} {max_height}".encode()
-    ).hexdigest()[:8]
-    copy = Path(folder) / f"{path.stem.lstrip('.')}.{stamp}.mp4"
+    state = f"{os.path.abspath(path)} {path.stat().st_size} {path.stat().st_mtime_ns} {max_height}"
+    copy = Path(folder) / f"{path.stem.lstrip('.')}.{hashlib.sha256(os.fsencode(state)).hexdigest()[:8]}.mp4"
     if copy.exists():
         return copy
     size, fps = None, None
     if info.width and info.height:
         scale = min(1.0, max_height / info.height)
-        size = tuple(max(2, 2 * round(pixels * scale / 2)) for pixels in (info.height, info.width))
-        fps = min(info.fps or 25.0, 25.0)
-        if (info.duration_s or 0) * fps * size[0] * size[1] * 3 > max_bytes:
-            raise MediaError(
-                f"{path.name}: is too long for a copy on the fly; make one with: ffmpeg -i {path.name} -vf scale=-2:{max_height} -c:v libx264 -c:a aac copy.mp4"
-            )
+        height, width = (max(2, 2 * round(pixels * scale / 2)) for pixels in (info.height, info.width))
+        size, fps = (height, width), min(info.fps or 25.0, 25.0)
+        if (info.duration_s or 0) * fps * height * width * 3 > max_bytes:
+            how = f"ffmpeg -i {path.name} -vf scale=-2:{max_height} -c:v libx264 -c:a aac copy.mp4"
+            raise MediaError(f"{path.name}: is too long for a copy on the fly; make one with: {how}")
     clip = decode_clip(path, fps=fps, size=size, sample_rate=44100)
     write_clip(copy, clip.frames, clip.fps or 25.0, clip.wav, clip.sample_rate or 44100)
     return copy

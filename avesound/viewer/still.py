@@ -10,10 +10,13 @@ import base64
 import io
 import os
 import tempfile
-from collections.abc import Sequence
-from html import escape
-from importlib.resources import files
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from markupsafe import Markup
 
 from .. import __version__
 from ..files import atomic_write
@@ -22,8 +25,89 @@ from ..media.container import MediaError, probe
 from ..media.decode import decode_clip
 from ..timeline import Seconds
 from .figure import Span, draw_curves, draw_matrix, draw_sound, figure_css, legend, metric_rows
-from .run import OpenRun, Run, clip_length, curves_of, describe, look, open_run, run_of, similarity_matrix, sound_picture
+from .page import fill_template, page_file
+from avesound.viewer.run import (
+    Guess,
+    Look,
+    OpenRun,
+    Run,
+    clip_length,
+    curves_of,
+    describe,
+    look,
+    open_run,
+    run_of,
+    similarity_matrix,
+    sound_picture,
+)
 from .serve import playable_copy, unplayable
+
+# %% ../../nbs/90_viewer_still.ipynb #41c2ab07
+@dataclass(frozen=True)
+class _Frame:
+    "A picture, or a clip that plays, and its file as a data address."
+
+    kind: str  # the element: img, video or audio
+    words: str  # what it is, for readers who do not see it
+    uri: str
+
+
+def _poster(path: Path, t_s: Seconds) -> _Frame | None:
+    "The frame at a moment; None where there is no picture."
+    from PIL import Image
+
+    try:
+        clip = decode_clip(path, start_s=max(0.0, t_s - 0.1), end_s=t_s + 0.1, audio=False)
+    except (MediaError, OSError):
+        return None
+    if clip.frames is None:
+        return None
+    image = Image.fromarray(clip.frames[len(clip.frames) // 2])
+    image.thumbnail((480, 360))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=82)
+    return _Frame("img", f"The frame at {t_s:.2f} s", f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}")
+
+# %% ../../nbs/90_viewer_still.ipynb #b7c1d0aa
+_LARGEST = 1_500_000  # bytes of a clip that goes into a still as it is
+_KINDS = {".webm": "webm", ".mkv": "webm", ".ogg": "ogg", ".opus": "ogg", ".mp3": "mpeg", ".wav": "wav", ".flac": "flac"}  # others: mp4
+
+
+def _player(path: Path) -> _Frame:
+    "The clip as an element that holds its file."
+    info = probe(path)
+    with tempfile.TemporaryDirectory() as folder:
+        small = playable_copy(path, folder) if unplayable(info) or path.stat().st_size > _LARGEST else path
+        data = base64.b64encode(small.read_bytes()).decode()
+        kind = "video" if info.video_codec else "audio"
+        return _Frame(kind, "The clip", f"data:{kind}/{_KINDS.get(small.suffix.lower(), 'mp4')};base64,{data}")
+
+# %% ../../nbs/90_viewer_still.ipynb #8e2f4c19
+def _from_cache(
+    opened: OpenRun, video_id: str, settings: AlignSettings, lengths: tuple[Seconds, ...], refiner
+) -> tuple[Look | None, str, str]:
+    "(what was computed, the matrix as SVG, why there is nothing)"
+    clip = opened.clip(video_id)
+    if refiner is None and settings == opened.settings and sorted(lengths) == sorted(opened.L_sec):
+        refiner = opened.refined.get(video_id)
+    seen = None
+    try:
+        seen = look(curves_of(opened, video_id, settings, lengths), clip, settings, lengths, refiner=refiner)
+        cosines = similarity_matrix(opened, video_id, lengths[0])[0]
+    except ValueError as error:
+        return seen, "", str(error)
+    return seen, draw_matrix(cosines, clip_length(opened, video_id), clip.events), ""
+
+
+def _from_file(path: Path | None, span: Span, sound: str, poster_s: Seconds | None) -> tuple[np.ndarray | None, str, _Frame | None]:
+    "(the sound in columns, why there is none, the frame at a moment)"
+    if path is None:
+        return None, "no media file", None
+    try:
+        picture = sound_picture(path, span.start_s, span.end_s, span.pixels, sound)
+    except (MediaError, OSError) as error:
+        return None, str(error), None
+    return picture, "", None if poster_s is None else _poster(path, poster_s)
 
 # %% ../../nbs/90_viewer_still.ipynb #057135ea
 def still(
@@ -33,8 +117,8 @@ def still(
     *,
     settings: AlignSettings | None = None,  # None: those of the run's summary, or the defaults
     L_sec: Sequence[Seconds] | None = None,  # lengths of audio windows; None likewise
-    refiner=None,  # as in `viewer.run.look`
-    sound: str = "waveform",  # or "mel"
+    refiner: Callable[[np.ndarray], np.ndarray] | np.ndarray | None = None,  # as in `viewer.run.look`
+    sound: Literal["waveform", "mel"] = "waveform",  # how the sound is shown
     poster: bool = True,  # show the frame at the predicted moment
     play: bool = False,  # put the clip itself into the file, with a player; a large one as a small copy
     page: bool = True,  # a whole page; False: a piece of HTML to put into one
@@ -50,98 +134,46 @@ def still(
     """
     opened = run if isinstance(run, OpenRun) else open_run(run if isinstance(run, Run) else run_of(run))
     if all(row["video_id"] != video_id for row in opened.rows):
-        raise ValueError(
-            f"there is no clip {video_id!r} in {opened.run.name}; its {len(opened.rows)} clips begin with {opened.rows[0]['video_id']!r}"
-        )
-    settings, lengths = settings or opened.settings, tuple(L_sec or opened.L_sec)
-    clip, path, seen, note, matrix = opened.clip(video_id), opened.media.get(video_id), None, "", ""
-    duration_s = clip_length(opened, video_id)
+        n, first = len(opened.rows), opened.rows[0]["video_id"]
+        raise ValueError(f"there is no clip {video_id!r} in {opened.run.name}; its {n} clips begin with {first!r}")
+    if out is not None and Path(out).suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"a still is written as .html, got {out}")
+    clip, path, duration_s = opened.clip(video_id), opened.media.get(video_id), clip_length(opened, video_id)
     if play and path is None:
         raise ValueError(f"there is no file of {video_id} in {opened.run.name}, so nothing to play: leave play out")
-    if refiner is None and settings == opened.settings and sorted(lengths) == sorted(opened.L_sec):
-        refiner = opened.refined.get(video_id)
-    try:
-        seen = look(curves_of(opened, video_id, settings, lengths), clip, settings, lengths, refiner=refiner)
-        matrix = draw_matrix(similarity_matrix(opened, video_id, lengths[0])[0], duration_s, clip.events)
-    except ValueError as error:
-        note = str(error)
-    span = Span(0, duration_s)
-    picture, silence, frame = None, "no media file", ""
-    if path is not None:
-        try:
-            picture, silence = sound_picture(path, 0, duration_s, span.pixels, sound), ""
-            frame = _poster(path, (seen.refined or seen.guess).t_sec if seen else duration_s / 2) if poster and not play else ""
-        except (MediaError, OSError) as error:
-            silence = str(error)
-    if play:
-        frame = _player(path)
-    columns = ({"before": seen.guess, "refined": seen.refined} if seen.refined else {"": seen.guess}) if seen else {}
-    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in columns) if len(columns) > 1 else ""
-    body = "".join(
-        f"<tr title='{escape(row['help'])}'><th scope='row'>{row['name']}</th>{''.join(f'<td>{value}</td>' for value in row['values'])}</tr>"
-        for row in metric_rows(columns)
+    settings, lengths, span = settings or opened.settings, tuple(L_sec or opened.L_sec), Span(0, duration_s)
+    seen, matrix, problem = _from_cache(opened, video_id, settings, lengths, refiner)
+    moment_s = seen.final.t_sec if seen else duration_s / 2
+    picture, silence, frame = _from_file(path, span, sound, moment_s if poster and not play else None)
+    columns = _columns(seen)
+    lanes = draw_sound(picture, span, clip.events, silence) + draw_curves(seen, span, clip.events, label=clip.event_label, note=problem)
+    html = fill_template(
+        "still.html.j2",
+        video_id=video_id,
+        sentence=describe(seen, clip.event_label) if seen else problem,
+        duration_s=duration_s,
+        lanes=Markup(lanes),
+        legend=Markup(legend(seen, events=bool(clip.events))),
+        frame=_player(path) if play and path is not None else frame,
+        matrix=Markup(matrix),
+        columns=list(columns),
+        rows=metric_rows(columns),
+        run_name=opened.run.name,
+        settings=f"sound windows of {', '.join(f'{s:g}' for s in lengths)} s; τ {settings.tau:.3g}; audio query {settings.audio_query}",
+        version=__version__,
+        style=Markup(figure_css()),
+        script=Markup(page_file("still.js")),
+        play=play,
+        page=page,
     )
-    table = (
-        f"<table class='metrics'>{f'<thead><tr><th></th>{head}</tr></thead>' if head else ''}<tbody>{body}</tbody></table>"
-        if columns
-        else ""
-    )
-    shown = "; ".join(
-        [
-            f"sound windows of {', '.join(f'{length:g}' for length in lengths)} s",
-            f"τ {settings.tau:.3g}",
-            f"audio query {settings.audio_query}",
-        ]
-    )
-    lanes = draw_sound(picture, span, clip.events, silence) + draw_curves(seen, span, clip.events, label=clip.event_label, note=note)
-    script = how = ""
-    if play:
-        lanes = f'<div class="lanes" role="slider" tabindex="0" aria-label="Moment in the clip" aria-valuemin="0" aria-valuemax="{duration_s:.3f}" aria-valuenow="0">{lanes}<div class="playhead"></div></div>'
-        script = f"<script>{files('avesound.viewer').joinpath('still.js').read_text(encoding='utf-8')}</script>"
-        how = " A click on the drawing goes to that moment; there, space plays and the arrow keys move."
-    figure = (
-        f'<figure class="avesound"><h1>{escape(video_id)}</h1><p class="saying">{escape(describe(seen, clip.event_label) if seen else note)}</p>{lanes}{legend(seen, events=bool(clip.events))}'
-        f'<div class="beside">{frame}{f"<div class=square>{matrix}</div>" if matrix else ""}{table}</div><figcaption>{escape(opened.run.name)}: {escape(shown)}. avesound {__version__}.{how}</figcaption></figure>{script}'
-    )  # fmt: skip
-    html = f"<style>{figure_css()}</style>{figure}"
-    if page:
-        backdrop = "<style>html{color-scheme:light dark;background:light-dark(#fff,#14171a)}html.quarto-dark{color-scheme:dark}html.quarto-light{color-scheme:light}body{margin:0}</style>"
-        head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(video_id)}: when does it sound?</title>{backdrop}'
-        html = f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{html}</body></html>\n'
     if out is not None:
-        if Path(out).suffix.lower() not in (".html", ".htm"):
-            raise ValueError(f"a still is written as .html, got {out}")
         with atomic_write(out) as temporary:
             temporary.write_text(html, encoding="utf-8")
     return html
 
 
-_LARGEST = 1_500_000  # bytes of a clip that goes into a still as it is
-
-
-def _player(path: Path) -> str:
-    "The clip as a <video> or <audio> that holds its file."
-    info, kinds = (
-        probe(path),
-        {".webm": "webm", ".mkv": "webm", ".ogg": "ogg", ".opus": "ogg", ".mp3": "mpeg", ".wav": "wav", ".flac": "flac"},
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        small = playable_copy(path, folder) if unplayable(info) or path.stat().st_size > _LARGEST else path
-        data = base64.b64encode(small.read_bytes()).decode()
-        kind = "video" if info.video_codec else "audio"
-        return f'<{kind} controls playsinline preload="auto" aria-label="The clip" src="data:{kind}/{kinds.get(small.suffix.lower(), "mp4")};base64,{data}"></{kind}>'
-
-
-def _poster(path: Path, t_s: Seconds) -> str:
-    "The frame at a moment as an <img>; nothing where there is no picture."
-    from PIL import Image
-
-    try:
-        clip = decode_clip(path, start_s=max(0.0, t_s - 0.1), end_s=t_s + 0.1, audio=False)
-    except (MediaError, OSError):
-        return ""
-    image = Image.fromarray(clip.frames[len(clip.frames) // 2])
-    image.thumbnail((480, 360))
-    out = io.BytesIO()
-    image.save(out, "JPEG", quality=82)
-    return f'<img alt="The frame at {t_s:.2f} s" src="data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}">'
+def _columns(seen: Look | None) -> dict[str, Guess]:
+    "The predictions by the name of their column in the table of metrics."
+    if seen is None:
+        return {}
+    return {"before": seen.guess, "refined": seen.refined} if seen.refined else {"": seen.guess}

@@ -1,0 +1,30 @@
+// The cosine of every moment of the sound with every moment of the picture; a click goes to a moment.
+import { h, axisOf, clamp } from "./dom.js";
+
+export class Matrix {
+  constructor(app) {
+    this.app = app;
+    this.link = app.link;
+    this.cross = h("div", { class: "cross" });
+    this.node = h("div", { class: "matrix", tabindex: 0, role: "group", "aria-label": "Similarity of every moment of the picture with every moment of the sound; arrow keys move in time" });
+    this.node.addEventListener("pointerdown", (event) => this.point(event));
+    this.link.on("change:matrix", () => this.draw());
+  }
+
+  draw() {
+    this.app.fill(this.node, "matrix");
+    this.node.append(this.cross);
+    this.node.hidden = !this.link.get("matrix");
+    this.app.timeline.follow();
+  }
+
+  point(event) {
+    const box = this.node.getBoundingClientRect(), [left, right] = axisOf(this.node);
+    this.app.player.jump(((event.clientX - box.left) / box.width - left) / (right - left) * this.app.player.duration());
+  }
+
+  follow(t, duration) {
+    const [left, right] = axisOf(this.node);
+    this.cross.style.left = `${100 * (left + clamp(t / duration, 0, 1) * (right - left))}%`;
+  }
+}
