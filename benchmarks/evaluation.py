@@ -35,9 +35,9 @@ def evaluation_times(cache: str, n: int) -> dict[str, float]:
     annotations = Path(cache) / "annotations.csv"
     annotations.write_text("\n".join(rows) + "\n", encoding="utf-8")
     results: list = []
-    times = spent(lambda: results.append(evaluate(Path(cache) / "vid_emb", Path(cache) / "aud_emb", annotations, split="test")))
+    times = spent(lambda: results.append(evaluate(cache, annotations, split="test")))
     overall = results[0].overall
-    means = overall["means"]["partial"]
-    if overall["status"] != {"ok": n} or not {"shuffled", "train_prior", "class_prior"} <= set(means):
-        raise RuntimeError(f"not all was evaluated: {overall['status']}, {', '.join(means)}")
+    means = overall.means["partial"]
+    if overall.status != {"ok": n} or not {"shuffled", "train_prior", "class_prior"} <= set(means):
+        raise RuntimeError(f"not all was evaluated: {overall.status}, {', '.join(means)}")
     return vars(times)

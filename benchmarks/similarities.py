@@ -1,7 +1,6 @@
 "From thousands of small files to one array, holding no more than that array."
 
 import statistics
-from pathlib import Path
 
 from .cache import clip_id, write_cache
 from .clips import Bench
@@ -26,12 +25,11 @@ def similarity_times(cache: str, n: int) -> dict[str, float]:
     from avesound.timeline import Interval
 
     clips = [ClipAnnotation(clip_id(i), "bench", (Interval(2.0, 6.0),)) for i in range(n)]
-    folders = Path(cache) / "vid_emb", Path(cache) / "aud_emb"
-    similarity_set(*folders, clips[:16])  # what the first call loads does not count
+    similarity_set(cache, clips[:16])  # what the first call loads does not count
     results: list = []
     forget_peak()
     before = resident_bytes()
-    times = spent(lambda: results.append(similarity_set(*folders, clips)))
+    times = spent(lambda: results.append(similarity_set(cache, clips)))
     similar = results[0]
     arrays = [*similar.curves, similar.cells, similar.duration_s, similar.loudness_db, similar.motion]
     result = sum(array.nbytes for array in arrays)

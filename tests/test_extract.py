@@ -260,8 +260,7 @@ def test_a_clip_that_was_begun_keeps_its_last_result_in_the_evaluation(small_set
     (tmp_path / "a.csv").write_text("\n".join(rows) + "\n")
 
     def statuses(name: str) -> dict:
-        where = {"vid_emb_dir": tmp_path / "c/vid_emb", "aud_emb_dir": tmp_path / "c/aud_emb", "annotations_csv": tmp_path / "a.csv"}
-        return evaluate(**where, summary_csv=tmp_path / name).overall["status"]
+        return evaluate(tmp_path / "c", tmp_path / "a.csv").save(tmp_path / name).overall.status
 
     before = statuses("before.csv")
     assert before["corrupt"] == 2 and before["no_audio"] == 1

@@ -17,8 +17,8 @@ import house  # noqa: E402
 
 # From the ground up: a package or a room may import what stands to its left.
 LAYERS = (
-    "files timeline layout lettering media features data encoders localization metrics "
-    "embeddings evaluation refiner tuning report viewer demo cli __init__"
+    "files timeline layout lettering signatures options media features data encoders localization metrics "
+    "embeddings refiner evaluation tuning report viewer demo cli __init__"
 ).split()
 ROOMS = house.modules(ROOT)
 
@@ -49,24 +49,6 @@ def test_a_room_imports_neither_the_face_nor_tools_for_making_notebooks(room):
 # ---- functions
 
 
-TOO_LONG = set(
-    """
-    cli._extract_options
-    cli._sweep_add
-    embeddings.extract.extract
-    evaluation.compare.compare
-    evaluation.crossmodal.evaluate_crossmodal
-    evaluation.evaluate.evaluate
-    refiner.network.train_network
-    refiner.train.evaluate_refiner
-    refiner.train.train_refiner
-    report.findings.sections
-    tests.test_cli.test_evaluate_with_a_selection_compare_and_crossmodal
-    tuning.ablate.ablate
-    tuning.sweep.sweep
-    viewer.still.still
-    """.split()
-)
 
 
 def all_functions() -> dict[str, int]:
@@ -80,8 +62,7 @@ def all_functions() -> dict[str, int]:
 
 def test_a_function_fits_a_screen(record_property):
     long = {name for name, n_lines in all_functions().items() if n_lines > 60}
-    assert long - TOO_LONG == set(), "a body has at most 60 lines"
-    shrink(record_property, "TOO_LONG of tests/test_house.py has names to delete", TOO_LONG - long)
+    assert long == set(), "a body has at most 60 lines"
 
 
 def shrink(record_property, where: str, what) -> None:
@@ -146,31 +127,7 @@ def test_ruff_is_told_a_limit(rule, tmp_path):
     assert rule in tool("ruff", "check", "--config", str(ROOT / "ruff.toml"), "--output-format", "concise", str(tmp_path / "bad.py"))
 
 
-# Errors that mypy may still find, by package; a line whose number has come down to zero goes.
-MYPY_ALLOWED: dict[str, int] = {
-    "cli": 17,
-    "data": 6,
-    "embeddings": 42,
-    "encoders": 64,
-    "evaluation": 74,
-    "localization": 7,
-    "media": 40,
-    "metrics": 14,
-    "refiner": 13,
-    "report": 14,
-    "tuning": 24,
-    "viewer": 34,
-}
-
-
-def test_mypy_finds_no_more_than_is_listed(record_property):
+def test_mypy_finds_nothing():
     only_as_pinned("mypy")
     output = tool("mypy")
-    errors: dict[str, list[str]] = {}
-    for line, package in re.findall(r"^(avesound/(\w+?)(?:\.py|/.*?\.py):\d+: error: .*)", output, re.MULTILINE):
-        errors.setdefault(package, []).append(line)
-    assert f"Found {sum(map(len, errors.values()))} error" in output or "no issues found" in output, output[-2000:]
-    more = {package: lines for package, lines in errors.items() if len(lines) > MYPY_ALLOWED.get(package, 0)}
-    assert not more, "\n".join(f"{len(errors[p])} errors in {p}, {MYPY_ALLOWED.get(p, 0)} allowed: {lines}" for p, lines in more.items())
-    fewer = {f"{p} {len(errors.get(p, []))}" for p, allowed in MYPY_ALLOWED.items() if len(errors.get(p, [])) < allowed}
-    shrink(record_property, "MYPY_ALLOWED of tests/test_house.py has numbers to lower, to", fewer)
+    assert output.startswith("Success: no issues found"), output[-2000:]
