@@ -123,80 +123,35 @@ def test_the_official_annotations_have_the_known_facts(tmp_path):
     )
 
 
+COMMON = "--vid_emb_dir all/vid_emb --aud_emb_dir all/aud_emb --annotations_csv data/annotations.csv --split test".split()
+
+
 def test_evaluate_with_a_selection_compare_and_crossmodal(work):
-    for lengths in ("0.5,1",):
-        code, _, error = avesound("extract", "--vid_dir", "data/AVE", "--out_dir", "all", "--lengths", lengths, cwd=work)
-        assert code == 0, error
-    code, _, error = avesound(
-        "extract", "--vid_dir", "data/AVE", "--out_dir", "wrong", "--wrong_sound", "1", "--lengths", "0.5,1", cwd=work
-    )
-    assert code == 0, error
-    common = [
-        "--vid_emb_dir",
-        "all/vid_emb",
-        "--aud_emb_dir",
-        "all/aud_emb",
-        "--annotations_csv",
-        "data/annotations.csv",
-        "--split",
-        "test",
-    ]
     from avesound.evaluation.protocol import Selection, write_selection
     from avesound.localization.align import AlignSettings
 
+    for more in (["--out_dir", "all"], ["--out_dir", "wrong", "--wrong_sound", "1"]):
+        code, _, error = avesound("extract", "--vid_dir", "data/AVE", "--lengths", "0.5,1", *more, cwd=work)
+        assert code == 0, error
     ids = pd.read_csv(work / "data/annotations.csv").query("split == 'test'")["video_id"].tolist()
     write_selection(Selection(AlignSettings(tau=0.2), (0.5, 1.0), "val", ("elsewhere",), "dist"), work / "good.json")
     write_selection(Selection(AlignSettings(tau=0.2), (0.5, 1.0), "test", tuple(ids[:2]), "dist"), work / "leaky.json")
-    code, said, error = avesound(
-        "evaluate",
-        *common,
-        "--summary_csv",
-        "one/summary.csv",
-        "--tuned_on",
-        "good.json",
-        "--shuffled_dirs",
-        "wrong",
-        "--calibrate_on",
-        "train",
-        cwd=work,
-    )
+    chosen_on_val = "--summary_csv one/summary.csv --tuned_on good.json --shuffled_dirs wrong --calibrate_on train".split()
+    code, said, error = avesound("evaluate", *COMMON, *chosen_on_val, cwd=work)
     assert code == 0 and "shuffled" in said, error
     chosen = json.loads((work / "one/summary.json").read_text())["settings"]
     assert chosen["L_sec"] == [0.5, 1.0] and chosen["tau"] != 0.5
-    code, _, error = avesound("evaluate", *common, "--summary_csv", "no/summary.csv", "--tuned_on", "leaky.json", cwd=work)
+    code, _, error = avesound("evaluate", *COMMON, "--summary_csv", "no/summary.csv", "--tuned_on", "leaky.json", cwd=work)
     assert code == 1 and "tuned on 2 of these clips" in error and not (work / "no").exists()
     code, said, error = avesound(
-        "evaluate", *common, "--summary_csv", "two/summary.csv", "--audio_query", "oracle", "--n_shuffles", "0", cwd=work
+        "evaluate", *COMMON, "--summary_csv", "two/summary.csv", "--audio_query", "oracle", "--n_shuffles", "0", cwd=work
     )
     assert code == 0 and "NOT A RESULT: the audio query is taken from the annotations" in said, error
-    code, said, error = avesound(
-        "compare",
-        "one/summary.csv",
-        "two/summary.csv",
-        "--out_dir",
-        "side",
-        "--names",
-        "one,two",
-        "--baselines",
-        "centre,loudest",
-        cwd=work,
-    )
+    both = "one/summary.csv two/summary.csv --out_dir side --names one,two --baselines centre,loudest".split()
+    code, said, error = avesound("compare", *both, cwd=work)
     assert code == 0 and "two is NOT A RESULT" in said and "| loudest |" in said, error
     assert sorted(p.name for p in (work / "side").iterdir()) == ["comparison.csv", "comparison.md", "comparison.tex", "forest.png"]
-    code, said, error = avesound(
-        "evaluate-crossmodal",
-        "--annotations_csv",
-        "data/annotations.csv",
-        "--split",
-        "test",
-        "--vid_emb_dir",
-        "all/vid_emb",
-        "--aud_emb_dir",
-        "all/aud_emb",
-        "--out_json",
-        "cml.json",
-        cwd=work,
-    )
+    code, said, error = avesound("evaluate-crossmodal", *COMMON, "--out_json", "cml.json", cwd=work)
     assert code == 0 and "always_end" in said and "segment is the mean" in said, error
     assert (
         set(json.loads((work / "cml.json").read_text())["means"]) == {"encoder", "chance", "always_start", "always_end"}

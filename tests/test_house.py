@@ -49,8 +49,6 @@ def test_a_room_imports_neither_the_face_nor_tools_for_making_notebooks(room):
 # ---- functions
 
 
-
-
 def all_functions() -> dict[str, int]:
     "Lines of body by name, in the package (`evaluation.compare.compare`) and beside it (`tests.test_media.…`)."
     rooms = dict(ROOMS)
