@@ -4,8 +4,7 @@
 
 # %% auto #0
 __all__ = ['MEDIA_SUFFIXES', 'MediaError', 'NoVideo', 'NoAudio', 'TooShort', 'TooLong', 'DecodeTimeout', 'reason_of',
-           'raise_if_of_machine', 'open_container', 'choose_streams', 'declared_end', 'Source', 'source_of',
-           'MediaInfo', 'probe']
+           'raise_if_of_machine', 'open_container', 'Source', 'source_of', 'MediaInfo', 'probe']
 
 # %% ../../nbs/11_media_container.ipynb #40b6fcfa
 import errno
@@ -167,7 +166,7 @@ def _codec_name(container: av.container.InputContainer, stream: av.stream.Stream
     return names[0] if names else "of an unknown kind"
 
 # %% ../../nbs/11_media_container.ipynb #ab700867
-def choose_streams(
+def _choose_streams(
     container: av.container.InputContainer,
 ) -> tuple[dict[str, av.stream.Stream], dict[str, str]]:  # by "video" and "audio": the stream; why none can be decoded
     "The streams that a player would choose among those that can be decoded here. Cover art does not count as video."
@@ -221,7 +220,7 @@ def _has_frame_count(path: str | os.PathLike) -> bool:
     return any(word in first for word in (b"Xing", b"Info", b"VBRI"))
 
 # %% ../../nbs/11_media_container.ipynb #573df116
-def declared_end(
+def _declared_end(
     container: av.container.InputContainer,
     path: str | os.PathLike,  # of its file
 ) -> Seconds | None:  # on the file's own clock; None: it does not say
@@ -271,8 +270,8 @@ def source_of(
 ) -> Source:
     "The first look at a file. Raises as `open_container` does."
     with open_container(path) as container:
-        chosen, undecodable = choose_streams(container)
-        end_s = declared_end(container, path)
+        chosen, undecodable = _choose_streams(container)
+        end_s = _declared_end(container, path)
         video: Any = chosen.get("video")
         each_declares = end_s is not None and _format(container) not in ("avi", "wav")
         fps = next((rate for rate in (video.average_rate, video.base_rate) if rate and rate <= _MAX_FPS), 25) if video else None
@@ -320,7 +319,7 @@ class MediaInfo:
 # %% ../../nbs/11_media_container.ipynb #685890a4
 def _length(container: av.container.InputContainer, path: str | os.PathLike, streams: list[av.stream.Stream]) -> Seconds | None:
     "From the first moment to the declared end, else to the last time stamp, else as long as the packets."
-    end_s = declared_end(container, path)
+    end_s = _declared_end(container, path)
     if end_s is not None:
         start_s = (container.start_time or 0) / av.time_base
         return end_s - start_s if _format(container) == "matroska" and 0 < start_s < end_s else end_s
@@ -350,7 +349,7 @@ def probe(
         If it is not a media file, or one whose headers cannot be read.
     """
     with open_container(path) as container:
-        chosen, undecodable = choose_streams(container)
+        chosen, undecodable = _choose_streams(container)
         video: Any = chosen.get("video")
         audio: Any = chosen.get("audio")
         return MediaInfo(
