@@ -851,3 +851,47 @@ def test_a_wait_for_a_folder_that_another_process_claims_has_an_end(small_set, t
         ):
             extract(small_set, tmp_path, progress=False)
         other.kill()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    "A file system of its own with little room, and what gives it more."
+
+    def mount(options: str) -> bool:
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(tmp_path / "disk")]
+        return shutil.which("mount") is not None and subprocess.run(command, capture_output=True).returncode == 0
+
+    (tmp_path / "disk").mkdir()
+    if not mount("size=40k"):
+        pytest.skip("no right to mount a file system here")
+    yield tmp_path / "disk", lambda size: mount(f"remount,size={size}")
+    subprocess.run(["umount", str(tmp_path / "disk")], check=True)
+
+
+@pytest.mark.parametrize("command", ["extract", "extract-wav"])
+def test_a_full_disk_stops_the_run_and_what_is_finished_is_kept(small_set, small_disk, tmp_path, command):
+    disk, resize = small_disk
+    words = [Path(sys.executable).with_name("avesound"), command, "--vid_dir", small_set, "--out_dir", disk / "made"]
+
+    def run() -> subprocess.CompletedProcess:
+        return subprocess.run(words, capture_output=True, text=True, cwd=tmp_path)
+
+    full = run()
+    assert full.returncode == 1 and "takes no more files (No space left on device): what is finished is kept" in full.stderr, full.stderr
+    assert str(disk / "made") in full.stderr and "Traceback" not in full.stderr
+    whole = {path: path.read_bytes() for path in disk.rglob("*.*") if path.suffix in (".npz", ".wav")}
+    assert not [path for path in disk.rglob(".*") if ".tmp" in path.name]  # nothing half written is left
+    assert resize("20m")
+    again = run()
+    fresh = subprocess.run([*words[:-1], tmp_path / "elsewhere"], capture_output=True, text=True, cwd=tmp_path)
+    assert again.returncode == fresh.returncode, again.stderr
+    written = {
+        path.relative_to(disk / "made"): path.read_bytes() for path in (disk / "made").rglob("*.*") if path.suffix in (".npz", ".wav")
+    }
+    expected = {
+        path.relative_to(tmp_path / "elsewhere"): path.read_bytes()
+        for path in (tmp_path / "elsewhere").rglob("*.*")
+        if path.suffix in (".npz", ".wav")
+    }
+    assert written == expected and len(written) > len(whole)
+    assert all(path.read_bytes() == content for path, content in whole.items())

@@ -40,7 +40,7 @@ from avesound.embeddings.job import (
 from .journal import FINAL, Journal, check_unchanged, file_stamp, is_unchanged
 from .store import FOLDERS, CacheError, cache_root, claim_folder, fingerprint, journals, read_records, remove_unfinished
 from ..encoders.base import Encoder, create_encoder
-from ..files import printable, sha256_of, shorten
+from ..files import StorageError, printable, sha256_of, shorten
 from ..media.container import NoAudio
 from ..media.decode import decode_clip
 from ..media.write import write_wav
@@ -264,6 +264,8 @@ def extract(
         If the folder is missing or empty, or a setting is wrong.
     CacheError
         If the cache was made with other settings and `run.overwrite` is not set.
+    StorageError
+        If the cache takes no more files (full, read-only, over its quota): what is finished is kept.
     """
     kinds = _checked_kinds(kinds)
     towers = _towers(encoder, audio_encoder, kinds)
@@ -308,7 +310,7 @@ class _WavJob:
 def _write_wav_of(
     job: _WavJob,
 ) -> dict:  # a line of the journal, without marks
-    "Decode and write the sound of a clip. Whatever goes wrong is the result."
+    "Decode and write the sound of a clip. Whatever goes wrong is the result, but for a folder that takes no more files."
     stamp = file_stamp(job.path)
     if job.path is None:
         return failure_record(job.video_id, job.problem or Failure("missing", f"{job.video_id}: no file", "FileNotFoundError"), stamp)
@@ -319,6 +321,8 @@ def _write_wav_of(
             raise NoAudio(f"{job.path.name}: has no audio stream")
         check_unchanged(job.path, stamp)
         write_wav(job.wav_file, clip.wav, job.sample_rate)
+    except StorageError:  # no clip's fault, and the next one would fare no better
+        raise
     except Exception as error:
         return failure_record(job.video_id, failure_of(error), stamp)
     return {"id": job.video_id, "status": "ok", "detail": "", **stamp, "sha256": digest, "duration_s": round(clip.duration_s, 3)}

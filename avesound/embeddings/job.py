@@ -24,7 +24,7 @@ from .journal import FINAL, check_unchanged, file_stamp, is_unchanged
 from .store import audio_file, fingerprint, length_ms, video_file, write_embeddings
 from ..encoders.base import Encoder, encode_clip
 from ..features import loudness_db, motion_energy
-from ..files import sha256_of
+from ..files import StorageError, sha256_of
 from ..media.container import MediaError, TooShort
 from ..media.decode import Clip, decode_clip
 from ..timeline import EDGES, Seconds, Windows, sliding_windows
@@ -395,11 +395,19 @@ def finish_clip(
     loaded: LoadedClip | Unloaded,  # what `load_clip` returned for the job
     towers: Towers,
 ) -> dict:  # a line of the journal, without marks: id, status, detail, size, mtime_ns, and sha256 … write_s or error
-    "Encode a clip, write its files. What goes wrong is the result: the clip's fault by its status, that of encoder or disk as `error`."
+    """Encode a clip, write its files. What goes wrong is the result: the clip's fault by its status, that of encoder or disk as `error`.
+
+    Raises
+    ------
+    StorageError
+        If the cache takes no more files: the other clips would fare no better.
+    """
     if isinstance(loaded, Unloaded):
         return failure_record(job.video_id, loaded.failure, loaded.stamp)
     try:
         return _finish(job, loaded, towers)
+    except StorageError:  # no clip's fault, and the next one would fare no better
+        raise
     except MediaError as error:
         failure = failure_of(error)
     except Exception as error:  # a row, and the next clip

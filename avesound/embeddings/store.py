@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from ..files import atomic_write, is_running, locked, printable
+from ..files import atomic_write, is_running, locked, printable, storing
 from ..layout import missing_error
 from ..timeline import LONGEST_S, Seconds, Windows, cells_of_centers
 
@@ -572,7 +572,7 @@ def append_record(
 ) -> None:
     "Append one line to a journal, as UTF-8 whatever the names in it."
     line = json.dumps(_as_text(record), ensure_ascii=False).encode() + b"\n"
-    with open(path, "ab+") as file:
+    with storing(Path(path).parent), open(path, "ab+") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":  # the line before was torn
