@@ -3,10 +3,10 @@
 The workflow in names, each loaded when it is first used (importing this package imports nothing else):
 
 - clips and annotations: `read_annotations`, `read_clips`, `decode_clip`, `make_dataset`, `SynthSpec`
-- encoders: `create_encoder`, `register_encoder`, `encoder_names`
+- encoders: `create_encoder`, `register_encoder`, `EncoderSpec`, `encoder_names`
 - embeddings: `extract`, `WindowSettings`, `EmbeddingCache`, `fit_projector`
 - from curves to moments: `align`, `AlignSettings`, `predict`
-- results: `evaluate`, `Scoring`, `evaluate_crossmodal`, `compare`, `plot_overall`, `analyze`
+- results: `evaluate`, `Scoring`, `evaluate_crossmodal`, `compare`, `plot_overall`, `plot_clip`, `analyze`
 - beyond defaults: `sweep`, `Grid`, `ablate`, `train_refiner`, `RefinerSettings`
 - to look at clips: `Inspector`, `still`
 

@@ -7,6 +7,7 @@ from .embeddings.cache import EmbeddingCache as EmbeddingCache
 from .embeddings.job import WindowSettings as WindowSettings
 from .embeddings.extract import extract as extract
 from .embeddings.fit import fit_projector as fit_projector
+from .encoders.base import EncoderSpec as EncoderSpec
 from .encoders.base import create_encoder as create_encoder
 from .encoders.base import encoder_names as encoder_names
 from .encoders.base import register_encoder as register_encoder
@@ -14,6 +15,7 @@ from .evaluation.compare import compare as compare
 from .evaluation.crossmodal import evaluate_crossmodal as evaluate_crossmodal
 from .evaluation.evaluate import Scoring as Scoring
 from .evaluation.evaluate import evaluate as evaluate
+from .evaluation.figures import plot_clip as plot_clip
 from .evaluation.figures import plot_overall as plot_overall
 from .localization.align import AlignSettings as AlignSettings
 from .localization.align import align as align

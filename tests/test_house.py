@@ -46,6 +46,16 @@ def test_a_room_imports_neither_the_face_nor_tools_for_making_notebooks(room):
     assert not {name.split(".")[0] for name in names} & {"fastcore", "nbdev", "execnb"}, "they do not ship"
 
 
+def test_the_changelog_has_a_line_for_every_room_and_for_no_other():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    added = re.search(r"^### Added\n(.*?)^###? ", text, re.MULTILINE | re.DOTALL)[1]
+    named = {name for name in re.findall(r"`([a-z_0-9.]+)`", added) if name.partition(".")[0] in LAYERS}
+    rooms = {room for room in ROOMS if not room.startswith("_") and not (ROOT / "avesound" / room).is_dir()}
+    assert rooms <= named, "a new room gets a line"
+    packages = {room.partition(".")[0] for room in rooms if "." in room}
+    assert {name for name in named if name.partition(".")[0] in packages and "." in name} <= rooms, "a room of that name is gone"
+
+
 # ---- functions
 
 
