@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss
 
 from avesound.cli import main
+from avesound.metrics.bootstrap import MeanInterval
 from avesound.metrics.calibration import drawn_moments
 from avesound.report.analyze import analyze
-from avesound.report.breakdown import calibration_tables, group_tables
+from avesound.report.breakdown import calibration_tables, group_tables, read_metrics
 from avesound.report.columns import ALIASES
 from avesound.report.findings import facts, in_short, sections, tiles
 from avesound.report.html import Table, Text, method_tables, metric_tables
@@ -139,13 +141,13 @@ def test_a_report_loads_and_runs_nothing_and_each_image_has_words(run):
 def test_the_page_can_be_told_from_the_files_beside_it(run):
     "Every table and sentence of the page, made anew from the files alone, is the one in the page."
     _, report = run
-    overall = json.loads((report.folder / "metrics_overall.json").read_text(encoding="utf-8"))
+    overall = read_metrics(report.folder / "metrics_overall.json")
     tables = {name: pd.read_csv(report.folder / f"{name}_metrics.csv") for name in ("per_class", "per_duration", "per_position")}
     tables |= {
         name: json.loads((report.folder / f"{file}.json").read_text())
         for name, file in [("calibration", "calibration_bins"), ("coverage", "coverage")]
     }
-    overall["in_short"] = in_short(overall, tables)
+    overall = replace(overall, in_short=in_short(overall, tables))
     parts = sections(read_summary(report.folder / "summary_canonical.csv"), overall, tables, {}, [])
     blocks = [block for section in parts for block in section.blocks]
     page = Page(report.html.read_text(encoding="utf-8"))
@@ -167,8 +169,8 @@ def test_the_page_can_be_told_from_the_files_beside_it(run):
 def test_failed_clips_are_counted_and_named_and_in_no_mean(run):
     summary, report = run
     table = pd.read_csv(summary)
-    assert report.overall["counts"]["status"] == table["status"].value_counts().to_dict()
-    assert report.overall["means"]["all"]["encoder"]["dist"]["n"] == (table["status"] == "ok").sum()
+    assert report.overall.counts.status == table["status"].value_counts().to_dict()
+    assert report.overall.means["all"]["encoder"]["dist"].n == (table["status"] == "ok").sum()
     canonical = pd.read_csv(report.folder / "summary_canonical.csv")
     assert canonical["video_id"].tolist() == table["video_id"].tolist()
     text = "".join(Page(report.html.read_text(encoding="utf-8")).text)
@@ -181,11 +183,11 @@ def test_what_the_file_calls_failed_is_in_no_mean_whatever_else_it_says(tmp_path
     )
     report = analyze(tmp_path / "s.csv", tmp_path / "out", "t", n_examples=0)
     assert (
-        report.overall["means"]["all"]["encoder"]["dist"]
-        == report.overall["means"]["partial"]["encoder"]["dist"] | {"low": 0.0, "high": 1.0}
-        and report.overall["counts"]["all"] == 2
+        report.overall.means["all"]["encoder"]["dist"]
+        == report.overall.means["partial"]["encoder"]["dist"]
+        == MeanInterval(mean=0.5, low=0.0, high=1.0, n=2)
+        and report.overall.counts.all == 2
     )
-    assert report.overall["means"]["all"]["encoder"]["dist"]["mean"] == 0.5
     assert pd.read_csv(report.folder / "summary_canonical.csv")["mae"].isna().tolist() == [False, True, True, False]
 
 
@@ -196,17 +198,17 @@ def test_means_and_groups_are_those_of_a_plain_groupby(run):
     centre = pd.read_csv(summary.with_name("summary_baselines.csv")).query("method == 'centre'").set_index("video_id")["dist"]
     for subset, part in [("all", table), ("partial", table[table["partial"] == True]), ("full", table[table["partial"] == False])]:  # noqa: E712
         for metric in ("mae", "dist", "inside", "hit_0.5", "hit_event_0.5", "mass_inside", "crps"):
-            assert np.isclose(report.overall["means"][subset]["encoder"][metric]["mean"], part[metric].mean())
+            assert np.isclose(report.overall.means[subset]["encoder"][metric].mean, part[metric].mean())
         classes = pd.read_csv(report.folder / "per_class_metrics.csv").query("subset == @subset").set_index("event_label")
         assert classes["n"].sum() == len(part)
         for label, group in part.groupby("event_label"):
             assert classes.loc[label, "n"] == len(group) and classes.loc[label, "few"] == (len(group) < 10)
             assert np.isclose(classes.loc[label, "mae_mean"], group["mae"].mean(), rtol=1e-4)
-            if report.overall["best_baseline"] == "centre":
+            if report.overall.best_baseline == "centre":
                 assert np.isclose(
                     classes.loc[label, "dist_difference_mean"], (group["dist"] - group["video_id"].map(centre)).mean(), atol=1e-4
                 )
-    assert "crps" in report.overall["means"]["all"]["encoder"] and "future_metric" not in report.overall["means"]["all"]["encoder"]
+    assert "crps" in report.overall.means["all"]["encoder"] and "future_metric" not in report.overall.means["all"]["encoder"]
 
 
 def test_ece_comes_with_that_of_calibrated_predictors(run):
@@ -257,9 +259,9 @@ def test_an_old_summary_is_analysed_with_baselines_of_its_own(tmp_path):
     )
     report = analyze(tmp_path / "old.csv", tmp_path / "out", "old")
     overall = report.overall
-    assert overall["baselines_from"] == "events" and set(overall["means"]["all"]) == {"encoder", "centre", "uniform"}
-    assert overall["counts"]["status"] == {"ok": 3, "no_prediction": 1}
-    assert [c["column"] for c in overall["reading"]["contradictions"]] == ["mae"] and overall["reading"]["contradictions"][0]["n"] == 1
+    assert overall.baselines_from == "events" and set(overall.means["all"]) == {"encoder", "centre", "uniform"}
+    assert overall.counts.status == {"ok": 3, "no_prediction": 1}
+    assert [(c.column, c.n) for c in overall.reading.contradictions] == [("mae", 1)]
     text = "".join(Page(report.html.read_text(encoding="utf-8")).text)
     assert "The summary contradicts itself" in text and "9.9 stored, 6.5 recomputed" in text
     assert "do not say which encoder" in text and "10 s is assumed" in text and "extra" in text
@@ -287,7 +289,7 @@ def test_whatever_can_be_read_becomes_a_report(tmp_path, header, rows):
     report = analyze(tmp_path / "s.csv", tmp_path / "out", "t", n_examples=1)
     page = Page(report.html.read_text(encoding="utf-8"))
     assert page.tags.count("h2") >= 6 and "nan" not in re.sub(r"[a-z]nan|nan[a-z]", "", "".join(page.text).lower())
-    assert report.overall["counts"]["clips"] == len({row.split(",")[0] for row in rows})
+    assert report.overall.counts.clips == len({row.split(",")[0] for row in rows})
 
 
 @pytest.mark.parametrize(
@@ -298,13 +300,13 @@ def test_what_is_no_result_says_so_before_any_number(tmp_path, columns, says):
     report = analyze(write_run(tmp_path, 16, **columns), tmp_path / "out", "t", n_examples=0)
     text = "".join(Page(report.html.read_text(encoding="utf-8")).text)
     head = text[: text.index("In short")]
-    assert "Not a result." in head and says in head and f"NOT A RESULT: {report.overall['problems'][0]['text']}" in str(report)
+    assert "Not a result." in head and says in head and f"NOT A RESULT: {report.overall.problems[0]}" in str(report)
 
 
 def test_ids_in_several_splits_are_a_flaw(tmp_path):
     (tmp_path / "s.csv").write_text("video_id,split,t_pred_sec,gt_start,gt_end\na,train,1,0,2\na,test,2,0,2\nb,test,1,3,4\n")
     report = analyze(tmp_path / "s.csv", tmp_path / "out", "t", n_examples=0)
-    assert "1 ids stand in several splits" in report.overall["problems"][0]["text"]
+    assert "1 ids stand in several splits" in report.overall.problems[0].text
 
 
 def test_what_evaluate_says_beside_the_summary_is_on_the_page(tmp_path):
@@ -326,7 +328,7 @@ def test_what_evaluate_says_beside_the_summary_is_on_the_page(tmp_path):
         "Not compared with, because evaluate did not: centre.",
     ):
         assert words in text, words
-    assert report.overall["best_baseline"] == "first" and "centre" in report.overall["means"]["all"] and "within 1.25 s" in text
+    assert report.overall.best_baseline == "first" and "centre" in report.overall.means["all"] and "within 1.25 s" in text
 
 
 def test_a_folder_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -367,7 +369,7 @@ def test_the_same_input_gives_the_same_numbers_and_figures(tmp_path):
     for path in one.files:
         if path.suffix in (".csv", ".png") or path.stem in ("calibration_bins", "coverage"):
             assert path.read_bytes() == (two.folder / path.name).read_bytes(), path.name
-    assert {k: v for k, v in one.overall.items() if k != "made"} == {k: v for k, v in two.overall.items() if k != "made"}
+    assert replace(one.overall, made="").as_json() == replace(two.overall, made="").as_json()
 
 
 def test_clips_bring_frames_and_a_missing_or_broken_one_is_said(tmp_path, small_set):
@@ -422,7 +424,7 @@ def test_real_clips_become_a_report(real_clips, tmp_path):
     extract(folder, tmp_path / "cache", annotations_csv=folder / "annotations.csv", progress=False)
     evaluate(tmp_path / "cache", folder / "annotations.csv").save(tmp_path / "summary.csv", tmp_path / "curves")
     report = analyze(tmp_path / "summary.csv", tmp_path / "out", "real", vid_dir=folder, n_examples=1)
-    assert report.overall["counts"]["all"] > 5 and not report.overall["problems"] and not report.overall["reading"]["contradictions"]
+    assert report.overall.counts.all > 5 and not report.overall.problems and not report.overall.reading.contradictions
 
 
 CHROMIUM = next(filter(None, [os.environ.get("AVESOUND_CHROMIUM"), shutil.which("chromium"), shutil.which("chromium-browser")]), None)
@@ -491,14 +493,14 @@ def test_wrong_sound_and_map_are_on_the_page_where_evaluate_says_them(tmp_path):
         for row in table.rows
         if caption.startswith("All clips:")
     )
-    assert "p = 0.62: these clips do not show that it makes use of what it hears" in " ".join(report.overall["in_short"])
+    assert "p = 0.62: these clips do not show that it makes use of what it hears" in " ".join(report.overall.in_short)
     # Numbers of another run are no numbers of this one.
     summary.with_suffix(".json").write_text(json.dumps(overall | {"means": {"all": {"encoder": {"dist": {"mean": 7.0}, "map": cell}}}}))
     other = analyze(summary, tmp_path / "out", "u", n_examples=0)
     assert (
-        other.overall["p_shuffled"] == {}
-        and "map" not in other.overall["means"]["all"]["encoder"]
-        and any("of another run" in note for note in other.overall["notes"])
+        other.overall.p_shuffled == {}
+        and "map" not in other.overall.means["all"]["encoder"]
+        and any("of another run" in note for note in other.overall.notes)
     )
 
 
@@ -507,8 +509,8 @@ def test_a_single_clip_has_no_interval_and_wins_nothing(tmp_path):
     (tmp_path / "one").mkdir()
     table.to_csv(tmp_path / "one/summary.csv", index=False)
     report = analyze(tmp_path / "one/summary.csv", tmp_path / "out", "t")
-    assert report.overall["means"]["all"]["encoder"]["dist"]["low"] is None
-    text = " ".join(report.overall["in_short"])
+    assert np.isnan(report.overall.means["all"]["encoder"]["dist"].low)
+    text = " ".join(report.overall.in_short)
     assert (
         "1 clip with" in text
         and "a single clip says nothing of others" in text

@@ -57,7 +57,7 @@ def test_every_clip_comes_out_as_it_went_in(run):
     )
     report = analyze(run / "results/summary.csv", run / "reports", "one")
     canonical = read_table(report.folder / "summary_canonical.csv")
-    assert canonical["video_id"].tolist() == IDS and report.overall["counts"]["clips"] == len(IDS)
+    assert canonical["video_id"].tolist() == IDS and report.overall.counts.clips == len(IDS)
     assert set(read_table(report.folder / "per_class_metrics.csv")["event_label"]) == set(IDS)
     summaries = [run / "results/summary.csv", run / "other.csv"]
     found = compare(summaries, names=["NA", "nan"], metrics=("dist",), min_clips=1, n_perm=9)

@@ -769,16 +769,16 @@ def test_a_report_of_refined_pdfs_has_their_rivals_their_curves_and_all_events(t
     found = judged(*data, refiner, n_boot=100).save(tmp_path / "s/summary.csv", tmp_path / "s")
     assert found.summary.set_index("video_id").loc["test0", "events_sec"] == "0.5-2;6-8"
     report = analyze(tmp_path / "s/summary.csv", tmp_path / "reports", "r", n_examples=1, n_boot=100)
-    assert report.overall["run"]["name"] == "made up (refined)" and report.overall["run"]["refiner"]["n_train"] == 8
-    to = report.overall["differences"]["partial"]["dist"]["to"]
+    assert report.overall.run.name == "made up (refined)" and report.overall.run.refiner["n_train"] == 8
+    to = report.overall.differences["partial"]["dist"].to
     assert (
         set(to) == {"unrefined", "prior", "shuffled", "mean_target"}
-        and report.overall["best_baseline"] == found.overall.differences["partial"]["dist"].best
+        and report.overall.best_baseline == found.overall.differences["partial"]["dist"].best
     )
     for name, difference in to.items():
-        assert np.isclose(difference["mean"], found.overall.differences["partial"]["dist"].to[name].mean, atol=1e-4), name
-    assert "information" in report.overall["means"]["all"]["encoder"] and "refined" not in report.overall["means"]["all"]
-    assert not any("more events than the file names" in note or "curves" in note for note in report.overall["notes"])
+        assert np.isclose(difference.mean, found.overall.differences["partial"]["dist"].to[name].mean, atol=1e-4), name
+    assert "information" in report.overall.means["all"]["encoder"] and "refined" not in report.overall.means["all"]
+    assert not any("more events than the file names" in note or "curves" in note for note in report.overall.notes)
     assert json.loads((report.folder / "coverage.json").read_text())["all"]["n"] == 12
     page = report.html.read_text()
     assert "what the refiner was fed" in page and "with the sound of other clips" not in page.split('id="reading"')[0]

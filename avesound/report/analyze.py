@@ -11,7 +11,8 @@ import os
 import re
 import shutil
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,10 +22,16 @@ import numpy as np
 from .. import __version__
 from ..embeddings.clips import media_files
 from ..encoders.base import ORACLE, Problem
+from ..evaluation.tables import UNSAID
 from ..files import as_json, printable, sha256_of, shorten
 from ..lettering import fonts_for
 from ..localization.align import AlignSettings
 from avesound.report.breakdown import (
+    Counts,
+    OverallMetrics,
+    Reading,
+    RunRecord,
+    Source,
     baselines_of_events,
     best_baseline,
     calibration_tables,
@@ -49,34 +56,32 @@ if TYPE_CHECKING:
 # %% ../../nbs/90_report_analyze.ipynb #ade89330
 def provenance(
     summary: Summary,
-) -> dict[str, Any]:  # run (name, encoder, weights, split, audio_query, settings, …), problems, soundness
+) -> tuple[RunRecord, list[Problem], str]:  # the last: a sentence on whether it is a result
     "What was run, as far as the files say it; why it is no result, if it is none; and a sentence on that."
-    said, table = summary.overall, summary.table
-    settings = said.get("settings", {})
+    said, table = summary.overall or UNSAID, summary.table
 
     def once(column: str) -> str:
         values = sorted({str(value) for value in table[column] if value == value and str(value)}) if column in table else []
         return shorten(values, 3) if values else "not known"
 
-    run = {
-        "encoder": said.get("encoder") or once("encoder"), "weights": said.get("weights") or once("weights"), "split": said.get("split") or once("split"),
-        "audio_query": settings.get("audio_query") or once("audio_query"), "settings": settings, "encoders": said.get("encoders", {}), "refiner": said.get("refiner"), "fitted": said.get("calibration", {}).get("fitted"), "projector": said.get("projector"), "tuned_on": said.get("tuned_on"),
-        "evaluated_with": said.get("avesound", "not known"), "n_shared_between_splits": said.get("n_shared_between_splits", 0),
-    }  # fmt: skip
-    run["name"] = (run["encoder"] if run["encoder"] != "not known" else "prediction") + (" (refined)" if run["refiner"] else "")
-    problems = list(said.get("problems", []))
-    known = {problem.code for problem in problems}
-    if "untrained" in run["weights"] and not known & {"untrained", "unknown"}:
-        problems.append(Problem("untrained", "the weights are untrained: cosines of such vectors mean nothing"))
-    if "oracle" in run["audio_query"] and not known & {"oracle", "unknown"}:
-        problems.append(ORACLE)
-    splits = table[table["split"] != ""].groupby("video_id")["split"].nunique()
-    if (splits > 1).any():
-        which = f"{(splits > 1).sum()} ids stand in several splits of this summary ({shorten(list(splits.index[splits > 1]))})"
-        problems.append(Problem("shared_between_splits", f"{which}: what is fitted to them is tested on them"))
-    if not problems and "flawed" in table and (table["flawed"] == 1).any():
-        problems.append(Problem("flawed", "the summary marks it as flawed, without saying why"))
-    if run["encoder"] in ("not known", "unknown"):
+    encoder = said.encoder or once("encoder")
+    run = RunRecord(
+        encoder=encoder,
+        weights=said.weights or once("weights"),
+        split=said.split or once("split"),
+        audio_query=said.settings.get("audio_query") or once("audio_query"),
+        settings=said.settings,
+        encoders=said.encoders,
+        refiner=said.refiner,
+        fitted=said.calibration.get("fitted"),
+        projector=said.projector,
+        tuned_on=said.tuned_on,
+        evaluated_with=said.avesound or "not known",
+        n_shared_between_splits=said.n_shared_between_splits,
+        name=(encoder if encoder != "not known" else "prediction") + (" (refined)" if said.refiner else ""),
+    )
+    problems = _all_problems(said.problems, run, table)
+    if run.encoder in ("not known", "unknown"):
         soundness = (
             "The files do not say which encoder made this summary. Whether its numbers are the performance of a trained encoder cannot be "
             "told from them."
@@ -86,37 +91,54 @@ def provenance(
             "Nothing in the files speaks against this result: they name the encoder, its weights are not called untrained, and its audio "
             "query does not look at the annotations."
         )
-    if run["n_shared_between_splits"]:
-        n = run["n_shared_between_splits"]
+    if n := run.n_shared_between_splits:
         soundness += f" In the annotations {n} ids stand in several splits; each counts in the first of train, val and test alone."
-    return {"run": run, "problems": problems, "soundness": soundness}
+    return run, problems, soundness
+
+
+def _all_problems(stated: Sequence[Problem], run: RunRecord, table: "pd.DataFrame") -> list[Problem]:
+    "Why it is no result: what evaluate says, and what else the files show."
+    problems = list(stated)
+    known = {problem.code for problem in problems}
+    if "untrained" in run.weights and not known & {"untrained", "unknown"}:
+        problems.append(Problem("untrained", "the weights are untrained: cosines of such vectors mean nothing"))
+    if "oracle" in run.audio_query and not known & {"oracle", "unknown"}:
+        problems.append(ORACLE)
+    splits = table[table["split"] != ""].groupby("video_id")["split"].nunique()
+    if (splits > 1).any():
+        which = f"{(splits > 1).sum()} ids stand in several splits of this summary ({shorten(list(splits.index[splits > 1]))})"
+        problems.append(Problem("shared_between_splits", f"{which}: what is fitted to them is tested on them"))
+    if not problems and "flawed" in table and (table["flawed"] == 1).any():
+        problems.append(Problem("flawed", "the summary marks it as flawed, without saying why"))
+    return problems
 
 
 def _numbers(
     summary: Summary, curves: "pd.DataFrame | None", conf_radius_s: Seconds | None, n_boot: int, seed: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    "What goes into metrics_overall.json; and the tables: groups, calibration, coverage."
+    "Those parts of `OverallMetrics` that are computed from the rows; and the tables: groups, calibration, coverage."
     options = {"n_boot": n_boot, "seed": seed}
     baselines = summary.baselines or baselines_of_events(summary)
     means = overall_means(summary, baselines, **options)
-    best = best_baseline(means["differences"])
+    best = best_baseline(means)
     rival = baselines[best] if best else None
-    settings = summary.overall.get("settings", {})
-    radius_s = conf_radius_s if conf_radius_s is not None else settings.get("conf_radius_s", AlignSettings.conf_radius_s)
-    stride_s = settings.get("stride_s")
+    said = summary.overall or UNSAID
+    radius_s = conf_radius_s if conf_radius_s is not None else said.settings.get("conf_radius_s", AlignSettings.conf_radius_s)
+    stride_s = said.settings.get("stride_s")
     if stride_s is None and curves is not None:
         stride_s = float(curves.groupby("video_id")["t_sec"].diff().median())
-    reach_s = reach_of_confidence(radius_s, stride_s, bool(settings.get("pred_softargmax")))
+    reach_s = reach_of_confidence(radius_s, stride_s, bool(said.settings.get("pred_softargmax")))
     tables: dict[str, Any] = group_tables(summary, rival, **options)
     tables["calibration"] = calibration_tables(summary, radius_s, reach_s, seed=seed)
     tables["coverage"] = None if curves is None else coverage_tables(summary, curves, **options)
-    counts = {name: int(rows.sum()) for name, rows in subsets(summary).items()}
+    in_subset = {name: int(rows.sum()) for name, rows in subsets(summary).items()}
     overall = {
-        "counts": {"clips": summary.table["video_id"].nunique(), "rows": len(summary.table), **counts, "status": summary.counts},
+        "counts": Counts(clips=summary.table["video_id"].nunique(), rows=len(summary.table), **in_subset, status=summary.counts),
         "best_baseline": best,
         "baselines_from": "file" if summary.baselines else "events",
-        **means,
-        "p_shuffled": summary.overall.get("p_shuffled", {}),
+        "means": {subset: table.means for subset, table in means.items()},
+        "differences": {subset: table.differences for subset, table in means.items()},
+        "p_shuffled": said.p_shuffled,
         "histograms": {name: error_histogram(name, summary, rival, best) for name in ("dist", "mae") if name in summary.metrics},
         "bootstrap": options,
     }
@@ -199,18 +221,15 @@ class AnalysisReport:
     folder: Path
     html: Path  # the report
     files: tuple[Path, ...]  # all that was written
-    overall: dict[str, Any]  # what metrics_overall.json holds
+    overall: OverallMetrics  # what metrics_overall.json holds
 
     def __str__(self) -> str:
-        counts = self.overall["counts"]
-        lines = [
-            f"{counts['clips']} clips: "
-            + ", ".join(f"{n} {name}" for name, n in counts["status"].items())
-            + f"; {counts['partial']} of the scored ones are partial"
-        ]
-        lines += [f"NOT A RESULT: {Problem.read(problem)}" for problem in self.overall["problems"]]
-        lines += self.overall["in_short"]
-        return "\n".join([*lines, *(f"CONTRADICTION: {one}" for one in self.overall["reading"]["contradictions_in_words"])])
+        counts = self.overall.counts
+        status = ", ".join(f"{n} {name}" for name, n in counts.status.items())
+        lines = [f"{counts.clips} clips: {status}; {counts.partial} of the scored ones are partial"]
+        lines += [f"NOT A RESULT: {problem}" for problem in self.overall.problems]
+        lines += self.overall.in_short
+        return "\n".join([*lines, *(f"CONTRADICTION: {one}" for one in self.overall.reading.contradictions_in_words)])
 
 
 def analyze(
@@ -248,43 +267,41 @@ def analyze(
     summary = read_summary(summary_csv)
     folder = _folder(Path(out_dir), run_tag, overwrite, summary_csv)
     clips = media_files(vid_dir) if vid_dir is not None else {}
-    notes = [*summary.notes, *summary.overall.get("notes", [])]
+    notes = [*summary.notes, *(summary.overall.notes if summary.overall else [])]
     curves = _curves(summary_csv, curves_csv, summary, notes)
 
     now = datetime.now().astimezone()
     numbers, tables = _numbers(summary, curves, conf_radius_s, n_boot, seed)
-    overall = {
-        "run_tag": folder.name,
-        "made": now.isoformat(timespec="seconds"),
-        "avesound": __version__,
-        "summary": {"file": printable(summary_csv.name), "sha256": sha256_of(summary_csv), "rows": len(summary.table)},
-        **provenance(summary),
-        **numbers,
-        "notes": notes,
-        "reading": {
-            "renamed": summary.renamed,
-            "recomputed": summary.recomputed,
-            "unknown": summary.unknown,
-            "contradictions": [asdict(one) for one in summary.contradictions],
-            "contradictions_in_words": [str(one) for one in summary.contradictions],
-        },
-    }
-    overall["in_short"] = in_short(overall, tables)
+    run, problems, soundness = provenance(summary)
     gallery = Gallery()
-    fonts, lacking = fonts_for([overall["run"]["name"], *summary.table["event_label"], *summary.table["video_id"]])
+    fonts, lacking = fonts_for([run.name, *summary.table["event_label"], *summary.table["video_id"]])
     if lacking:
         notes.append(
             f"figures show boxes for letters that no font of this machine has ({lacking[:40]}); the tables have them. "
             "Install a font with them, Noto Sans CJK say, and analyse again"
         )
+    overall = OverallMetrics(
+        run_tag=folder.name,
+        made=now.isoformat(timespec="seconds"),
+        avesound=__version__,
+        summary=Source(printable(summary_csv.name), sha256_of(summary_csv), len(summary.table)),
+        run=run,
+        problems=problems,
+        soundness=soundness,
+        **numbers,
+        notes=notes,
+        reading=Reading.of(summary),
+    )
+    overall = replace(overall, in_short=in_short(overall, tables))
     with figure_style(fonts):
         pictures = figures(summary, overall, tables, gallery)
-        shown, overall["examples"] = examples(summary, curves, clips, n_examples, gallery)
-    name = overall["run"]["name"] if overall["run"]["encoder"] != "not known" else printable(summary_csv.stem)
+        shown, records = examples(summary, curves, clips, n_examples, gallery)
+    overall = replace(overall, examples=records)
+    name = run.name if run.encoder != "not known" else printable(summary_csv.stem)
     html = render_html(
-        title=f"When does it sound? {name}, {overall['counts']['clips']:,} clips",
+        title=f"When does it sound? {name}, {overall.counts.clips:,} clips",
         sections=sections(summary, overall, tables, pictures, shown), facts=facts(overall), tiles=tiles(overall),
-        problems=[str(problem) for problem in overall["problems"]], soundness=overall["soundness"], version=__version__, made=now.strftime("%Y-%m-%d %H:%M"),
+        problems=[str(problem) for problem in problems], soundness=soundness, version=__version__, made=now.strftime("%Y-%m-%d %H:%M"),
     )  # fmt: skip
     files = gallery.files | {
         "report.html": html.encode(),
@@ -295,4 +312,4 @@ def analyze(
     for file, content in [("metrics_overall", overall), ("calibration_bins", tables["calibration"]), ("coverage", tables["coverage"])]:
         files[f"{file}.json"] = (json.dumps(as_json(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
     _write_folder(folder, files)
-    return AnalysisReport(folder, folder / "report.html", tuple(folder / name for name in sorted(files)), as_json(overall))
+    return AnalysisReport(folder, folder / "report.html", tuple(folder / name for name in sorted(files)), overall)

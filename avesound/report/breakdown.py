@@ -5,21 +5,26 @@
 # %% auto #0
 __all__ = ['POSITIONS', 'LEVELS', 'baselines_of_events', 'subsets', 'rivals_of', 'overall_means', 'best_baseline',
            'grouped_metrics', 'group_tables', 'event_lengths', 'reach_of_confidence', 'calibration_tables',
-           'curve_arrays', 'check_curves', 'coverage_tables', 'error_histogram', 'chosen_examples']
+           'curve_arrays', 'check_curves', 'coverage_tables', 'error_histogram', 'chosen_examples', 'RunRecord',
+           'Source', 'Counts', 'Reading', 'OverallMetrics', 'read_metrics']
 
 # %% ../../nbs/86_report_breakdown.ipynb #52406e79
+import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..encoders.base import Problem
+from ..evaluation.tables import Overall, read_parts
 from ..files import as_json, shorten
-from ..metrics.bootstrap import FEW, MethodTable, bootstrap_interval, method_table
+from ..metrics.bootstrap import FEW, Difference, MeanInterval, MethodTable, bootstrap_interval, method_table
 from ..metrics.calibration import drawn_moments, hdr_coverage, reliability
 from ..metrics.clip import LOWER_IS_BETTER, dist, expected_point_metrics, mae
-from .summary import Summary, moment_metrics
+from .summary import Contradiction, Summary, moment_metrics, own_means
 from ..timeline import Seconds, cells_of_centers
 
 if TYPE_CHECKING:
@@ -54,8 +59,8 @@ def rivals_of(
 
     Those that evaluate compared it with, where <stem>.json says so (it leaves out what knows too much), else all.
     """
-    differences = summary.overall.get("differences", {}).values()
-    compared = {name for subset in differences for cell in subset.values() for name in cell.get("to", {})}
+    differences = summary.overall.differences.values() if summary.overall else ()
+    compared = {name for subset in differences for difference in subset.values() for name in difference.to}
     return [name for name in baselines if name in compared or not compared]
 
 
@@ -70,13 +75,13 @@ def overall_means(
     *,
     n_boot: int = 1000,
     seed: int = 0,
-) -> dict[str, dict]:  # "means": subset -> method -> metric -> cell, "differences": subset -> metric -> {"best", "to"}, see `method_table`
+) -> dict[str, MethodTable]:  # by subset
     """Means of encoder and baselines with 95 % intervals, and paired differences, for all, partial and full clips.
 
     A single clip has no interval. mAP ("map") belongs to all clips together and to none alone: it is taken from <stem>.json, where
     evaluate has computed it.
     """
-    tables: dict[str, dict] = {}
+    tables: dict[str, MethodTable] = {}
     ids, rivals = summary.table["video_id"].to_numpy(), rivals_of(summary, baselines)
     frames = {"encoder": summary.table[list(summary.metrics)], **baselines}
     # As in evaluate, clips without an event, or with a curve that says nothing, are among those that are drawn, and count nowhere:
@@ -91,39 +96,42 @@ def overall_means(
                 for method, frame in frames.items()
             }
             table = method_table(values, own="encoder", rivals=rivals, n_boot=n_boot, seed=seed)
-        tables[subset] = as_json(table)
-        _add_map(tables[subset], {kind: summary.overall.get(kind, {}).get(subset, {}) for kind in ("means", "differences")})
-        _clear_alone(tables[subset])
-    return {kind: {subset: table[kind] for subset, table in tables.items()} for kind in ("means", "differences")}
+        tables[subset] = _without_lone_intervals(_with_map(table, summary.overall, subset))
+    return tables
 
 
-def _add_map(tables: dict[str, dict], evaluated: Mapping[str, Mapping[str, Any]]) -> None:
-    "Take mAP from what evaluate has computed of the same clips, in place."
-    for method, cells in tables["means"].items():
-        own = evaluated["means"].get(method) or (evaluated["means"].get("refined", {}) if method == "encoder" else {})
-        cells |= {name: cell for name, cell in own.items() if name == "map" and cell["n"]}
-    if "map" in evaluated["differences"]:
-        tables["differences"]["map"] = evaluated["differences"]["map"]
+def _with_map(table: MethodTable, overall: Overall | None, subset: str) -> MethodTable:
+    "A table with mAP, taken from what evaluate has computed of the same clips."
+    if overall is None:
+        return table
+    evaluated = overall.means.get(subset, {}) | {"encoder": own_means(overall, subset)}
+    maps = {method: {"map": cells["map"]} for method, cells in evaluated.items() if "map" in cells and cells["map"].n}
+    means = {method: cells | maps.get(method, {}) for method, cells in table.means.items()}
+    differences = overall.differences.get(subset, {})
+    return MethodTable(means, table.differences | ({"map": differences["map"]} if "map" in differences else {}))
 
 # %% ../../nbs/86_report_breakdown.ipynb #ca5d6f70
-def _clear_alone(tables: dict[str, dict]) -> None:
-    "Take the interval from what stands on one clip, in place."
-    cells = [cell for columns in tables["means"].values() for cell in columns.values()]
-    cells += [cell for difference in tables["differences"].values() for cell in difference["to"].values()]
-    for cell in cells:
-        if cell["n"] < 2:
-            cell["low"] = cell["high"] = None
+def _without_lone_intervals(table: MethodTable) -> MethodTable:
+    "A table in which what stands on one clip has no interval."
+
+    def sound(cells: Mapping[str, MeanInterval]) -> dict[str, MeanInterval]:
+        return {name: replace(cell, low=np.nan, high=np.nan) if cell.n < 2 else cell for name, cell in cells.items()}
+
+    means = {method: sound(cells) for method, cells in table.means.items()}
+    return MethodTable(means, {metric: replace(row, to=sound(row.to)) for metric, row in table.differences.items()})
 
 
-def best_baseline(differences: dict[str, dict]) -> str | None:  # of `overall_means`
+def best_baseline(
+    tables: Mapping[str, MethodTable],  # of `overall_means`
+) -> str | None:
     """The baseline that is nearest to partial events; else to all, else the one with the smallest error to the middle.
 
     None without baselines.
     """
     for metric in ("dist", "mae"):
         for subset in ("partial", "all"):
-            if metric in differences[subset]:
-                return differences[subset][metric]["best"]
+            if metric in tables[subset].differences:
+                return tables[subset].differences[metric].best
     return None
 
 # %% ../../nbs/86_report_breakdown.ipynb #2e197227
@@ -399,3 +407,117 @@ def chosen_examples(
         chosen[kind] = [row for row in rows if row not in shown]
         shown |= set(chosen[kind])
     return [(kind, row) for kind in ("best", "median", "worst") for row in chosen[kind]]
+
+# %% ../../nbs/86_report_breakdown.ipynb #d1a4c0e2
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    "What was run, as far as the files say it."
+
+    encoder: str = "not known"
+    weights: str = "not known"
+    split: str = "not known"
+    audio_query: str = "not known"
+    settings: dict[str, Any] = field(default_factory=dict)  # of the evaluation
+    encoders: dict[str, dict] = field(default_factory=dict)  # specs of what made the `video` and the `audio` vectors
+    refiner: dict[str, Any] | None = None  # record of the refiner
+    fitted: dict[str, Any] | None = None  # what was fitted on other clips: temperature, margins
+    projector: dict[str, Any] | None = None
+    tuned_on: dict[str, Any] | None = None  # on which clips the settings were chosen
+    evaluated_with: str = "not known"  # version
+    n_shared_between_splits: int = 0  # annotated ids that several splits name
+    name: str = "prediction"  # in tables and sentences
+
+
+@dataclass(frozen=True)
+class Source:
+    "Which file was read."
+
+    file: str
+    sha256: str
+    rows: int  # once read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    "How many clips, and rows of them, there are."
+
+    clips: int
+    rows: int
+    all: int  # rows that are scored
+    partial: int  # of these, with an event that leaves something to find
+    full: int  # the others
+    status: dict[str, int]  # rows by status
+
+# %% ../../nbs/86_report_breakdown.ipynb #d1a4c0e3
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    "How a summary was read."
+
+    renamed: dict[str, str] = field(default_factory=dict)  # column of the file -> canonical name
+    recomputed: Sequence[str] = ()  # metrics that the file did not have
+    unknown: Sequence[str] = ()  # columns that were kept as they are
+    contradictions: Sequence[Contradiction] = ()
+    contradictions_in_words: Sequence[str] = ()
+
+    @classmethod
+    def of(cls, summary: Summary) -> "Reading":
+        "How this one was read."
+        return cls(
+            renamed=summary.renamed,
+            recomputed=summary.recomputed,
+            unknown=summary.unknown,
+            contradictions=summary.contradictions,
+            contradictions_in_words=[str(one) for one in summary.contradictions],
+        )
+
+# %% ../../nbs/86_report_breakdown.ipynb #d1a4c0e4
+@dataclass(frozen=True, kw_only=True)
+class OverallMetrics:
+    "What an analysis finds about all clips together."
+
+    run_tag: str  # name of its folder
+    made: str  # when
+    avesound: str  # version
+    summary: Source
+    run: RunRecord
+    problems: list[Problem] = field(default_factory=list)  # why it is no result
+    soundness: str = ""  # a sentence on that, for where there are none
+    counts: Counts
+    best_baseline: str | None = None  # see `best_baseline`
+    baselines_from: str = "events"  # or "file"
+    means: dict[str, dict[str, dict[str, MeanInterval]]]  # subset -> method -> metric -> mean
+    differences: dict[str, dict[str, Difference]]  # subset -> metric -> encoder minus its rivals
+    p_shuffled: dict[str, dict[str, float]] = field(default_factory=dict)  # subset -> metric -> p-value against wrong sound
+    histograms: dict[str, dict[str, Any]] = field(default_factory=dict)  # metric -> `error_histogram`
+    bootstrap: dict[str, int] = field(default_factory=dict)  # n_boot, seed
+    notes: list[str] = field(default_factory=list)  # what a reader should know
+    reading: Reading = Reading()
+    in_short: list[str] = field(default_factory=list)  # the findings as sentences
+    examples: list[dict[str, Any]] = field(default_factory=list)  # clips that are shown
+
+    def as_json(self) -> dict[str, Any]:
+        "JSON values, null for NaN."
+        return as_json(self)
+
+# %% ../../nbs/86_report_breakdown.ipynb #d1a4c0e5
+def read_metrics(
+    path: str | os.PathLike,  # metrics_overall.json of an analysis
+) -> OverallMetrics:
+    """The numbers of an analysis, as they were written.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it holds something else; the message names the file.
+    """
+    try:
+        values = read_parts(json.loads(Path(path).read_text(encoding="utf-8")))
+        contradictions = [Contradiction(**one) for one in values["reading"]["contradictions"]]
+        values["reading"] = Reading(**values["reading"] | {"contradictions": contradictions})
+        for name, kind in [("summary", Source), ("run", RunRecord), ("counts", Counts)]:
+            values[name] = kind(**values[name])
+        return OverallMetrics(**values)
+    except (TypeError, KeyError, AttributeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: is not what analyze writes ({error})") from None

@@ -20,7 +20,7 @@ from ..lettering import shortened
 from ..media.container import MediaError, NoVideo
 from ..media.decode import decode_clip
 from ..metrics.bootstrap import FEW, FEW_LINE, MeanInterval, too_few
-from .breakdown import chosen_examples, event_lengths, subsets
+from .breakdown import OverallMetrics, chosen_examples, event_lengths, subsets
 from avesound.report.figures import (
     MANY,
     MANY_CLASSES,
@@ -51,7 +51,7 @@ from avesound.report.html import (
     reading_section,
     with_interval,
 )
-from .summary import Summary
+from .summary import Contradiction, Summary
 from ..timeline import Interval, Seconds
 
 if TYPE_CHECKING:
@@ -59,12 +59,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # %% ../../nbs/89_report_findings.ipynb #29815e81
-def main_subset(overall: Mapping[str, Any]) -> str:
+def main_subset(overall: OverallMetrics) -> str:
     "partial where there are partial events, else all."
-    return "partial" if overall["counts"]["partial"] else "all"
+    return "partial" if overall.counts.partial else "all"
 
 
-def _seconds(cell: Mapping[str, Any], sign: bool = False) -> str:
+def _seconds(cell: MeanInterval, sign: bool = False) -> str:
     value, interval = with_interval(cell, sign=sign)
     return f"{value} s {interval}".rstrip()
 
@@ -73,33 +73,36 @@ def _clips(n: int) -> str:
     return f"{n:,} clip{'' if n == 1 else 's'}"
 
 
-def _headline_metric(overall: Mapping[str, Any]) -> tuple[str, str]:
+def _headline_metric(overall: OverallMetrics) -> tuple[str, str]:
     "The metric that the sentences are about, and from what it is measured, in words."
-    has_distance = overall["means"][main_subset(overall)]["encoder"].get("dist", {}).get("n")
-    return ("dist", "the event") if has_distance else ("mae", "the event's middle")
+    return ("dist", "the event") if _is_known(overall.means[main_subset(overall)]["encoder"], "dist") else ("mae", "the event's middle")
+
+
+def _is_known(cells: Mapping[str, MeanInterval], metric: str) -> bool:
+    return metric in cells and cells[metric].n > 0
 
 # %% ../../nbs/89_report_findings.ipynb #0b1c2d31
-def _distance_in_short(overall: Mapping[str, Any]) -> list[str]:
+def _distance_in_short(overall: OverallMetrics) -> list[str]:
     subset, (metric, origin) = main_subset(overall), _headline_metric(overall)
-    cells = overall["means"][subset]["encoder"]
-    if not cells.get(metric, {}).get("n"):
+    cells = overall.means[subset]["encoder"]
+    if not _is_known(cells, metric):
         return []
-    n = _clips(cells[metric]["n"])
+    n = _clips(cells[metric].n)
     where = f"{n} with a partial event" if subset == "partial" else f"{n}, of which none is known to have a partial event"
-    of = f" of {overall['run']['name']}" if overall["run"]["encoder"] != "not known" else ""
+    of = f" of {overall.run.name}" if overall.run.encoder != "not known" else ""
     inside = ""
-    if cells.get("inside", {}).get("n"):
-        inside = f", and in {number(100 * cells['inside']['mean'], 0)} % of them it lies in the event"
+    if _is_known(cells, "inside"):
+        inside = f", and in {number(100 * cells['inside'].mean, 0)} % of them it lies in the event"
     return [f"On {where} the predicted moment{of} is on average {_seconds(cells[metric])} from {origin}{inside}."]
 
 
-def _baseline_in_short(overall: Mapping[str, Any]) -> list[str]:
-    subset, best, (metric, origin) = main_subset(overall), overall["best_baseline"], _headline_metric(overall)
-    differences = overall["differences"][subset].get(metric)
-    if not differences or best not in differences["to"]:
+def _baseline_in_short(overall: OverallMetrics) -> list[str]:
+    subset, best, (metric, origin) = main_subset(overall), overall.best_baseline, _headline_metric(overall)
+    rivals = overall.differences[subset].get(metric)
+    if best is None or rivals is None or best not in rivals.to:
         return []
-    difference = differences["to"][best]
-    encoder = overall["run"]["name"] if overall["run"]["encoder"] != "not known" else "it"
+    difference = rivals.to[best]
+    encoder = overall.run.name if overall.run.encoder != "not known" else "it"
     words = compared(difference, metric)
     verdict = {
         "too few clips to tell": "so few clips cannot tell",
@@ -107,19 +110,19 @@ def _baseline_in_short(overall: Mapping[str, Any]) -> list[str]:
         "farther": f"{encoder} is farther",
         "not compared": "a single clip says nothing of others",
     }.get(words, words)
-    mean = number(overall["means"][subset][best][metric]["mean"])
+    mean = number(overall.means[subset][best][metric].mean)
     return [
         f"The best baseline, {best}, is {mean} s from {origin}. "
         f"On the same clips the difference is {_seconds(difference, sign=True)}: {verdict}."
     ]
 
 
-def _wrong_sound_in_short(overall: Mapping[str, Any]) -> list[str]:
+def _wrong_sound_in_short(overall: OverallMetrics) -> list[str]:
     subset, (metric, origin) = main_subset(overall), _headline_metric(overall)
-    p = overall["p_shuffled"].get(subset, {}).get(metric)
-    if p is None or "shuffled" not in overall["means"][subset]:
+    p = overall.p_shuffled.get(subset, {}).get(metric)
+    if p is None or p != p or "shuffled" not in overall.means[subset]:
         return []
-    wrong = number(overall["means"][subset]["shuffled"][metric]["mean"])
+    wrong = number(overall.means[subset]["shuffled"][metric].mean)
     words = "it makes use of what it hears" if p < 0.05 else "these clips do not show that it makes use of what it hears"
     return [f"Given the sound of other clips it is {wrong} s from {origin}; p = {p_value(p)}: {words}."]
 
@@ -143,7 +146,7 @@ def _confidence_in_short(tables: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _coverage_in_short(overall: Mapping[str, Any], tables: Mapping[str, Any]) -> list[str]:
+def _coverage_in_short(overall: OverallMetrics, tables: Mapping[str, Any]) -> list[str]:
     subset = main_subset(overall)
     coverage = (tables["coverage"] or {}).get(subset)
     if not coverage:
@@ -154,7 +157,7 @@ def _coverage_in_short(overall: Mapping[str, Any], tables: Mapping[str, Any]) ->
 
 # %% ../../nbs/89_report_findings.ipynb #2d3e4f53
 def in_short(
-    overall: Mapping[str, Any],  # of `analyze`: run, counts, means, differences, best_baseline
+    overall: OverallMetrics,
     tables: Mapping[str, Any],  # calibration and coverage, or None
 ) -> list[str]:
     "The findings as sentences, each with its interval."
@@ -168,26 +171,26 @@ def in_short(
     return [*lines, *([f"{FEW_LINE}."] if any("†" in line for line in lines) else [])]
 
 # %% ../../nbs/89_report_findings.ipynb #4f506175
-def tiles(overall: Mapping[str, Any]) -> list[tuple[str, str, str]]:  # what, value, more about it
+def tiles(overall: OverallMetrics) -> list[tuple[str, str, str]]:  # what, value, more about it
     "The headline numbers."
-    subset, best = main_subset(overall), overall["best_baseline"]
-    cells = overall["means"][subset]["encoder"]
+    subset, best = main_subset(overall), overall.best_baseline
+    cells = overall.means[subset]["encoder"]
     shown = []
     for metric, what, scale, digits, unit in [("dist", "distance to", 1, 2, " s"), ("inside", "inside", 100, 0, " %")]:
-        if (cell := cells.get(metric, {})).get("n"):
-            mean, low, high = (number(None if cell[part] is None else scale * cell[part], digits) for part in ("mean", "low", "high"))
-            rival = (overall["means"][subset].get(best) or {}).get(metric, {"n": 0})
-            more = [f"[{low}, {high}]{'†' if too_few(cell) else ''}"] if cell["low"] is not None else []
-            more += [f"{best} {number(scale * rival['mean'], digits)}{unit}".replace(" ", "\u00a0")] if rival["n"] else []
+        if _is_known(cells, metric):
+            cell, rival = cells[metric], overall.means[subset].get(best or "", {}).get(metric)
+            mean, low, high = (number(scale * value, digits) for value in (cell.mean, cell.low, cell.high))
+            more = [f"[{low}, {high}]{'†' if too_few(cell) else ''}"] if not np.isnan(cell.low) else []
+            more += [f"{best} {number(scale * rival.mean, digits)}{unit}".replace(" ", "\u00a0")] if rival and rival.n else []
             where = "partial events" if subset == "partial" else "events"
             shown.append((f"{what} {where}", f"{mean}{unit}", "; ".join(more)))
-    differences = overall["differences"][subset].get("dist")
-    if differences and best in differences["to"]:
-        difference = differences["to"][best]
+    rivals = overall.differences[subset].get("dist")
+    if rivals and best in rivals.to:
+        difference = rivals.to[best]
         value, interval = with_interval(difference, sign=True)
         more = [part for part in (interval, compared(difference, "dist")) if part]
         shown.append((f"distance minus that of {best}", f"{value} s", "; ".join(more)))
-    if cells.get("auroc", {}).get("n"):
+    if _is_known(cells, "auroc"):
         value, interval = with_interval(cells["auroc"])
         shown.append(("AUROC within clips", value, f"{interval}; chance is 0.50"))
     return shown
@@ -220,30 +223,30 @@ def _setting_facts(settings: Mapping[str, Any], fitted: Mapping[str, Any] | None
     ]
 
 # %% ../../nbs/89_report_findings.ipynb #728394a8
-def facts(overall: Mapping[str, Any]) -> list[tuple[str, str]]:  # name and value
+def facts(overall: OverallMetrics) -> list[tuple[str, str]]:  # name and value
     "What was run, for the head of the report."
-    run, counts = overall["run"], overall["counts"]
-    status = ", ".join(f"{n:,} {name}" for name, n in counts["status"].items())
+    run, counts = overall.run, overall.counts
+    status = ", ".join(f"{n:,} {name}" for name, n in counts.status.items())
     rows = [
-        ("Encoder", run["encoder"]),
-        ("Weights", run["weights"]),
-        ("Split", run["split"]),
-        ("Clips", f"{counts['clips']:,}: {status}"),
-        ("Scored", f"{counts['all']:,}, of these {counts['partial']:,} partial"),
-        ("Audio query", run["audio_query"]),
+        ("Encoder", run.encoder),
+        ("Weights", run.weights),
+        ("Split", run.split),
+        ("Clips", f"{counts.clips:,}: {status}"),
+        ("Scored", f"{counts.all:,}, of these {counts.partial:,} partial"),
+        ("Audio query", run.audio_query),
     ]
-    if run["settings"]:
-        rows += _setting_facts(run["settings"], run["fitted"])
-    if refiner := run["refiner"]:
+    if run.settings:
+        rows += _setting_facts(run.settings, run.fitted)
+    if refiner := run.refiner:
         trained = f"trained on {_clips(refiner['n_train'])}, stopped by {refiner['n_val']}"
         rows.append(("Refiner", f"{refiner['settings']['architecture']}, {trained}"))
-    if projector := run["projector"]:
+    if projector := run.projector:
         fitted = f"fitted on {projector.get('n_clips')} clips of {projector.get('split')}"
         rows.append(("Projector", f"{projector.get('method')}, {fitted}"))
-    if tuned := run["tuned_on"]:
+    if tuned := run.tuned_on:
         rows.append(("Settings chosen on", f"{tuned.get('n_clips')} clips of {tuned.get('split')}, by {tuned.get('criterion')}"))
-    version = f"avesound {run['evaluated_with']}" if run["evaluated_with"] != "not known" else "not known"
-    return [*rows, ("Evaluated with", version), ("Run tag", overall["run_tag"])]
+    version = f"avesound {run.evaluated_with}" if run.evaluated_with != "not known" else "not known"
+    return [*rows, ("Evaluated with", version), ("Run tag", overall.run_tag)]
 
 # %% ../../nbs/89_report_findings.ipynb #a2edb6e3
 @dataclass
@@ -260,15 +263,15 @@ class Gallery:
 
 def figures(
     summary: Summary,
-    overall: Mapping[str, Any],
+    overall: OverallMetrics,
     tables: Mapping[str, Any],  # per_class, per_duration, per_position, calibration, coverage
     gallery: Gallery,
 ) -> dict[str, Picture]:  # by name; what there are no numbers for is left out
     "Every figure but those of single clips. To be called within `figure_style`."
-    encoder, best, subset = overall["run"]["name"], overall["best_baseline"], main_subset(overall)
-    means = overall["means"][subset]
+    encoder, best, subset = overall.run.name, overall.best_baseline, main_subset(overall)
+    means = overall.means[subset]
     pictures = [_overview(encoder, means, subset, gallery)] if means else []
-    pictures += [_histogram_picture(histogram, encoder, gallery) for histogram in overall["histograms"].values()]
+    pictures += [_histogram_picture(histogram, encoder, gallery) for histogram in overall.histograms.values()]
     if moment := _moment_of(tables):
         pictures.append(_calibration_picture(moment, gallery))
     if tables["coverage"]:
@@ -280,12 +283,12 @@ def figures(
     return {picture.name: picture for picture in pictures}
 
 # %% ../../nbs/89_report_findings.ipynb #94a5b6ca
-def _overview(encoder: str, means: Mapping[str, Any], subset: str, gallery: Gallery) -> Picture:
-    shown = [m for m in ("dist", "inside", "mass_inside", "auroc", "mae") if means["encoder"].get(m, {}).get("n")][:4]
-    n = means["encoder"][shown[0]]["n"]
-    cells = {method: {name: MeanInterval.read(cell) for name, cell in columns.items()} for method, columns in means.items()}
-    cells["encoder"] = {"dist": MeanInterval(np.nan, np.nan, np.nan, n)} | cells["encoder"]  # the title counts by dist
-    values = "; ".join(f"{metric_name(m)} {' '.join(with_interval(means['encoder'][m]))}" for m in shown)
+def _overview(encoder: str, means: Mapping[str, Mapping[str, MeanInterval]], subset: str, gallery: Gallery) -> Picture:
+    own = means["encoder"]
+    shown = [m for m in ("dist", "inside", "mass_inside", "auroc", "mae") if _is_known(own, m)][:4]
+    n = own[shown[0]].n
+    cells = {**means, "encoder": {"dist": MeanInterval(np.nan, np.nan, np.nan, n), **own}}  # the title counts by dist
+    values = "; ".join(f"{metric_name(m)} {' '.join(with_interval(own[m]))}" for m in shown)
     return gallery.add(
         "overview",
         plot_means(cells, "encoder", encoder, shown, subset),
@@ -505,7 +508,7 @@ def _frame_at(path: Path, t_s: Seconds) -> bytes:
 # %% ../../nbs/89_report_findings.ipynb #e57a5d14
 def sections(
     summary: Summary,
-    overall: Mapping[str, Any],
+    overall: OverallMetrics,
     tables: Mapping[str, Any],
     pictures: Mapping[str, Picture],  # of `figures`
     shown: list[Example],  # of `examples`
@@ -517,17 +520,17 @@ def sections(
 
     contradictions = [
         f"The summary contradicts itself. {words}. The recomputed values are used here."
-        for words in overall["reading"]["contradictions_in_words"]
+        for words in overall.reading.contradictions_in_words
     ]
     warnings = [Text(contradictions, "warning")] if contradictions else []
     origin = Text([f"{_origin_of_baselines(overall)} Arrows say whether more or less is better."])
     files = Table("", ["file", "holds"], [list(pair) for pair in FILES.items()], words=True)
     return [
-        Section("short", "In short", [Text(overall["in_short"], "list"), *warnings]),
+        Section("short", "In short", [Text(overall.in_short, "list"), *warnings]),
         Section("methods", "Encoder and baselines", [origin, *some("overview"), *method_tables(overall)]),
         Section("errors", "Errors", some("hist_dist", "hist_mae")),
         Section("calibration", "Calibration and coverage", _calibration_blocks(tables, some("calibration", "coverage"))),
-        _places_section(overall["best_baseline"], tables, some("error_by_length"), some("error_by_position")),
+        _places_section(overall.best_baseline, tables, some("error_by_length"), some("error_by_position")),
         *_class_section(overall, tables["per_class"], some("per_class")),
         *_clip_section(overall, tables, shown),
         Section("metrics", "Every metric", metric_tables(overall)),
@@ -549,17 +552,17 @@ FILES = {
 }
 
 # %% ../../nbs/89_report_findings.ipynb #1c2d3e50
-def _origin_of_baselines(overall: Mapping[str, Any]) -> str:
+def _origin_of_baselines(overall: OverallMetrics) -> str:
     "What the rows beside the encoder are, and which of them it was not compared with."
-    methods, differences = overall["means"][main_subset(overall)], overall["differences"][main_subset(overall)]
-    if overall["run"]["refiner"]:
+    methods, differences = overall.means[main_subset(overall)], overall.differences[main_subset(overall)]
+    if overall.run.refiner:
         origin = (
             "The row “unrefined” is what the refiner was fed. “prior” is the same network fed a flat PDF, “shuffled” fed the PDF of "
             "another clip, “mean_target” the mean answer wanted in training: they do not look at the clip. Only what the refiner has "
             "more than they is evidence that the encoder knows something. The others need no encoder."
         )
     else:
-        from_events = overall["baselines_from"] == "events"
+        from_events = overall.baselines_from == "events"
         origin = (
             "Two baselines that follow from the events alone stand beside it, for want of a file with others."
             if from_events
@@ -567,7 +570,7 @@ def _origin_of_baselines(overall: Mapping[str, Any]) -> str:
         )
         if "shuffled" in methods:
             origin += " The row “shuffled” is the encoder itself with the sound of other clips: what it knows without hearing the clip."
-    alone = [name for name in methods if name != "encoder" and all(name not in cell["to"] for cell in differences.values())]
+    alone = [name for name in methods if name != "encoder" and all(name not in row.to for row in differences.values())]
     return f"{origin} Not compared with, because evaluate did not: {', '.join(alone)}." if alone else origin
 
 # %% ../../nbs/89_report_findings.ipynb #3e4f5072
@@ -597,11 +600,11 @@ def _places_section(best: str | None, tables: Mapping[str, Any], by_length: list
     )
 
 
-def _class_section(overall: Mapping[str, Any], classes: "pd.DataFrame", pictures: list[Picture]) -> list[Section]:
+def _class_section(overall: OverallMetrics, classes: "pd.DataFrame", pictures: list[Picture]) -> list[Section]:
     "Errors by class, nearest first; classes without clips of the subset are named below."
     if not len(classes):
         return []
-    best, subset = overall["best_baseline"], main_subset(overall)
+    best, subset = overall.best_baseline, main_subset(overall)
     kind = "partial events" if subset == "partial" else "all clips"
     part = classes[(classes["subset"] == subset) & (classes["n"] > 0)]
     part = part.sort_values(["dist_mean", "event_label"]) if "dist_mean" in part else part  # as in the figure
@@ -615,7 +618,7 @@ def _class_section(overall: Mapping[str, Any], classes: "pd.DataFrame", pictures
     return [Section("classes", "Classes", [*pictures, table, *(Text([note]) for note in notes)])]
 
 
-def _clip_section(overall: Mapping[str, Any], tables: Mapping[str, Any], shown: list[Example]) -> list[Section]:
+def _clip_section(overall: OverallMetrics, tables: Mapping[str, Any], shown: list[Example]) -> list[Section]:
     if not shown:
         return []
     which = "partial events" if main_subset(overall) == "partial" else "clips"
@@ -658,26 +661,26 @@ def _calibration_blocks(tables: Mapping[str, Any], pictures: list[Picture]) -> l
     return [Text(text), pictures, Table(caption, header, rows, strong=range(0, len(rows), 3))]
 
 # %% ../../nbs/89_report_findings.ipynb #506172a4
-def _source_blocks(summary: Summary, overall: Mapping[str, Any]) -> list:
+def _source_blocks(summary: Summary, overall: OverallMetrics) -> list:
     "The file, its clips by status, how it was read, and the settings of the run."
-    reading, source, settings = overall["reading"], overall["summary"], overall["run"]["settings"]
+    reading, source, settings = overall.reading, overall.summary, overall.run.settings
     ids = {name: [str(i) for i in summary.table.loc[summary.table["status"] == name, "video_id"]] for name in summary.counts}
     status = [[name, str(n), "" if name == "ok" else shorten(ids[name], 5)] for name, n in summary.counts.items()]
-    lines = [f"Read from {source['file']}: {source['rows']} rows once read, sha256 {source['sha256'][:16]}…"]
-    if reading["recomputed"]:
-        names = ", ".join(metric_name(name) for name in reading["recomputed"])
+    lines = [f"Read from {source.file}: {source.rows} rows once read, sha256 {source.sha256[:16]}…"]
+    if reading.recomputed:
+        names = ", ".join(metric_name(name) for name in reading.recomputed)
         lines.append(f"Computed, because the file did not have it: {names}.")
-    if reading["unknown"]:
-        lines.append(f"Kept as they are, not analysed: {', '.join(reading['unknown'])}.")
-    lines += [f"{note[0].upper()}{note[1:]}." for note in overall["notes"]]
+    if reading.unknown:
+        lines.append(f"Kept as they are, not analysed: {', '.join(reading.unknown)}.")
+    lines += [f"{note[0].upper()}{note[1:]}." for note in overall.notes]
     blocks: list = [
         Table("Rows by status; only those that are ok are in the means", ["status", "rows", "clips"], status, words=True),
         Text(lines, "list"),
     ]
-    if reading["contradictions"]:
-        blocks.append(_contradiction_table(reading["contradictions"]))
-    if reading["renamed"]:
-        pairs = [list(pair) for pair in reading["renamed"].items()]
+    if reading.contradictions:
+        blocks.append(_contradiction_table(reading.contradictions))
+    if reading.renamed:
+        pairs = [list(pair) for pair in reading.renamed.items()]
         blocks.append(Table("Columns read under another name", ["in the file", "here"], pairs, words=True))
     if not settings:
         return [*blocks, Text(["The settings of the evaluation are not known: no file of evaluate lies beside the summary."])]
@@ -685,11 +688,10 @@ def _source_blocks(summary: Summary, overall: Mapping[str, Any]) -> list:
     return [*blocks, Table("Settings of the evaluation", ["setting", "value"], values, words=True)]
 
 
-def _contradiction_table(contradictions: Sequence[Mapping[str, Any]]) -> Table:
+def _contradiction_table(contradictions: Sequence[Contradiction]) -> Table:
     header = ["column", "rows", "of", "most in", "stored", "recomputed", "stored values fit"]
     rows = [
-        [c["column"], str(c["n"]), str(c["of"]), c["video_id"], number(c["stored"]), number(c["recomputed"]), c["looks_like"]]
+        [c.column, str(c.n), str(c.of), c.video_id, number(c.stored), number(c.recomputed), c.looks_like or "no other definition"]
         for c in contradictions
     ]
-    rows = [[*cells, fit or "no other definition"] for *cells, fit in rows]
     return Table("Contradictions between stored and recomputed values", header, rows, words=True)

@@ -15,8 +15,9 @@ from importlib.resources import files
 from typing import Any
 
 from ..evaluation.tables import HEADLINE
-from ..metrics.bootstrap import FEW_ALIKE, too_few
+from ..metrics.bootstrap import FEW_ALIKE, Difference, MeanInterval, too_few
 from ..metrics.clip import LOWER_IS_BETTER
+from .breakdown import OverallMetrics
 
 # %% ../../nbs/88_report_html.ipynb #f7f9710d
 Cell = str | tuple[str, str]  # of a table: a text, or a value and its interval
@@ -152,30 +153,30 @@ def p_value(
 
 # %% ../../nbs/88_report_html.ipynb #e3c57d19
 def with_interval(
-    cell: Mapping[str, float | None] | None,  # mean, low, high and, where it is known, n
+    cell: MeanInterval | None,  # its n is 0 where the number of clips is not known
     sign: bool = False,
 ) -> tuple[str, str]:  # the value, and its interval in brackets, with a dagger where it stands on few clips
-    if cell is None or cell["mean"] is None or cell["mean"] != cell["mean"]:
+    if cell is None or cell.mean != cell.mean:
         return "–", ""
-    if cell["low"] is None or cell["low"] != cell["low"]:
-        return number(cell["mean"], sign=sign), ""
-    low, high = number(cell["low"], sign=sign), number(cell["high"], sign=sign)
-    certain = low == high and (cell.get("n") or FEW_ALIKE) < FEW_ALIKE  # to the digits that are shown
-    return number(cell["mean"], sign=sign), f"[{low}, {high}]{'†' if too_few(cell) or certain else ''}"
+    if cell.low != cell.low:
+        return number(cell.mean, sign=sign), ""
+    low, high = number(cell.low, sign=sign), number(cell.high, sign=sign)
+    certain = low == high and 0 < cell.n < FEW_ALIKE  # to the digits that are shown
+    return number(cell.mean, sign=sign), f"[{low}, {high}]{'†' if too_few(cell) or certain else ''}"
 
 # %% ../../nbs/88_report_html.ipynb #06b1c8f7
 def compared(
-    difference: Mapping[str, float] | None,  # encoder minus baseline: mean, low, high
+    difference: MeanInterval | None,  # encoder minus baseline
     metric: str,
 ) -> str:
     "What a paired difference can support; one without an interval, of a single clip, supports nothing."
-    if difference is None or difference["low"] is None or difference["low"] != difference["low"]:
+    if difference is None or difference.low != difference.low:
         return "not compared"
-    if difference["low"] <= 0 <= difference["high"]:
+    if difference.low <= 0 <= difference.high:
         return "these clips cannot tell them apart"
     if too_few(difference):
         return "too few clips to tell"
-    better = (difference["high"] < 0) == (metric in LOWER_IS_BETTER)
+    better = (difference.high < 0) == (metric in LOWER_IS_BETTER)
     words = ("nearer", "farther") if metric in ("dist", "mae") else ("better", "worse")
     return words[0] if better else words[1]
 
@@ -190,60 +191,61 @@ def _with_arrow(metric: str) -> str:
 
 
 def method_tables(
-    overall: Mapping[str, Any],  # as analyze makes it: means, differences, run
+    overall: OverallMetrics,
 ) -> list[Table]:
     "Encoder and baselines, a table for partial and one for all clips; in clips that the event fills nothing is to be found."
     tables = []
     for subset, title in list(SUBSET_NAMES.items())[:2]:
-        methods = overall["means"].get(subset) or {}
-        shown = [m for m in HEADLINE if methods and methods["encoder"].get(m, {}).get("n")]
+        methods = overall.means.get(subset, {})
+        own = methods.get("encoder", {})
+        shown = [m for m in HEADLINE if m in own and own[m].n]
         if not shown:
             continue
-        n = max(methods["encoder"][m]["n"] for m in shown)
+        n = max(own[m].n for m in shown)
         rows: list[list[Cell]] = [
-            [overall["run"]["name"] if method == "encoder" else method, *(with_interval(cells.get(m)) for m in shown)]
+            [overall.run.name if method == "encoder" else method, *(with_interval(cells.get(m)) for m in shown)]
             for method, cells in methods.items()
         ]
-        rows += _difference_rows(overall["differences"][subset], shown)
-        if chances := overall["p_shuffled"].get(subset):
+        rows += _difference_rows(overall.differences[subset], shown)
+        if chances := overall.p_shuffled.get(subset):
             rows.append(["p, wrong sound", *(p_value(chances.get(m)) for m in shown)])
         tables.append(Table(f"{title}: {n} clips, mean [95 % interval]", ["", *map(_with_arrow, shown)], rows, strong=[0]))
     return tables
 
 
-def _difference_rows(differences: Mapping[str, Any], shown: Sequence[str]) -> list[list[Cell]]:
+def _difference_rows(differences: Mapping[str, Difference], shown: Sequence[str]) -> list[list[Cell]]:
     "For each metric its difference to the best baseline, and which one that is; nothing where nothing was compared."
     if not differences:
         return []
-    best = {m: cell["best"] for m, cell in differences.items()}
-    minus = [with_interval(differences[m]["to"][best[m]], sign=True) if m in best else _NO_VALUE for m in shown]
+    best = {m: difference.best for m, difference in differences.items()}
+    minus = [with_interval(differences[m].to_best, sign=True) if m in differences else _NO_VALUE for m in shown]
     return [["minus the best baseline", *minus], ["the best baseline", *(best.get(m, "–") for m in shown)]]
 
 # %% ../../nbs/88_report_html.ipynb #28d15eab
-def metric_tables(overall: Mapping[str, Any]) -> list[Table]:
+def metric_tables(overall: OverallMetrics) -> list[Table]:
     "Every metric with the best baseline beside it, and the p-value against wrong sound where there is one."
     tables = []
     for subset, title in list(SUBSET_NAMES.items())[:2]:
-        chances = overall["p_shuffled"].get(subset)
-        encoder = (overall["means"].get(subset) or {}).get("encoder", {})
+        chances = overall.p_shuffled.get(subset)
+        encoder = overall.means.get(subset, {}).get("encoder", {})
         rows: list[list[Cell]] = []
         for metric, cell in encoder.items():
-            if cell["n"]:
-                row: list[Cell] = [_with_arrow(metric), with_interval(cell), str(cell["n"]), *_best_cells(overall, subset, metric)]
+            if cell.n:
+                row: list[Cell] = [_with_arrow(metric), with_interval(cell), str(cell.n), *_best_cells(overall, subset, metric)]
                 rows.append([*row, p_value(chances.get(metric))] if chances else row)
         if rows:
-            header = ["", overall["run"]["name"], "clips", "best baseline", "its mean", "difference"]
+            header = ["", overall.run.name, "clips", "best baseline", "its mean", "difference"]
             tables.append(Table(title, [*header, "p, wrong sound"] if chances else header, rows))
     return tables
 
 
-def _best_cells(overall: Mapping[str, Any], subset: str, metric: str) -> list[Cell]:
+def _best_cells(overall: OverallMetrics, subset: str, metric: str) -> list[Cell]:
     "The best baseline of a metric, its mean, and the difference to it."
-    difference = overall["differences"][subset].get(metric)
-    if not difference:
+    difference = overall.differences[subset].get(metric)
+    if difference is None:
         return ["–", "–", "–"]
-    best = difference["best"]
-    return [best, number(overall["means"][subset][best][metric]["mean"]), with_interval(difference["to"][best], sign=True)]
+    best = difference.best
+    return [best, number(overall.means[subset][best][metric].mean), with_interval(difference.to_best, sign=True)]
 
 # %% ../../nbs/88_report_html.ipynb #4af370cd
 _FEW_MARK = " †"
@@ -263,7 +265,7 @@ def group_table(
     beside = bool(rival) and "dist" in shown
 
     def cell(row: Mapping[str, Any], column: str, sign: bool = False) -> tuple[str, str]:
-        return with_interval({part: row.get(f"{column}_{part}") for part in ("mean", "low", "high")}, sign=sign)
+        return with_interval(MeanInterval.read({part: row.get(f"{column}_{part}") for part in ("mean", "low", "high")}), sign=sign)
 
     rows: list[list[Cell]] = []
     for row in groups:
