@@ -21,6 +21,7 @@ import numpy as np
 from ..encoders.base import Problem
 from ..evaluation.tables import Overall, read_parts
 from ..files import as_json, shorten
+from ..localization.baselines import ORACLES
 from ..metrics.bootstrap import FEW, Difference, MeanInterval, MethodTable, bootstrap_interval, method_table
 from ..metrics.calibration import drawn_moments, hdr_coverage, reliability
 from ..metrics.clip import LOWER_IS_BETTER, dist, expected_point_metrics, mae
@@ -57,8 +58,11 @@ def rivals_of(
 ) -> list[str]:
     """The methods that an encoder is to be compared with.
 
-    Those that evaluate compared it with, where <stem>.json says so (it leaves out what knows too much), else all.
+    Those that evaluate compared it with, where <stem>.json says so (it leaves out what knows too much), else all. A refiner is compared
+    with whatever ignores the clip, too.
     """
+    if summary.overall and summary.overall.refiner is not None:
+        return [name for name in baselines if name not in ORACLES]
     differences = summary.overall.differences.values() if summary.overall else ()
     compared = {name for subset in differences for difference in subset.values() for name in difference.to}
     return [name for name in baselines if name in compared or not compared]
@@ -130,8 +134,10 @@ def best_baseline(
     """
     for metric in ("dist", "mae"):
         for subset in ("partial", "all"):
-            if metric in tables[subset].differences:
-                return tables[subset].differences[metric].best
+            if difference := tables[subset].differences.get(metric):
+                others = [name for name in difference.to if name != "unrefined"]  # that is the encoder itself
+                means = tables[subset].means
+                return min(others, key=lambda name: means[name][metric].mean) if others else difference.best
     return None
 
 # %% ../../nbs/86_report_breakdown.ipynb #2e197227
