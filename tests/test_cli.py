@@ -47,9 +47,11 @@ def test_the_workflow_step_by_step(work):
     )
     assert code == 0 and "8 ok" in said and len(list((work / "cache/aud_emb").glob("*.npz"))) == 24
     code, said, error = avesound(
-        "evaluate", "--vid_emb_dir", "cache/vid_emb", "--aud_emb_dir", "cache/aud_emb", "--annotations_csv", "data/annotations.csv", "--summary_csv", "out/summary.csv",
-        "--curve_dir", "out/curves", "--L_sec", "0.5,1,2", "--tau", "0.3", "--audio_query", "multi", "--multi_offsets", "-1,0,1", "--multi_reduce", "max", "--score_zscore", "false",
-        "--score-smooth-sigma", "0.25", "--pred_softargmax", "--tau_adapt", "0.8", "--conf_radius_s", "1", "--hit_deltas", "0.5,2", "--plot_n", "2", "--split", "test", cwd=work,
+        "evaluate", "--vid_emb_dir", "cache/vid_emb", "--aud_emb_dir", "cache/aud_emb", "--annotations_csv", "data/annotations.csv",
+        "--summary_csv", "out/summary.csv", "--curve_dir", "out/curves", "--L_sec", "0.5,1,2", "--tau", "0.3",
+        "--audio_query", "multi", "--multi_offsets", "-1,0,1", "--multi_reduce", "max", "--score_zscore", "false",
+        "--score-smooth-sigma", "0.25", "--pred_softargmax", "--tau_adapt", "0.8", "--conf_radius_s", "1",
+        "--hit_deltas", "0.5,2", "--plot_n", "2", "--split", "test", cwd=work,
     )  # fmt: skip
     assert code == 0, error
     summary = pd.read_csv(work / "out/summary.csv")
@@ -97,8 +99,10 @@ def test_a_zip_that_is_here_becomes_a_data_set(work, tmp_path):
         (["extract", "--vid_dir", "data/AVE", "--out_dir", "x", "--stride", "0"], "stride_s must be positive"),
         (["extract", "--vid_dir", "data/AVE", "--out_dir", "x", "--weights", "w.pth"], "no weights to load"),
         (["annotations", "--txt", "data/synth.json", "--out_csv", "x.csv"], "synth.json"),
-        (["evaluate", "--vid_emb_dir", "no", "--aud_emb_dir", "no", "--annotations_csv", "data/annotations.csv", "--summary_csv", "s.csv"], "no such folder of video embeddings: no; `avesound extract-video "),
-        (["evaluate", "--vid_emb_dir", "data", "--aud_emb_dir", "data", "--annotations_csv", "data/synth.json", "--summary_csv", "s.csv"], "synth.json"),
+        (["evaluate", "--vid_emb_dir", "no", "--aud_emb_dir", "no", "--annotations_csv", "data/annotations.csv",
+          "--summary_csv", "s.csv"], "no such folder of video embeddings: no; `avesound extract-video "),
+        (["evaluate", "--vid_emb_dir", "data", "--aud_emb_dir", "data", "--annotations_csv", "data/synth.json",
+          "--summary_csv", "s.csv"], "synth.json"),
         (["download", "--zip", "data/synth.json", "--out_dir", "y"], "synth.json"),
     ],
 )  # fmt: skip

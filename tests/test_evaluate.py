@@ -303,13 +303,20 @@ def odd_clips():
     meta = lambda **values: {"meta": np.array(json.dumps(values))}  # noqa: E731
     deep = {"meta": np.array('{"a":' * 5000 + "1" + "}" * 5000)}
     odd = {
-        "word": (good | meta(duration_s="ten"), good), "null": (good | meta(duration_s=None), good), "list": (good | meta(stride_s=[0.5]), good), "endless": (good | meta(duration_s=1e308), good),
-        "encoder": (good | meta(encoder="signal"), good), "half-encoder": (good | meta(encoder={"name": "x"}), good), "number": (good | {"meta": np.array("3")}, good), "deep": (good | deep, good),
-        "complex": (good | {"emb": good["emb"] + 1j}, good), "text": (good, good | {"emb": good["emb"].astype("U8")}), "flags": (good | {"emb": good["emb"] > 0}, good),
-        "wider": (good | {"emb": rng.normal(size=(20, 6))}, good | {"emb": rng.normal(size=(20, 6))}), "apart": (good, good | {"emb": rng.normal(size=(20, 6))}),
-        "empty": ({"emb": np.zeros((0, 4)), "centers_sec": np.zeros(0)}, good), "thin": (good, {"emb": np.zeros((20, 0)), "centers_sec": centers}),
-        "negative": (good | {"centers_sec": centers - 5}, good), "nan": (good | {"centers_sec": np.where(centers < 3, centers, np.nan)}, good), "unsorted": (good, good | {"centers_sec": centers[::-1]}),
-        "far": (good | {"centers_sec": centers * 1e307}, good), "huge-values": (good | {"emb": good["emb"] * 1e300}, good), "sparse": ({name: column[::2] for name, column in good.items()}, good),
+        "word": (good | meta(duration_s="ten"), good), "null": (good | meta(duration_s=None), good),
+        "list": (good | meta(stride_s=[0.5]), good), "endless": (good | meta(duration_s=1e308), good),
+        "encoder": (good | meta(encoder="signal"), good), "half-encoder": (good | meta(encoder={"name": "x"}), good),
+        "number": (good | {"meta": np.array("3")}, good), "deep": (good | deep, good),
+        "complex": (good | {"emb": good["emb"] + 1j}, good), "text": (good, good | {"emb": good["emb"].astype("U8")}),
+        "flags": (good | {"emb": good["emb"] > 0}, good),
+        "wider": (good | {"emb": rng.normal(size=(20, 6))}, good | {"emb": rng.normal(size=(20, 6))}),
+        "apart": (good, good | {"emb": rng.normal(size=(20, 6))}),
+        "empty": ({"emb": np.zeros((0, 4)), "centers_sec": np.zeros(0)}, good),
+        "thin": (good, {"emb": np.zeros((20, 0)), "centers_sec": centers}),
+        "negative": (good | {"centers_sec": centers - 5}, good),
+        "nan": (good | {"centers_sec": np.where(centers < 3, centers, np.nan)}, good),
+        "unsorted": (good, good | {"centers_sec": centers[::-1]}), "far": (good | {"centers_sec": centers * 1e307}, good),
+        "huge-values": (good | {"emb": good["emb"] * 1e300}, good), "sparse": ({name: column[::2] for name, column in good.items()}, good),
     }  # fmt: skip
     return good, odd
 

@@ -409,7 +409,8 @@ def test_real_clips_are_scored_against_their_annotations(real_clips, real_cache,
     cache, _ = real_cache
     done = subprocess.run(
         [Path(sys.executable).with_name("avesound"), "evaluate", "--vid_emb_dir", cache / "vid_emb", "--aud_emb_dir", cache / "aud_emb",
-         "--annotations_csv", real_clips / "annotations.csv", "--summary_csv", tmp_path / "s.csv", "--curve_dir", tmp_path / "curves", "--plot_n", "3"],
+         "--annotations_csv", real_clips / "annotations.csv", "--summary_csv", tmp_path / "s.csv",
+         "--curve_dir", tmp_path / "curves", "--plot_n", "3"],
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -755,8 +756,10 @@ folder = os.path.realpath(sys.argv.pop(1))
 
 def refuse(event, args):
     path = args[0] if args else None
-    writes = event in ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.utime") or (
-        event == "open" and (set(args[1] or "r") & set("wax+") if isinstance(args[1], str) else args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)))
+    writes = event in ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.utime")
+    if event == "open":
+        flags = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+        writes = set(args[1] or "r") & set("wax+") if isinstance(args[1], str) else args[2] & flags
     if writes and isinstance(path, (str, bytes, os.PathLike)) and os.path.realpath(os.fsdecode(path)).startswith(folder + os.sep):
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), os.fsdecode(path))
 

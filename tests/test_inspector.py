@@ -1,4 +1,7 @@
-"The inspector without a browser: its numbers are those of evaluate, page and kernel agree on names, long clips stay cheap, marks are never lost."
+"""The inspector without a browser.
+
+Its numbers are those of evaluate, page and kernel agree on names, long clips stay cheap, marks are never lost.
+"""
 
 import contextlib
 import itertools
@@ -462,7 +465,8 @@ def test_a_viewer_that_was_told_to_outlive_its_terminal_does(viewing):
 STUBBORN = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-child = subprocess.Popen([sys.executable, "-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"], start_new_session=True)
+stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+child = subprocess.Popen([sys.executable, "-c", stubborn], start_new_session=True)
 print(child.pid, flush=True)
 time.sleep(60)
 """

@@ -181,7 +181,10 @@ def test_labels_are_literal_in_the_viewer(run):
     assert r"**\\*a\\* \\<b\\> \\[c\\](d)**" in notebook
 
 
-CAPTION = "a person number {k} walks over gravel while a dog that is {k} years old barks twice in the distance and then a car passes slowly on the wet road"
+CAPTION = (
+    "a person number {k} walks over gravel while a dog that is {k} years old barks twice in the distance "
+    "and then a car passes slowly on the wet road"
+)
 
 
 def test_a_thousand_captions_leave_figures_legible_and_analyze_quick(tmp_path):

@@ -1,4 +1,7 @@
-"The refiner against plain arithmetic, interrupted and continued, on clips whose answer is known, from the command line, and where it must refuse."
+"""The refiner against plain arithmetic, interrupted and continued.
+
+On clips whose answer is known, from the command line, and where it must refuse.
+"""
 
 import contextlib
 import io
@@ -806,8 +809,9 @@ def media(tmp_path_factory):
 def test_the_commands_give_what_the_functions_give(media, tmp_path, architecture):
     folder, cache = media
     ckpt = tmp_path / "r.safetensors"
-    words = ["train-refiner", *cache, "--refiner_ckpt", ckpt, "--architecture", architecture, "--epochs", "3", "--batch_size", "4", "--lr", "0.01",
-             "--weight_decay", "0", "--patience", "2", "--seeds", "5,2", "--augment", "false", "--device", "cpu", "--tau", "0.3", "--score_smooth_sigma", "0.25", "--interval_mass", "0.7"]  # fmt: skip
+    words = ["train-refiner", *cache, "--refiner_ckpt", ckpt, "--architecture", architecture, "--epochs", "3", "--batch_size", "4",
+             "--lr", "0.01", "--weight_decay", "0", "--patience", "2", "--seeds", "5,2", "--augment", "false", "--device", "cpu",
+             "--tau", "0.3", "--score_smooth_sigma", "0.25", "--interval_mass", "0.7"]  # fmt: skip
     said = avesound(*words)
     assert "trained on 10 clips, stopped by 4" in said and "fed shuffled seed 2" in said
     training = RefinerSettings(architecture, False, epochs=3, patience=2, batch_size=4, lr=0.01, weight_decay=0.0, seeds=(5, 2))

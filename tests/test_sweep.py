@@ -285,8 +285,9 @@ def run(line: str) -> int:
 
 
 def test_the_command_does_what_the_function_does(made, tmp_path, capsys):
-    line = f"sweep --caches {made / 'caches'} --annotations-csv {made / 'data/annotations.csv'} --out_dir {tmp_path / 'a'} --strides 0.25 --lengths 0.5,0.5+1.0 --taus 0.2,1.0"
-    line += " --smooth_sigmas 0,0.5 --zscores true --scale_fusions mean,product --audio_queries sync,middle --n_boot 50 --top_k 2 --criterion dist"
+    line = f"sweep --caches {made / 'caches'} --annotations-csv {made / 'data/annotations.csv'} --out_dir {tmp_path / 'a'}"
+    line += " --strides 0.25 --lengths 0.5,0.5+1.0 --taus 0.2,1.0 --smooth_sigmas 0,0.5 --zscores true --scale_fusions mean,product"
+    line += " --audio_queries sync,middle --n_boot 50 --top_k 2 --criterion dist"
     assert run(line) == 0
     said = capsys.readouterr().out
     found = sweep(
@@ -306,12 +307,9 @@ def test_the_command_does_what_the_function_does(made, tmp_path, capsys):
     )
     # A pair of folders that are not called vid_emb and aud_emb.
     cache = made / "caches/fine"
-    assert (
-        run(
-            f"sweep --vid_emb_dir {cache / 'vid_emb'} --aud_emb_dir {cache / 'aud_emb'} --annotations_csv {made / 'data/annotations.csv'} --out_dir {tmp_path / 'c'} --taus 0.2 --test_split none"
-        )
-        == 0
-    )
+    line = f"sweep --vid_emb_dir {cache / 'vid_emb'} --aud_emb_dir {cache / 'aud_emb'} --out_dir {tmp_path / 'c'}"
+    line += f" --annotations_csv {made / 'data/annotations.csv'} --taus 0.2 --test_split none"
+    assert run(line) == 0
     assert run(f"sweep --annotations_csv {made / 'data/annotations.csv'} --out_dir {tmp_path / 'd'}") == 1
     assert "`avesound extract-video " in capsys.readouterr().err
     assert run(f"sweep --caches {made / 'caches'} --strides 0.1 --annotations_csv {made / 'data/annotations.csv'}") == 1
@@ -322,7 +320,8 @@ def test_the_ablation_command_does_what_the_function_does(made, tmp_path, capsys
     from avesound.tuning.ablate import AblationSettings, ablate
 
     caches = [made / "caches/fine", made / "caches/coarse"]
-    line = f"ablate --caches {caches[0]} {caches[1]} --annotations_csv {made / 'data/annotations.csv'} --out_dir {tmp_path / 'a'} --n_clips 7 --audio-queries middle,multi --n_boot 50 --tau 0.3 --metrics dist,auroc"
+    line = f"ablate --caches {caches[0]} {caches[1]} --annotations_csv {made / 'data/annotations.csv'} --out_dir {tmp_path / 'a'}"
+    line += " --n_clips 7 --audio-queries middle,multi --n_boot 50 --tau 0.3 --metrics dist,auroc"
     assert run(line) == 0
     options = {
         "n_clips": 7,

@@ -81,10 +81,10 @@ def _total(sums: dict[int, Moments]) -> Moments:
 
 def _synchrony_record(scores: dict[float, np.ndarray], best: float) -> dict[str, Any]:
     "What is written down of the held-out synchrony."
-    own, known = scores[best], int(np.isfinite(scores[best]).sum())
+    chosen, known = scores[best], int(np.isfinite(scores[best]).sum())
     return {
-        "mean": None if known == 0 else round(_mean(own), 4),
-        "standard_error": None if known < 2 else round(float(np.nanstd(own, ddof=1) / np.sqrt(known)), 4),
+        "mean": None if known == 0 else round(_mean(chosen), 4),
+        "standard_error": None if known < 2 else round(float(np.nanstd(chosen, ddof=1) / np.sqrt(known)), 4),
         "n_clips": known,
         "tried": {f"{value:g}": None if np.isnan(_mean(column)) else round(_mean(column), 4) for value, column in scores.items()},
     }
@@ -110,7 +110,8 @@ def fit_projector(
     Raises
     ------
     FileNotFoundError, CacheError
-        If a folder is not there, or its files were made with different settings. A damaged file costs its clip alone, and is named in the record.
+        If a folder is not there, or its files were made with different settings. A damaged file costs its clip alone, and is
+        named in the record.
     ValueError
         If a setting is out of range, or the split has fewer than 10 clips with embeddings.
     """

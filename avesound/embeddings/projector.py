@@ -46,7 +46,7 @@ class Moments:
     def __sub__(self, other: "Moments") -> "Moments":
         return Moments(*(getattr(self, name) - getattr(other, name) for name in self.__dataclass_fields__))
 
-
+# %% ../../nbs/65_embeddings_projector.ipynb #71077d87
 class Maps(NamedTuple):
     "What makes vectors of two spaces comparable: subtract the mean, multiply by the matrix."
 
@@ -56,7 +56,7 @@ class Maps(NamedTuple):
     audio_matrix: np.ndarray  # float64 [shape=(dy, k)]
     correlations: np.ndarray  # float64 [shape=(k,)] in [0, 1]: of each pair of directions, over the moments
 
-
+# %% ../../nbs/65_embeddings_projector.ipynb #2cc3a959
 def solve(
     moments: Moments,
     *,
@@ -89,12 +89,12 @@ def solve(
     correlations = np.clip(shared / np.sqrt(np.maximum(own_x * own_y, 1e-24)), 0, 1)  # rho is none where covariances are shrunk
     return Maps(x, a * weight, y, b * weight, correlations)
 
-
+# %% ../../nbs/65_embeddings_projector.ipynb #b0abb243
 def _shrunk(covariance: np.ndarray, shrinkage: float) -> np.ndarray:
     size = max(np.trace(covariance) / len(covariance), 1e-12)
     return (1 - shrinkage) * covariance + shrinkage * size * np.eye(len(covariance))
 
-
+# %% ../../nbs/65_embeddings_projector.ipynb #1d80148a
 def _inverse_root(covariance: np.ndarray) -> np.ndarray:
     values, vectors = eigh(covariance)
     return vectors / np.sqrt(np.maximum(values, values[-1] * 1e-12)) @ vectors.T
@@ -106,10 +106,7 @@ REACH = 4.0  # radius of the sphere, in root mean squares of the length of a pro
 def radii(moments: Moments, maps: Maps) -> tuple[float, float]:
     "R and S: how far projected video and audio vectors reach."
     sizes = []
-    for total, outer, mean, matrix in (
-        (moments.x, moments.xx, maps.video_mean, maps.video_matrix),
-        (moments.y, moments.yy, maps.audio_mean, maps.audio_matrix),
-    ):
+    for total, outer, matrix in ((moments.x, moments.xx, maps.video_matrix), (moments.y, moments.yy, maps.audio_matrix)):
         covariance = outer / moments.n_clips - np.outer(total, total) / moments.n_clips**2
         sizes.append(REACH * float(np.sqrt(max(np.trace(matrix.T @ covariance @ matrix), 1e-24))))
     return sizes[0], sizes[1]
@@ -137,16 +134,16 @@ def synchrony(
 ) -> float:  # 0 to 1; 0.5 is chance; NaN where no two moments are far enough apart
     "How often the sound of a moment fits its picture better (a higher product) than that of another moment of the clip; ties count half."
     product = video @ audio.T
-    own = np.diagonal(product)[:, None]
+    matching = np.diagonal(product)[:, None]
     apart = np.abs(np.subtract.outer(centers_sec, centers_sec)) >= APART_S - 1e-9
-    wins = (own > product) + 0.5 * (own == product)
+    wins = (matching > product) + 0.5 * (matching == product)
     return float(wins[apart].mean()) if apart.any() else float("nan")
 
 # %% ../../nbs/65_embeddings_projector.ipynb #833b29de
 class ProjectorError(ValueError):
     "A projector that cannot be read, or must not be used on these embeddings."
 
-
+# %% ../../nbs/65_embeddings_projector.ipynb #565aa03f
 @dataclass(frozen=True, eq=False)
 class Projector:
     "Maps from two towers into one space, and how they were fitted."
@@ -219,12 +216,14 @@ class Projector:
             differing = [name for name in _IDENTITY if (wanted or {}).get(name) != (spec or {}).get(name)]
             if differing:
                 raise ProjectorError(
-                    f"the projector was fitted to {kind} vectors of {_named(wanted)}, these are of {_named(spec)}; what differs: {', '.join(differing)}"
+                    f"the projector was fitted to {kind} vectors of {_named(wanted)}, these are of {_named(spec)}; "
+                    f"what differs: {', '.join(differing)}"
                 )
         seen = sorted(set(self.provenance.get("clips", ())) & set(video_ids))
         if seen:
             raise ProjectorError(
-                f"the projector was fitted on {len(seen)} of the clips that it is to be judged on ({', '.join(seen[:4])}{', …' if len(seen) > 4 else ''}): "
+                f"the projector was fitted on {len(seen)} of the clips that it is to be judged on "
+                f"({', '.join(seen[:4])}{', …' if len(seen) > 4 else ''}): "
                 f"choose another split than {self.provenance.get('split')!r}, or fit on other clips"
             )
 
@@ -235,10 +234,13 @@ class Projector:
         return {
             "name": f"{video.get('name', 'unknown')}+{audio.get('name', 'unknown')}", "dim": self.dim, "joint": True,
             "weights": "untrained" if untrained else self.sha256,
-            "config": {"projector": self.sha256, "video": {n: video.get(n) for n in _IDENTITY}, "audio": {n: audio.get(n) for n in _IDENTITY}},
+            "config": {
+                "projector": self.sha256,
+                "video": {n: video.get(n) for n in _IDENTITY}, "audio": {n: audio.get(n) for n in _IDENTITY},
+            },
         }  # fmt: skip
 
-
+# %% ../../nbs/65_embeddings_projector.ipynb #af651114
 _ARRAYS = ("video_mean", "video_matrix", "audio_mean", "audio_matrix", "radii")
 _IDENTITY = ("name", "weights", "config")  # of an encoder's spec: what must be the same for its vectors to be the same
 
@@ -248,11 +250,11 @@ def _applied(emb: np.ndarray, mean: np.ndarray, matrix: np.ndarray, kind: str) -
         raise ProjectorError(f"the projector takes {kind} vectors of {len(mean)} dimensions, got {emb.shape[-1]}")
     return (np.asarray(emb, np.float32) - mean) @ matrix
 
-
+# %% ../../nbs/65_embeddings_projector.ipynb #62496a3b
 def _named(spec: dict | None) -> str:
     return f"{spec.get('name')} ({str(spec.get('weights'))[:18]}…)" if spec else "an encoder that is not known"
 
-
+# %% ../../nbs/65_embeddings_projector.ipynb #121ea694
 def load_projector(
     path: str | os.PathLike,  # a file that `Projector.save` wrote
 ) -> Projector:

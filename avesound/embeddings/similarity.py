@@ -72,7 +72,8 @@ def similarity_set(
     Raises
     ------
     ValueError
-        If no clip has embeddings, or clips differ in the length of their vectors or the spacing of their windows and there is no majority; and what `PairReader` raises.
+        If no clip has embeddings, or clips differ in the length of their vectors or the spacing of their windows and there is
+        no majority; and what `PairReader` raises.
     """
     reader = PairReader(EmbeddingCache.of(cache), L_sec)
     events = {clip.video_id: _events(clip) for clip in clips}
@@ -129,20 +130,20 @@ def _spacings(rows: Sequence[_ClipCurves]) -> dict[str, Seconds]:
 
 # %% ../../nbs/67_embeddings_similarity.ipynb #133839f4
 def informative(
-    found: CurveSet,
+    curve_set: CurveSet,
 ) -> CurveSet:  # its clips whose curves say something; the others are among the failures, as flat
     "The clips from which anything can be learnt. Raises `ValueError` where there are none."
-    rows = np.flatnonzero(~found.is_flat)
+    rows = np.flatnonzero(~curve_set.is_flat)
     if not len(rows):
         raise ValueError(
-            f"none of {len(found.video_ids)} clips has a curve that says anything about when ({next(iter(found.flat.values()))})"
+            f"none of {len(curve_set.video_ids)} clips has a curve that says anything about when ({next(iter(curve_set.flat.values()))})"
         )
-    arrays = {name: getattr(found, name)[rows] for name in ("cells", "duration_s", "loudness_db", "motion")}
-    failures = found.failures | {video_id: ("flat", why) for video_id, why in found.flat.items()}
+    arrays = {name: getattr(curve_set, name)[rows] for name in ("cells", "duration_s", "loudness_db", "motion")}
+    failures = curve_set.failures | {video_id: ("flat", why) for video_id, why in curve_set.flat.items()}
     return replace(
-        found,
-        video_ids=tuple(found.video_ids[i] for i in rows),
-        curves=tuple(curve[rows] for curve in found.curves),
+        curve_set,
+        video_ids=tuple(curve_set.video_ids[i] for i in rows),
+        curves=tuple(curve[rows] for curve in curve_set.curves),
         failures=failures,
         flat={},
         **arrays,
@@ -154,36 +155,36 @@ def _why_flat(pair: ClipPair, curves: Sequence[np.ndarray]) -> str:
     if any(_moves(row) for curve in curves for row in curve):
         return ""
     parts = [("video", [pair.video]), ("audio", list(pair.audio))]
-    zero = [kind for kind, made in parts if not any(part.emb.any() for part in made)]
+    zero = [kind for kind, vectors in parts if not any(part.emb.any() for part in vectors)]
     if zero:
         return f"all its {' and '.join(zero)} vectors are zero"
     if len(pair.video.emb) == 1 or not any(np.isfinite(curve).any() for curve in curves):
         return ""  # one window: there is nothing to tell apart; no curve: it has no event to ask for
-    same = [kind for kind, made in parts if all((part.emb == part.emb[0]).all() for part in made)]
+    same = [kind for kind, vectors in parts if all((part.emb == part.emb[0]).all() for part in vectors)]
     return f"its {' and '.join(same)} vectors are the same at every moment" if same else "its similarity is the same at every moment"
 
-
+# %% ../../nbs/67_embeddings_similarity.ipynb #d5578f53
 def _moves(curve: np.ndarray) -> bool:
     known = curve[np.isfinite(curve)]
     return len(known) > 0 and np.ptp(known) > FLAT
 
-
+# %% ../../nbs/67_embeddings_similarity.ipynb #0193ebea
 def _events(clip: ClipAnnotation) -> np.ndarray:
     return np.array([(e.start_s, e.end_s) for e in clip.events]).reshape(-1, 2)
 
-
+# %% ../../nbs/67_embeddings_similarity.ipynb #0ed54e45
 def _queries(settings: AlignSettings, pair: ClipPair, heard: Embeddings, events: np.ndarray) -> np.ndarray:
     return audio_queries(
         settings, heard.centers_sec, pair.video.centers_sec, pair.duration_s, loudness_db=heard.extras.get("loudness_db"), events=events
     )
 
-
+# %% ../../nbs/67_embeddings_similarity.ipynb #ff3f44f7
 def _stride(cells: Sequence[np.ndarray]) -> Seconds:
     "The distance between cells; 1 where no clip has two."
     strides = np.array([np.median(np.diff(c[:, 0])) for c in cells if len(c) > 1])
     return float(strides.mean()) if len(strides) else 1.0
 
-
+# %% ../../nbs/67_embeddings_similarity.ipynb #ca2c6b73
 def _padded(columns: Sequence[np.ndarray], n: int) -> np.ndarray:
     "float64 [shape=(B, n, ...)], NaN beyond a clip's own."
     padded = np.full((len(columns), n, *columns[0].shape[1:]), np.nan)
@@ -213,8 +214,8 @@ def shuffled_curves(
 ) -> Iterator[ShuffledCurves]:  # blocks that cover all N clips; none where N < 2 or `n_shuffles` is 0
     """Each clip's picture with the sound of others, in blocks of clips.
 
-    The r-th shuffle pairs the k-th clip of a random order with the sound of the (k - r)-th. Audio queries are those of the picture's clip and the
-    other's sound; the query "oracle" goes to the moment of the picture's event.
+    The r-th shuffle pairs the k-th clip of a random order with the sound of the (k - r)-th. Audio queries are those of the
+    picture's clip and the other's sound; the query "oracle" goes to the moment of the picture's event.
 
     Raises
     ------
@@ -311,8 +312,8 @@ def _shuffled_block(rows: list[int], columns: list[list[np.ndarray]], n_cells: i
     blocks = []
     for k in range(len(columns[0])):
         n_queries = max(column[k].shape[1] for column in columns)
-        made = np.full((columns[0][k].shape[0], len(rows), n_queries, n), np.nan)
+        block = np.full((columns[0][k].shape[0], len(rows), n_queries, n), np.nan)
         for b, column in enumerate(columns):
-            made[:, b, : column[k].shape[1], : column[k].shape[2]] = column[k]
-        blocks.append(made)
+            block[:, b, : column[k].shape[1], : column[k].shape[2]] = column[k]
+        blocks.append(block)
     return ShuffledCurves(np.array(rows), tuple(blocks))

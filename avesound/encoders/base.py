@@ -70,7 +70,7 @@ class EncoderSpec:
         "The same as JSON values."
         return asdict(self) | {"size": list(self.size) if self.size else None}
 
-
+# %% ../../nbs/30_encoders_base.ipynb #2d365e3e
 @runtime_checkable
 class Encoder(Protocol):
     """A frozen encoder. Give a class these and it is one; there is nothing to inherit.
@@ -95,7 +95,7 @@ class ClipEmbeddings:
     video: np.ndarray | None  # float32 [shape=(T, D)]
     audio: tuple[np.ndarray, ...]  # one float32 [shape=(T, D)] for each set of audio windows
 
-
+# %% ../../nbs/30_encoders_base.ipynb #d282213e
 def encode_clip(
     encoder: Encoder,  # frozen; nothing here changes it
     clip: Clip,  # decoded at the encoder's fps, size and sample rate
@@ -129,7 +129,7 @@ def encode_clip(
             _check_vectors(vectors, (len(windows), encoder.spec.dim), encoder.spec.name)
     return result
 
-
+# %% ../../nbs/30_encoders_base.ipynb #743c88d8
 def encode_windows(
     encode: Callable[[np.ndarray], np.ndarray],  # `encode_video` or `encode_audio`
     samples: np.ndarray,  # the clip's frames or its sound
@@ -149,7 +149,7 @@ def encode_windows(
     index = window_samples(windows, rate, len(samples))
     return np.concatenate([encode(samples[index[i : i + batch_size]]) for i in range(0, len(index), batch_size)])
 
-
+# %% ../../nbs/30_encoders_base.ipynb #382a397b
 def _check_vectors(vectors: np.ndarray, shape: tuple[int, int], name: str) -> None:
     if vectors.shape != shape:
         raise ValueError(f"encoder {name!r} declares vectors {shape}, it returned {vectors.shape}")
@@ -172,7 +172,7 @@ _OWN = {
 _REGISTERED: dict[str, Callable[..., Encoder]] = {}
 ENTRY_POINTS = "avesound.encoders"
 
-
+# %% ../../nbs/30_encoders_base.ipynb #e6731dee
 def register_encoder(
     name: str,  # under which `create_encoder` finds it
 ) -> Callable:  # a decorator for a class or function that returns an encoder
@@ -192,13 +192,13 @@ def register_encoder(
 
     return decorate
 
-
+# %% ../../nbs/30_encoders_base.ipynb #477c782b
 def encoder_names() -> list[str]:
     "The names that `create_encoder` knows, sorted."
     plugins = importlib.metadata.entry_points(group=ENTRY_POINTS)
     return sorted({*_OWN, *_REGISTERED, *(plugin.name for plugin in plugins)})
 
-
+# %% ../../nbs/30_encoders_base.ipynb #b02675ca
 def create_encoder(
     name: str,  # one of `encoder_names()`
     *,
@@ -259,7 +259,7 @@ def resolve_device(
         raise ValueError(f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); 'auto' takes what there is") from error
     return chosen
 
-
+# %% ../../nbs/30_encoders_base.ipynb #d54a3951
 def warn_of_device(
     name: str,  # of an encoder that needs none
     device: str,  # as for `create_encoder`
@@ -268,7 +268,7 @@ def warn_of_device(
     if device not in ("auto", "cpu"):
         warnings.warn(f"encoder {name!r} needs no {device}: it runs on the CPU", stacklevel=4)
 
-
+# %% ../../nbs/30_encoders_base.ipynb #bc08ec27
 def resolve_dtype(
     dtype: str,  # "auto", "float32", "bfloat16" or "float16"
     device,  # torch.device
@@ -293,7 +293,7 @@ def resolve_dtype(
         warnings.warn("this processor has no instructions for bfloat16: float32 would be faster", stacklevel=2)
     return known[dtype]
 
-
+# %% ../../nbs/30_encoders_base.ipynb #0e6438d2
 def cpu_has_bfloat16() -> bool:
     "Whether this processor multiplies bfloat16 in hardware (AVX-512 BF16, AMX, or Arm's BF16)."
     import torch
@@ -310,7 +310,7 @@ def cpu_has_bfloat16() -> bool:
     except OSError:
         return False
 
-
+# %% ../../nbs/30_encoders_base.ipynb #25837f13
 def run_tower(
     tower: Callable,  # torch.Tensor [shape=(b, ...)] on the device -> torch.Tensor [shape=(b, D)]
     batch: np.ndarray,  # [shape=(B, ...)]
@@ -340,11 +340,12 @@ def run_tower(
                 vectors.append(tower(part.to(device, non_blocking=True)).float())
             return torch.cat(vectors).cpu().numpy()
     except torch.OutOfMemoryError as error:
+        why = str(error).splitlines()[0]
         raise MemoryError(
-            f"{device} has not enough memory for {at_once} windows of {batch[0].shape} at once: lower --batch_size ({str(error).splitlines()[0]})"
+            f"{device} has not enough memory for {at_once} windows of {batch[0].shape} at once: lower --batch_size ({why})"
         ) from error
 
-
+# %% ../../nbs/30_encoders_base.ipynb #8e08bd5d
 def hub_files(
     repo: str,  # "owner/name" on huggingface.co
     names: tuple[str, ...],  # the files wanted, those without which it is not complete; "*.safetensors" for one or more
@@ -370,12 +371,13 @@ def hub_files(
         missing, why = list(names), type(error).__name__
     if missing:
         raise FileNotFoundError(
-            f"{repo}: {', '.join(missing)} not in the cache and not to be downloaded ({why}). Where there is a network, get {', '.join(names)} from "
-            f"https://huggingface.co/{repo}/tree/main into one folder, bring it here and pass its path as weights (--weights FOLDER)"
+            f"{repo}: {', '.join(missing)} not in the cache and not to be downloaded ({why}). "
+            f"Where there is a network, get {', '.join(names)} from https://huggingface.co/{repo}/tree/main into one folder, "
+            "bring it here and pass its path as weights (--weights FOLDER)"
         )
     return folder
 
-
+# %% ../../nbs/30_encoders_base.ipynb #b7ea846d
 def weights_checksum(
     path: str | Path,  # the file that weights are loaded from
 ) -> str:  # "sha256:<64 hex digits>", for `EncoderSpec.weights`

@@ -31,9 +31,13 @@ METRICS = HEADLINE  # compared where nothing else is asked for
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    "Several evaluations on the clips that all of them scored."
+    """Several evaluations on the clips that all of them scored.
 
-    table: "pd.DataFrame"  # stratum, method, metric, mean, low, high, n, and against the reference: difference, difference_low, difference_high, p, p_holm
+    Beside the mean of each method, its interval (low, high) and the number of clips n, the table has what is more than the
+    reference's: difference, difference_low, difference_high, p and p_holm.
+    """
+
+    table: "pd.DataFrame"  # a row for each stratum, method and metric
     reference: str  # the method that the others are compared with
     methods: tuple[str, ...]  # in order, baselines last
     n_clips: int  # scored by all
@@ -95,8 +99,8 @@ class Comparison:
             for metric in self.metrics:
                 row = part.loc[(method, metric)]
                 cells.append(interval_text(row.to_dict()))
-                found = {"mean": row["difference"], "low": row["difference_low"], "high": row["difference_high"], "n": row["n"]}
-                differences.append("" if np.isnan(row["difference"]) else f"{interval_text(found, sign=True)}, p {row['p_holm']:.2g}")
+                gain = {"mean": row["difference"], "low": row["difference_low"], "high": row["difference_high"], "n": row["n"]}
+                differences.append("" if np.isnan(row["difference"]) else f"{interval_text(gain, sign=True)}, p {row['p_holm']:.2g}")
             grid.append([method, *cells])
             if any(differences):
                 grid.append(["  minus reference", *differences])
@@ -116,15 +120,16 @@ def compare(
 ) -> Comparison:
     """Compare evaluations on the clips that all of them scored, as a whole and in parts.
 
-    Strata are: all; full, partial; of the partial ones: early, middle and late events (by the third of the clip that holds the event's middle), short and
-    long ones (up to, or more than, 3 s), all but clips with several events, which have no one place and length; and categories. p-values are of
-    paired differences to the reference, corrected for all rows of the table that have the same metric (`metrics.bootstrap.paired_p_value`, `holm`).
+    Strata are: all; full, partial; of the partial ones: early, middle and late events (by the third of the clip that holds
+    the event's middle), short and long ones (up to, or more than, 3 s), all but clips with several events, which have no one
+    place and length; and categories. p-values are of paired differences to the reference, corrected for all rows of the
+    table that have the same metric (`metrics.bootstrap.paired_p_value`, `holm`).
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If a file is not there or is no summary, names are no names, a metric or baseline is unknown, there is no clip in common, or the summaries
-        do not agree on where an event is.
+        If a file is not there or is no summary, names are no names, a metric or baseline is unknown, there is no clip in
+        common, or the summaries do not agree on where an event is.
     """
     if len(summaries) < 2 or (names is not None and (len(names) != len(summaries) or len(set(names)) < len(names))):
         raise ValueError(f"compare needs two or more summaries and a different name for each, got {len(summaries)} and names {names}")
@@ -157,7 +162,7 @@ def _check_same_events(tables: Mapping[str, "pd.DataFrame"]) -> None:
                 f"{first} and {name} do not agree on where the event is in {moved}: they were scored against different annotations"
             )
 
-
+# %% ../../nbs/79_evaluation_compare.ipynb #44d12e15
 def _comparison_table(
     values: Mapping[str, Mapping[str, np.ndarray]],
     strata: Mapping[str, np.ndarray],
@@ -184,15 +189,15 @@ def _comparison_table(
     table["p_holm"] = table.groupby("metric")["p"].transform(lambda p: holm(p.to_numpy(dtype=float)))
     return table
 
-
-def _difference(own: np.ndarray, reference: np.ndarray, n_boot: int, n_perm: int, seed: int) -> dict[str, float]:
+# %% ../../nbs/79_evaluation_compare.ipynb #1e1788a3
+def _difference(values: np.ndarray, reference: np.ndarray, n_boot: int, n_perm: int, seed: int) -> dict[str, float]:
     "The paired difference to the reference and its p-value; empty where no clip has both values."
-    pair = method_table({"own": {"m": own}, "reference": {"m": reference}}, own="own", n_boot=n_boot, seed=seed)
+    pair = method_table({"own": {"m": values}, "reference": {"m": reference}}, own="own", n_boot=n_boot, seed=seed)
     if "m" not in pair.differences:
         return {}
     drawn = pair.differences["m"].to["reference"]
     columns = {"difference": drawn.mean, "difference_low": drawn.low, "difference_high": drawn.high}
-    return columns | {"p": float(paired_p_value(own, reference, n_perm=n_perm, seed=seed))}
+    return columns | {"p": float(paired_p_value(values, reference, n_perm=n_perm, seed=seed))}
 
 # %% ../../nbs/79_evaluation_compare.ipynb #69357538
 def _read_summary(path: str | os.PathLike, metrics: Sequence[str]) -> "pd.DataFrame":
@@ -216,7 +221,7 @@ def _read_summary(path: str | os.PathLike, metrics: Sequence[str]) -> "pd.DataFr
         gt_first_sec=table["gt_start_sec"].where(single), gt_last_sec=table["gt_end_sec"].where(single), partial=table["partial"] == "True"
     )
 
-
+# %% ../../nbs/79_evaluation_compare.ipynb #15ac74da
 def _problems_beside(path: str | os.PathLike) -> list[Problem]:
     "Why a summary is no result, of the .json beside it; empty where there is none."
     beside = Path(path).with_suffix(".json")
@@ -227,7 +232,7 @@ def _problems_beside(path: str | os.PathLike) -> list[Problem]:
     except (AttributeError, TypeError, KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"{beside}: is not what evaluate writes beside a summary ({error})") from None
 
-
+# %% ../../nbs/79_evaluation_compare.ipynb #a112e4fe
 def _names_of(summaries: Sequence[str | os.PathLike], tables: Sequence["pd.DataFrame"]) -> list[str]:
     encoders = [
         str(table["encoder"].iloc[0]) if "encoder" in table and len(table) else Path(path).stem for path, table in zip(summaries, tables)
@@ -237,7 +242,7 @@ def _names_of(summaries: Sequence[str | os.PathLike], tables: Sequence["pd.DataF
     longer = [f"{encoder} ({Path(path).parent.name}/{Path(path).stem})" for encoder, path in zip(encoders, summaries)]
     return longer if len(set(longer)) == len(longer) else [f"{k}: {name}" for k, name in enumerate(longer, 1)]
 
-
+# %% ../../nbs/79_evaluation_compare.ipynb #da2e686d
 def _baseline_values(
     path: str | os.PathLike, ids: Sequence[str], baselines: Sequence[str], metrics: Sequence[str]
 ) -> dict[str, dict[str, np.ndarray]]:
@@ -250,13 +255,13 @@ def _baseline_values(
     unknown = [name for name in baselines if name not in set(table["method"])]
     if unknown:
         raise ValueError(f"no baseline {', '.join(unknown)} in {beside}; there are: {', '.join(table['method'].unique())}")
-    found = {}
+    values = {}
     for name in baselines:
-        own = table[table["method"] == name].set_index("video_id").reindex(ids)
-        found[name] = {m: own[m].to_numpy(dtype=float) if m in own else np.full(len(ids), np.nan) for m in metrics}
-    return found
+        scored = table[table["method"] == name].set_index("video_id").reindex(ids)
+        values[name] = {m: scored[m].to_numpy(dtype=float) if m in scored else np.full(len(ids), np.nan) for m in metrics}
+    return values
 
-
+# %% ../../nbs/79_evaluation_compare.ipynb #f8657339
 def _strata(table: "pd.DataFrame", min_clips: int) -> dict[str, np.ndarray]:
     "Parts of the clips by name, those without a clip left out."
     partial = table["partial"].to_numpy(dtype=bool)
@@ -264,18 +269,19 @@ def _strata(table: "pd.DataFrame", min_clips: int) -> dict[str, np.ndarray]:
     middle, length = (start + end) / 2 / duration, end - start
     strata = {
         "all": np.ones(len(table), bool), "full": ~partial, "partial": partial,
-        "early event": partial & (middle < 1 / 3), "middle event": partial & (middle >= 1 / 3) & (middle < 2 / 3), "late event": partial & (middle >= 2 / 3),
+        "early event": partial & (middle < 1 / 3), "middle event": partial & (middle >= 1 / 3) & (middle < 2 / 3),
+        "late event": partial & (middle >= 2 / 3),
         "short event (≤ 3 s)": partial & (length <= 3), "long event (> 3 s)": partial & (length > 3),
     }  # fmt: skip
     labels = table["event_label"].astype(str)
     strata |= {label: (labels == label).to_numpy() for label in sorted(set(labels)) if (labels == label).sum() >= min_clips and label}
     return {name: chosen for name, chosen in strata.items() if chosen.any()}
 
-
+# %% ../../nbs/79_evaluation_compare.ipynb #60bb1d99
 def _with_rule(grid: list[list[str]]) -> list[list[str]]:
     return [grid[0], ["---"] * len(grid[0]), *grid[1:]]
 
-
+# %% ../../nbs/79_evaluation_compare.ipynb #5adc23d8
 def _latex(cells: Sequence[str]) -> str:
     return " & ".join(map(latex_text, cells)) + r" \\"
 
@@ -309,10 +315,8 @@ def plot_forest(
                 hollow |= few_clips
                 ax.plot([row["low"], row["high"]], [at, at], color=color, lw=1.0 if few_clips else 1.8, ls=":" if few_clips else "-")
                 ax.plot(row["mean"], at, marks[k % len(marks)], color=color, ms=5, markerfacecolor="white" if few_clips else color)
-        ax.set_title(
-            f"{metric}{' (s)' if metric in ('dist', 'mae', 'crps') else ''}\n{'lower' if metric in LOWER_IS_BETTER else 'higher'} is better",
-            fontsize=10,
-        )
+        unit, better = " (s)" if metric in ("dist", "mae", "crps") else "", "lower" if metric in LOWER_IS_BETTER else "higher"
+        ax.set_title(f"{metric}{unit}\n{better} is better", fontsize=10)
         ax.grid(axis="x", color="0.9")
         for y in range(1, len(strata)):
             ax.axhline(y - 0.5, color="0.85", lw=0.8)

@@ -45,7 +45,7 @@ class Query:
         "Starts that are possible."
         return self.n_segments - self.length + 1
 
-
+# %% ../../nbs/78_evaluation_crossmodal.ipynb #e6e503cd
 def queries_of_clips(
     clips: Sequence[ClipAnnotation],
     *,
@@ -54,16 +54,16 @@ def queries_of_clips(
 ) -> list[Query]:  # none for a clip with several events, without one, or with one that fills it
     "The single partial event of each clip, rounded to whole segments."
     n = round(duration_s / segment_s)
-    found = []
+    queries = []
     for clip in clips:
         if len(clip.events) != 1:
             continue
         start, end = (min(max(round(bound / segment_s), 0), n) for bound in (clip.events[0].start_s, clip.events[0].end_s))
         if 0 < end - start < n:
-            found.append(Query(clip.video_id, start, end - start, n))
-    return found
+            queries.append(Query(clip.video_id, start, end - start, n))
+    return queries
 
-
+# %% ../../nbs/78_evaluation_crossmodal.ipynb #cca95bfa
 def official_queries(
     txt: str | os.PathLike,  # AVE's Annotations.txt
     order_h5: str | os.PathLike,  # one of AVE's *_order_match.h5
@@ -91,12 +91,12 @@ def official_queries(
         raise ValueError(f"{order_h5}: holds no row numbers ({error})") from None
     if order.ndim != 1 or order.dtype.kind not in "iu" or (len(order) and (order.min() < 0 or order.max() >= len(rows))):
         raise ValueError(f"{order_h5}: must hold row numbers from 0 to {len(rows) - 1}, got {order.dtype} of shape {order.shape}")
-    found = []
+    queries = []
     for k in order:
         row = rows.iloc[int(k)]
         if 0 < row["end_s"] - row["start_s"] < 10:
-            found.append(Query(str(row["video_id"]), int(row["start_s"]), int(row["end_s"] - row["start_s"]), 10))
-    return found
+            queries.append(Query(str(row["video_id"]), int(row["start_s"]), int(row["end_s"] - row["start_s"]), 10))
+    return queries
 
 # %% ../../nbs/78_evaluation_crossmodal.ipynb #ca2b6ebd
 DIRECTIONS = ("a2v", "v2a")  # sound looks for picture, picture for sound
@@ -107,7 +107,9 @@ def best_start(
     query: Query,  # of S segments
     direction: str,  # one of DIRECTIONS
 ) -> int:  # index of a segment
-    """The start at which the event's segments of one modality fit the other best: the highest mean cosine of corresponding segments, of equals the earliest.
+    """The start at which the event's segments of one modality fit the other best.
+
+    That is where the mean cosine of corresponding segments is highest; of equals, the earliest.
 
     Raises
     ------
@@ -115,9 +117,8 @@ def best_start(
         If the direction is unknown or the matrix does not fit the query.
     """
     if direction not in DIRECTIONS or np.shape(similarity) != (query.n_segments,) * 2:
-        raise ValueError(
-            f"direction must be one of {DIRECTIONS} and similarity ({query.n_segments}, {query.n_segments}), got {direction!r} and {np.shape(similarity)}"
-        )
+        wanted = f"direction must be one of {DIRECTIONS} and similarity ({query.n_segments}, {query.n_segments})"
+        raise ValueError(f"{wanted}, got {direction!r} and {np.shape(similarity)}")
     event = np.arange(query.start, query.start + query.length)
     scores = []
     for start in range(query.n_places):
@@ -125,22 +126,24 @@ def best_start(
         scores.append((similarity[place, event] if direction == "a2v" else similarity[event, place]).mean())
     return int(np.argmax(np.array(scores) >= max(scores) - 1e-12))
 
-
+# %% ../../nbs/78_evaluation_crossmodal.ipynb #ae3e1762
 def segment_vectors(
-    made: Embeddings,
+    embeddings: Embeddings,
     n_segments: int,
     segment_s: Seconds = 1.0,  # length of a segment
 ) -> np.ndarray:  # float64 [shape=(n_segments, D)]
-    """The mean of the unit vectors of the windows centred in each segment. With windows of a segment's length, one for each segment, it is that window's.
+    """The mean of the unit vectors of the windows centred in each segment.
+
+    With windows of a segment's length, one for each segment, it is that window's.
 
     Raises
     ------
     ValueError
         If a segment has no window.
     """
-    segment = np.floor(made.centers_sec / segment_s + 1e-9).astype(int)
-    norms = np.linalg.norm(made.emb.astype(np.float64), axis=1, keepdims=True)
-    unit = made.emb / np.where(norms > 0, norms, 1.0)
+    segment = np.floor(embeddings.centers_sec / segment_s + 1e-9).astype(int)
+    norms = np.linalg.norm(embeddings.emb.astype(np.float64), axis=1, keepdims=True)
+    unit = embeddings.emb / np.where(norms > 0, norms, 1.0)
     empty = [k for k in range(n_segments) if not (segment == k).any()]
     if empty:
         raise ValueError(
@@ -223,7 +226,7 @@ def protocol_baselines(
         "always_end": np.array([q.start + q.length == q.n_segments for q in queries], dtype=np.float64),
     }
 
-
+# %% ../../nbs/78_evaluation_crossmodal.ipynb #77056003
 def _segments(
     cache: EmbeddingCache, queries: Sequence[Query], L_sec: Seconds, segment_s: Seconds
 ) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], PairReader]:
@@ -246,7 +249,7 @@ def _segments(
     reader.refuse_nothing(len(queries), len(vectors))
     return vectors, reader
 
-
+# %% ../../nbs/78_evaluation_crossmodal.ipynb #7a21ddc5
 def _starts(
     queries: Sequence[Query], vectors: Mapping[str, tuple[np.ndarray, np.ndarray]], sound_of: Mapping[str, str]
 ) -> dict[str, np.ndarray]:
@@ -271,8 +274,8 @@ def evaluate_crossmodal(
 ) -> CrossModal:
     """Cross-modality localisation (Tian et al. 2018): the share of events whose start is found exactly, from sound and from picture.
 
-    Beside it: a guess, the first and the last place, and `shuffled`, the same with the sound of another clip. What is printed are the differences to
-    `shuffled` and to the best of the other three; all are in `overall.differences`.
+    Beside it: a guess, the first and the last place, and `shuffled`, the same with the sound of another clip. What is
+    printed are the differences to `shuffled` and to the best of the other three; all are in `overall.differences`.
 
     Raises
     ------
@@ -327,7 +330,7 @@ def _with_encoder(
     starts, truth = {"encoder": _starts(queries, vectors, {i: i for i in ids})}, rows["start"].to_numpy(dtype=float)
     if len(ids) > 1 and not (reader.video_meta.get("encoder") or {}).get("video_hears"):
         starts["shuffled"] = _starts(queries, vectors, other)
-    right = {name: {d: np.where(np.isnan(t), np.nan, t == truth) for d, t in said.items()} for name, said in starts.items()}
+    right = {name: {d: np.where(np.isnan(t), np.nan, t == truth) for d, t in columns.items()} for name, columns in starts.items()}
     values = {"encoder": right["encoder"], **baselines, **{name: right[name] for name in right if name != "encoder"}}
     reasons = [reader.failures.get(q.video_id, ("ok", "")) for q in queries]
     rows = rows.assign(status=[status for status, _ in reasons], detail=[detail for _, detail in reasons])

@@ -95,7 +95,7 @@ class ClipChoice:
             raise ProtocolError(f"cannot calibrate on {name!r}: {scored_too if both else 'it has no clips'}")
         return others
 
-
+# %% ../../nbs/76_evaluation_evaluate.ipynb #a07f20cb
 def choose_clips(
     annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split; without splits see `data.splits`
     split: str | None = None,  # None: all clips
@@ -401,9 +401,10 @@ def evaluate(
 ) -> Evaluation:
     """Score an encoder's temporal PDFs, or what a refiner makes of them, against annotations, beside the baselines.
 
-    A clip that stands in several splits belongs to the first of train, val and test alone. A clip without an event has a curve but no metrics; so has one whose curve is the
-    same at every moment (status flat), and nothing is predicted for it. Where the annotations have a column `confidence`, clips with a row marked "low" are counted but not
-    scored. What training clips suggest (`train_prior`, `class_prior`) is taken from clips of the split train that are not scored.
+    A clip that stands in several splits belongs to the first of train, val and test alone. A clip without an event has a
+    curve but no metrics; so has one whose curve is the same at every moment (status flat), and nothing is predicted for it.
+    Where the annotations have a column `confidence`, clips with a row marked "low" are counted but not scored. What training
+    clips suggest (`train_prior`, `class_prior`) is taken from clips of the split train that are not scored.
 
     Raises
     ------
@@ -442,17 +443,17 @@ def _seen(choice: ClipChoice, curves: CurveSet, plan: EvaluationPlan, scoring: S
     clips = tuple(choice.by_id[video_id] for video_id in curves.video_ids)
     return ScoredClips(clips, curves, truth_of(curves, clips, scoring.hit_deltas), *encoder_answer(curves, plan.settings))
 
-
+# %% ../../nbs/76_evaluation_evaluate.ipynb #837951a7
 def _summary(
-    cache: EmbeddingCache, choice: ClipChoice, plan: EvaluationPlan, seen: ScoredClips, own: Method, scoring: Scoring, flawed: bool
+    cache: EmbeddingCache, choice: ClipChoice, plan: EvaluationPlan, seen: ScoredClips, method: Method, scoring: Scoring, flawed: bool
 ) -> "tuple[pd.DataFrame, dict]":
     "A row for each annotated clip; and how often calibrated intervals hold."
     import pandas as pd
 
     spec: dict[str, Any] = seen.curves.video_meta.get("encoder") or {}
     covered: dict[str, Any] = {}
-    metrics = {name: column for name, column in own.metrics.items() if name != "information"}
-    summary = summary_rows(seen, own.only_answer, metrics).assign(
+    metrics = {name: column for name, column in method.metrics.items() if name != "information"}
+    summary = summary_rows(seen, method.only_answer, metrics).assign(
         L_sec=";".join(f"{length:g}" for length in plan.L_sec),
         audio_query=plan.settings.audio_query,
         encoder=spec.get("name", "unknown"),
@@ -461,10 +462,10 @@ def _summary(
     if plan.refiner is None:
         summary["flawed"] = flawed
     else:
-        summary["information"] = own.metrics["information"]
+        summary["information"] = method.metrics["information"]
     if plan.fitted is not None:
         resampling = {"n_boot": scoring.n_boot, "seed": scoring.seed}
-        columns, covered = conformal_columns(seen, own.only_answer, plan.fitted["margin_s"], **resampling)
+        columns, covered = conformal_columns(seen, method.only_answer, plan.fitted["margin_s"], **resampling)
         summary = summary.assign(**columns)
     lost = lost_rows(choice.clips, _failures(cache, choice, seen.curves))
     summary = pd.concat([summary, lost], ignore_index=True) if len(lost) else summary
@@ -472,7 +473,7 @@ def _summary(
         summary = summary.assign(refiner=plan.refiner.settings.architecture, flawed=flawed)
     return summary, covered
 
-
+# %% ../../nbs/76_evaluation_evaluate.ipynb #ac15e7c3
 def _failures(cache: EmbeddingCache, choice: ClipChoice, curves: CurveSet) -> dict[str, tuple[str, str]]:
     "Why clips were not scored; where the journal of the extraction knows why there are no embeddings, in its words."
     reasons = cache.extraction_failures()
@@ -480,7 +481,7 @@ def _failures(cache: EmbeddingCache, choice: ClipChoice, curves: CurveSet) -> di
     doubtful = [clip.video_id for clip in choice.clips if clip.video_id in choice.annotated.doubtful]
     return failures | dict.fromkeys(doubtful, ("low_confidence", "the annotator was not sure"))
 
-
+# %% ../../nbs/76_evaluation_evaluate.ipynb #816af842
 def _curves(seen: ScoredClips, methods: Sequence[Method]) -> "pd.DataFrame":
     refined = {method.name: method.answer.pdf for method in methods if method.name == "refined" and method.answer is not None}
     return curve_rows(seen, pdf=seen.answer.pdf, **{f"pdf_{name}": pdf for name, pdf in refined.items()})
@@ -496,7 +497,7 @@ def _overall(
     scoring: Scoring,
 ) -> Overall:
     "All of `Overall` but its status, problems and notes."
-    own, partial, truth = methods[0], seen.truth.partial, seen.truth
+    first, partial, truth = methods[0], seen.truth.partial, seen.truth
     spec, heard_by = (meta.get("encoder") or {} for meta in (seen.curves.video_meta, seen.curves.audio_meta))
     resampling = {"n_boot": scoring.n_boot, "seed": scoring.seed}
     rows = {"all": np.ones(len(partial), bool), "partial": partial}
@@ -507,11 +508,11 @@ def _overall(
         further["headline"] = {subset: gains(methods, rows[subset], **resampling) for subset in SUBSETS}
         further["seeds"] = means_of_seeds(plan.refiner, cache, seen, plan.settings)
     n_shuffles = scoring.n_shuffles if plan.refiner is None else 0
-    checks = calibration_checks(truth, own.only_answer, plan.settings, seen.curves.stride_s, scoring.seed)
+    checks = calibration_checks(truth, first.only_answer, plan.settings, seen.curves.stride_s, scoring.seed)
     return Overall(
         n_clips=len(choice.clips),
         status={},
-        n_partial=int(np.sum(partial & ~np.isnan(own.metrics["dist"]))),
+        n_partial=int(np.sum(partial & ~np.isnan(first.metrics["dist"]))),
         split=choice.split or "all",
         splits_from=choice.annotated.splits_from or "annotations",
         n_shared_between_splits=sum("|" in clip.split for clip in choice.annotated.clips.values()),
@@ -531,12 +532,12 @@ def _overall(
         **further,
     )
 
-
+# %% ../../nbs/76_evaluation_evaluate.ipynb #866236ef
 def _projector_record(projector: Projector | None) -> dict[str, Any] | None:
     names = ("method", "shrinkage", "dim", "L_sec", "split", "n_clips", "synchrony")
     return None if projector is None else {name: projector.provenance.get(name) for name in names}
 
-
+# %% ../../nbs/76_evaluation_evaluate.ipynb #de3e1bac
 def _selection_record(selection: Selection | None) -> dict[str, Any] | None:
     if selection is None:
         return None

@@ -99,7 +99,7 @@ def plot_overall(
     shown = shown_metrics(overall, subset, metrics)
     return plot_means(overall.means[subset], overall.own, overall.encoder, shown, subset)
 
-
+# %% ../../nbs/74_evaluation_figures.ipynb #de70a59b
 def plot_means(
     methods: Mapping[str, Mapping[str, MeanInterval]],  # method -> metric -> mean; may be empty
     own: str,  # the method that stands out
@@ -107,7 +107,10 @@ def plot_means(
     metrics: Sequence[str],  # one panel each
     subset: str = "partial",  # of which clips these are means
 ):  # matplotlib Figure
-    "Means and 95 % intervals, a panel for each metric; its title says whether higher or lower is better; an oracle has a star, what stands on few clips is hollow."
+    """Means and 95 % intervals, a panel for each metric, whose title says whether higher or lower is better.
+
+    An oracle has a star; what stands on few clips is hollow.
+    """
     figure = new_figure(2.6 * max(len(metrics), 1) + 1, 0.22 * len(methods) + 1.2)
     axes = np.atleast_1d(figure.subplots(1, max(len(metrics), 1), sharey=True))
     names = [shortened(encoder if m == "encoder" else f"{m}*" if m in ORACLES else m, 32) for m in methods]
@@ -128,7 +131,7 @@ def plot_means(
     figure.suptitle(f"{n} {subset} clips: mean and 95 % bootstrap interval" + "".join(notes), fontsize=10)
     return figure
 
-
+# %% ../../nbs/74_evaluation_figures.ipynb #959dc360
 def _draw_mean(ax: "Axes", y: int, cell: MeanInterval, own: bool) -> None:
     hollow = too_few(cell)
     line: dict[str, Any] = {"linewidth": 1.2, "linestyle": ":"} if hollow else {"linewidth": 2.5}

@@ -25,7 +25,7 @@ from ..timeline import Seconds
 class ProtocolError(ValueError):
     "An evaluation that would not mean what it says; the message names the clips."
 
-
+# %% ../../nbs/71_evaluation_protocol.ipynb #e5de5d66
 @dataclass(frozen=True)
 class Selection:
     "Settings that were chosen by looking at annotated clips, and which clips those were."
@@ -37,7 +37,7 @@ class Selection:
     criterion: str  # what was best, e.g. "log_score on partial clips"
     avesound: str = __version__
 
-
+# %% ../../nbs/71_evaluation_protocol.ipynb #79ab9936
 def write_selection(
     selection: Selection,
     path: str | os.PathLike,  # JSON file to write
@@ -47,7 +47,7 @@ def write_selection(
         temporary.write_text(json.dumps(asdict(selection), indent=1) + "\n", encoding="utf-8")
     return Path(path)
 
-
+# %% ../../nbs/71_evaluation_protocol.ipynb #15113e36
 def read_selection(
     path: str | os.PathLike,  # a file of `write_selection`; other keys than a `Selection`'s are passed over
 ) -> Selection:
@@ -63,21 +63,21 @@ def read_selection(
     if not Path(path).exists():
         raise missing_error("selection", path)
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8"))
-        if not isinstance(found, dict):
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(record, dict):
             raise ValueError("not a JSON object")
-        missing = [name for name in ("settings", "L_sec", "split", "video_ids", "criterion") if name not in found]
+        missing = [name for name in ("settings", "L_sec", "split", "video_ids", "criterion") if name not in record]
         if missing:
             raise ValueError(f"lacks {', '.join(missing)}")
-        if not isinstance(found["video_ids"], list) or not all(isinstance(i, str) for i in found["video_ids"]):
+        if not isinstance(record["video_ids"], list) or not all(isinstance(i, str) for i in record["video_ids"]):
             raise ValueError("video_ids is not a list of texts")
         return Selection(
-            settings=AlignSettings(**found["settings"]),
-            L_sec=tuple(float(length) for length in found["L_sec"]),
-            split=str(found["split"]),
-            video_ids=tuple(found["video_ids"]),
-            criterion=str(found["criterion"]),
-            avesound=str(found.get("avesound", "unknown")),
+            settings=AlignSettings(**record["settings"]),
+            L_sec=tuple(float(length) for length in record["L_sec"]),
+            split=str(record["split"]),
+            video_ids=tuple(record["video_ids"]),
+            criterion=str(record["criterion"]),
+            avesound=str(record.get("avesound", "unknown")),
         )
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: is no selection of settings ({error})") from None
@@ -98,7 +98,8 @@ def check_selection(
     both = [video_id for video_id in video_ids if video_id in looked_at]
     if both:
         raise ProtocolError(
-            f"the settings were tuned on {len(both)} of these clips ({shorten(both)}), by {selection.criterion} on {selection.split!r}: score other clips"
+            f"the settings were tuned on {len(both)} of these clips ({shorten(both)}), "
+            f"by {selection.criterion} on {selection.split!r}: score other clips"
         )
 
 # %% ../../nbs/71_evaluation_protocol.ipynb #d6d68147

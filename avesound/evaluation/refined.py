@@ -66,7 +66,10 @@ def refined_methods(
     seen: ScoredClips,
     settings: AlignSettings,  # how a moment and an interval are read off
 ) -> list[Method]:  # refined, then RIVALS
-    "What a refiner, and its twins that are told nothing, make of the PDFs of some clips; nothing is predicted where the curve says nothing."
+    """What a refiner, and its twins that are told nothing, make of the PDFs of some clips.
+
+    Nothing is predicted where the curve says nothing.
+    """
     truth, unrefined = seen.truth, seen.answer
     inputs = _Inputs(refiner, cache, seen)
     pdfs = {"refined": inputs.refined()} | {"prior": inputs.refined(fed="uniform"), "shuffled": inputs.refined(fed="shuffled")}
@@ -75,7 +78,7 @@ def refined_methods(
     methods |= {name: _scored_pdf(name, seen, pdf, settings) for name, pdf in pdfs.items()}
     return [methods[name] for name in ("refined", *RIVALS)]
 
-
+# %% ../../nbs/77_evaluation_refined.ipynb #74944517
 def _scored_pdf(name: str, seen: ScoredClips, pdf: np.ndarray, settings: AlignSettings) -> Method:
     answer = Answer.of_pdf(pdf, seen.truth.cells, settings).silent(seen.curves.is_flat)
     return scored(name, seen.truth, answer, information=information(seen.truth.events, pdf, seen.truth.cells))
@@ -104,8 +107,8 @@ class _Inputs:
         return self.on_own_cells(self.refiner.refine(self.inputs, self.cell, **how))
 
     def on_own_cells(self, mass: np.ndarray) -> np.ndarray:
-        filled, own = np.full(self.shape, np.nan), self.cell is not None and mass.shape == self.cell.shape
-        filled[self.known] = np.where(np.asarray(self.cell), mass, np.nan) if own else own_pdf(mass, self.cells, self.duration_s)
+        filled, same_cells = np.full(self.shape, np.nan), self.cell is not None and mass.shape == self.cell.shape
+        filled[self.known] = np.where(np.asarray(self.cell), mass, np.nan) if same_cells else own_pdf(mass, self.cells, self.duration_s)
         return filled
 
 # %% ../../nbs/77_evaluation_refined.ipynb #456f8595
@@ -199,7 +202,11 @@ def format_refinement(
     overall: Overall,  # of a refiner
     metrics: Sequence[str] = REFINED_HEADLINE,  # columns
 ) -> str:
-    "The overall numbers as a table for the eye: means and 95 % intervals, what the refined PDFs have more than each rival, and more than the best of those that ignore the clip."
+    """The overall numbers as a table for the eye.
+
+    Means and 95 % intervals, what the refined PDFs have more than each rival, and more than the best of those that ignore
+    the clip.
+    """
     record = overall.refiner or {}
     head, *remarks = head_lines(overall)
     augmented = f"{'' if record['settings']['augment'] else 'not '}augmented"
@@ -211,7 +218,7 @@ def format_refinement(
     lines += [FEW_LINE] if any("†" in line for line in lines) else []
     return "\n".join(line.rstrip() for line in lines)
 
-
+# %% ../../nbs/77_evaluation_refined.ipynb #ea8e372c
 def _subset_lines(overall: Overall, subset: str, metrics: Sequence[str]) -> list[str]:
     means = overall.means[subset]
     if not means:
@@ -231,7 +238,7 @@ def _subset_lines(overall: Overall, subset: str, metrics: Sequence[str]) -> list
     lines.append(line("  best blind:", [best.get(m, {}).get("over", "") for m in shown]))
     return [*lines, line("single seeds", [_range([row[m] for row in seeds.values()]) for m in shown])] if len(seeds) > 1 else lines
 
-
+# %% ../../nbs/77_evaluation_refined.ipynb #923a0565
 def _range(means: Sequence[float | None]) -> str:
     known = [mean for mean in means if mean is not None]
     return f"{min(known):.2f} to {max(known):.2f}" if known else "–"

@@ -67,7 +67,8 @@ def _of_clip(clip: ClipAnnotation, status: str, t: float, flat: Mapping[str, str
     nearest = min(clip.events, key=lambda e: e.start_s if np.isnan(t) else abs(t - e.mid_s), default=None)
     start, end, mid = (np.nan, np.nan, np.nan) if nearest is None else (nearest.start_s, nearest.end_s, nearest.mid_s)
     return {
-        "video_id": clip.video_id, "event_label": clip.event_label, "split": clip.own_split, "status": status, "detail": flat.get(clip.video_id, ""),
+        "video_id": clip.video_id, "event_label": clip.event_label, "split": clip.own_split,
+        "status": status, "detail": flat.get(clip.video_id, ""),
         "t_pred_sec": t, "gt_start_sec": start, "gt_end_sec": end, "gt_mid_sec": mid, "n_events": len(clip.events),
         "events_sec": ";".join(f"{e.start_s:g}-{e.end_s:g}" for e in clip.events),
     }  # fmt: skip

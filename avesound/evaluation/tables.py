@@ -79,10 +79,10 @@ def _map_table(
     mean = {name: float(mean_average_precision(events, *answer)) for name, answer in answers.items()}
     drawn = {name: mean_average_precision(events, *answer, weights=counts) for name, answer in answers.items()}
     cells = {name: {"map": _cell(mean[name], drawn[name], n)} for name in answers}
-    own, wrong = methods[0].name, next((m for m in methods if m.draws is not None), None)
+    first, wrong = methods[0].name, next((m for m in methods if m.draws is not None), None)
     if wrong is not None and n:
         cells[wrong.name] = {"map": MeanInterval(float(_map_of_draws(wrong, events, index).mean()), np.nan, np.nan, n)}
-    to = {name: _cell(mean[own] - mean[name], drawn[own] - drawn[name], n) for name in answers if name in rivals}
+    to = {name: _cell(mean[first] - mean[name], drawn[first] - drawn[name], n) for name in answers if name in rivals}
     return MethodTable(cells, {"map": Difference(max(to, key=mean.__getitem__), to)} if n and to else {})
 
 
@@ -110,22 +110,25 @@ def _p_shuffled(
     methods: Sequence[Method], events: np.ndarray, index: np.ndarray, means: Mapping[str, Mapping[str, MeanInterval]], seed: int
 ) -> dict[str, float]:
     "How likely so large a gain of the first method over wrong sound is by chance: by rank among many wrong sounds, else by pairs of clips."
-    own, wrong = methods[0], next((m for m in methods if m.draws is not None), None)
+    first, wrong = methods[0], next((m for m in methods if m.draws is not None), None)
     if wrong is None or wrong.draws is None:
         return {}
-    known = {name: column[index] for name, column in own.metrics.items() if not np.isnan(column[index]).all() and name in wrong.metrics}
+    known = {name: column[index] for name, column in first.metrics.items() if not np.isnan(column[index]).all() and name in wrong.metrics}
     if len(wrong.draws.interval) < ENOUGH_DRAWS:
         return {name: _p_paired(x, wrong.metrics[name][index], name in LOWER_IS_BETTER, seed) for name, x in known.items()}
     pairs = {name: (np.nanmean(x), np.nanmean(wrong.draws.metrics[name][:, index], axis=1)) for name, x in known.items()}
-    if means[own.name]["map"].n:
-        pairs["map"] = np.float64(means[own.name]["map"].mean), _map_of_draws(wrong, events[index], index)
+    if means[first.name]["map"].n:
+        pairs["map"] = np.float64(means[first.name]["map"].mean), _map_of_draws(wrong, events[index], index)
     return {name: float(rank_p_value(x, chance, lower_is_better=name in LOWER_IS_BETTER)) for name, (x, chance) in pairs.items()}
 
 
-def _p_paired(own: np.ndarray, wrong: np.ndarray, lower_is_better: bool, seed: int) -> float:
-    "One-sided, as that of many shuffles is: small only where the right sound does better. Where it does, the two-sided value is kept, which is at least as large."
-    p = float(paired_p_value(own, wrong, seed=seed))
-    gain = np.nanmean(own - wrong) * (-1 if lower_is_better else 1) if np.isfinite(p) else np.nan
+def _p_paired(right: np.ndarray, wrong: np.ndarray, lower_is_better: bool, seed: int) -> float:
+    """One-sided, as that of many shuffles is: small only where the right sound does better.
+
+    Where it does, the two-sided value is kept, which is at least as large.
+    """
+    p = float(paired_p_value(right, wrong, seed=seed))
+    gain = np.nanmean(right - wrong) * (-1 if lower_is_better else 1) if np.isfinite(p) else np.nan
     return p if not gain <= 0 else 1 - p / 2
 
 # %% ../../nbs/73_evaluation_tables.ipynb #4cf6948c
@@ -291,8 +294,8 @@ def head_lines(overall: Overall) -> list[str]:
 
 def shown_metrics(overall: Overall, subset: str, metrics: Sequence[str]) -> list[str]:
     "Those metrics for which there is a clip."
-    own = overall.means.get(subset, {}).get(overall.own, {})
-    return [metric for metric in metrics if metric in own and own[metric].n]
+    means = overall.means.get(subset, {}).get(overall.own, {})
+    return [metric for metric in metrics if metric in means and means[metric].n]
 
 
 def heading(metric: str) -> str:

@@ -26,7 +26,7 @@ class MeanIntervals:
     high: np.ndarray  # float64 [shape=(...)]
     n_clips: np.ndarray  # int64 [shape=(...)], clips that have a value
 
-
+# %% ../../nbs/56_metrics_bootstrap.ipynb #e722433a
 def resample_counts(
     n_rows: int,  # clips, > 0
     n_boot: int,  # number of resamples, > 0
@@ -42,7 +42,7 @@ def resample_counts(
         block[:] = np.bincount(drawn.ravel(), minlength=block.size).reshape(block.shape)
     return counts
 
-
+# %% ../../nbs/56_metrics_bootstrap.ipynb #0070571c
 def bootstrap_interval(
     values: np.ndarray,  # float [shape=(N,) or (N, ...)], one row per clip; NaN = this clip has no value
     *,
@@ -71,7 +71,7 @@ def bootstrap_interval(
         mean[block], low[block], high[block], n_clips[block] = _bootstrap_columns(values[:, block], counts, level)
     return MeanIntervals(*(column.reshape(shape) for column in (mean, low, high, n_clips)))
 
-
+# %% ../../nbs/56_metrics_bootstrap.ipynb #8cb7d874
 def _bootstrap_columns(values: np.ndarray, counts: np.ndarray, level: float) -> tuple[np.ndarray, ...]:
     total = values.sum(axis=0)
     n_clips, drawn = np.full(total.shape, len(values)), np.float32(len(values))
@@ -96,7 +96,7 @@ def _bootstrap_columns(values: np.ndarray, counts: np.ndarray, level: float) -> 
     low, high = (mean + _sorted_quantile(resampled, share) for share in (tail, 1 - tail))
     return mean, low, high, n_clips
 
-
+# %% ../../nbs/56_metrics_bootstrap.ipynb #c50721ba
 def _sorted_quantile(ordered: np.ndarray, share: float) -> np.ndarray:
     "Linearly interpolated quantile of sorted columns, NaN at their end passed over."
     n = ordered.shape[0] - np.isnan(ordered).sum(axis=0)
@@ -108,7 +108,7 @@ def _sorted_quantile(ordered: np.ndarray, share: float) -> np.ndarray:
     ]
     return values[0] + (values[1] - values[0]) * (position - below)
 
-
+# %% ../../nbs/56_metrics_bootstrap.ipynb #1f7a78d2
 def paired_difference(
     a: np.ndarray,  # float [shape=(N,) or (N, ...)], one row per clip; NaN = this clip has no value
     b: np.ndarray,  # float, the same shape, the same clips in the same order
@@ -279,15 +279,15 @@ def paired_p_value(
     difference = (a - b).reshape(len(a), -1)
     known = ~np.isnan(difference)
     difference = np.where(known, difference, 0.0)
-    found = np.abs(difference.sum(axis=0))
+    observed = np.abs(difference.sum(axis=0))
     rng = np.random.default_rng(seed)
     as_far = np.zeros(difference.shape[1], dtype=np.int64)
     for first in range(0, n_perm, 1024):  # bounds the memory
         signs = rng.integers(0, 2, size=(min(1024, n_perm - first), len(a))) * 2.0 - 1.0
-        as_far += (np.abs(signs @ difference) >= found * (1 - 1e-9)).sum(axis=0)
+        as_far += (np.abs(signs @ difference) >= observed * (1 - 1e-9)).sum(axis=0)
     return np.where(known.any(axis=0), (1 + as_far) / (1 + n_perm), np.nan).reshape(a.shape[1:])
 
-
+# %% ../../nbs/56_metrics_bootstrap.ipynb #c3857e9f
 def rank_p_value(
     own: np.ndarray,  # float [shape=(...)], a statistic of the real data
     chance: np.ndarray,  # float [shape=(R, ...)], the same of R random arrangements of them
@@ -307,7 +307,7 @@ def rank_p_value(
     as_good = chance <= own + 1e-12 if lower_is_better else chance >= own - 1e-12
     return np.where(np.isnan(own), np.nan, (1 + as_good.sum(axis=0)) / (1 + len(chance)))
 
-
+# %% ../../nbs/56_metrics_bootstrap.ipynb #76de7ef3
 def holm(
     p: np.ndarray,  # float [shape=(K,)], p-values of K tests; NaN = no test
 ) -> np.ndarray:  # float64 [shape=(K,)], adjusted p-values, never smaller; NaN where there was no test
@@ -322,9 +322,8 @@ def holm(
     """
     p = np.asarray(p, dtype=np.float64)
     if p.ndim != 1 or (p < 0).any() or (p > 1).any():
-        raise ValueError(
-            f"p must be a row of probabilities, got shape {p.shape} and values from {np.nanmin(p, initial=np.nan)} to {np.nanmax(p, initial=np.nan)}"
-        )
+        low, high = np.nanmin(p, initial=np.nan), np.nanmax(p, initial=np.nan)
+        raise ValueError(f"p must be a row of probabilities, got shape {p.shape} and values from {low} to {high}")
     adjusted = np.full(p.shape, np.nan)
     order = np.argsort(p)[: int((~np.isnan(p)).sum())]  # NaN last
     factors = len(order) - np.arange(len(order))

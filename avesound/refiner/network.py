@@ -77,7 +77,7 @@ def relative_cells(
     edges = np.asarray(duration_s, dtype=np.float64)[:, None] * (np.arange(N_CELLS + 1) / N_CELLS)
     return np.stack([edges[:, :-1], edges[:, 1:]], axis=-1)
 
-
+# %% ../../nbs/69_refiner_network.ipynb #4521a517
 def relative_pdf(
     pdf: np.ndarray,  # float [shape=(B, T)], sums to 1; NaN = no cell
     cells: np.ndarray,  # float [shape=(B, T, 2)], seconds; NaN = no cell
@@ -99,23 +99,23 @@ def relative_pdf(
         )
     return mass / total
 
-
+# %% ../../nbs/69_refiner_network.ipynb #3e3b4d59
 def own_pdf(
     mass: np.ndarray,  # float [shape=(B, 128)], sums to 1, on `relative_cells`
     cells: np.ndarray,  # float [shape=(B, T, 2)], the clip's own cells, seconds; NaN = no cell
     duration_s: np.ndarray,  # float [shape=(B,)], seconds
 ) -> np.ndarray:  # float64 [shape=(B, T)], sums to 1; NaN = no cell
     "PDFs back on the cells of their clips."
-    own = _resampled(mass, relative_cells(duration_s), cells)
-    return own / np.nansum(own, axis=1, keepdims=True)
+    pdf = _resampled(mass, relative_cells(duration_s), cells)
+    return pdf / np.nansum(pdf, axis=1, keepdims=True)
 
-
+# %% ../../nbs/69_refiner_network.ipynb #5df7b491
 def _resampled(mass: np.ndarray, cells: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    made = np.full(wanted.shape[:2], np.nan)
-    for row, part, old, new in zip(made, np.asarray(mass, dtype=np.float64), cells, wanted):
-        old, there = Windows(*old[~np.isnan(old[:, 0])].T), ~np.isnan(new[:, 0])
-        row[there] = resample_mass(part[: len(old)], old, Windows(*new[there].T))
-    return made
+    resampled = np.full(wanted.shape[:2], np.nan)
+    for row, part, old, new in zip(resampled, np.asarray(mass, dtype=np.float64), cells, wanted):
+        old, is_cell = Windows(*old[~np.isnan(old[:, 0])].T), ~np.isnan(new[:, 0])
+        row[is_cell] = resample_mass(part[: len(old)], old, Windows(*new[is_cell].T))
+    return resampled
 
 # %% ../../nbs/69_refiner_network.ipynb #34730fc7
 def event_target(
@@ -155,7 +155,7 @@ def pdf_input(
     'What the network "pdf" is fed: the logarithm of the density relative to a flat PDF.'
     return np.log(np.maximum(_normalised(mass) * mass.shape[1], LEAST)).astype(np.float32)
 
-
+# %% ../../nbs/69_refiner_network.ipynb #d204e8d7
 def window_vectors(
     cache: CacheLike,  # a cache of embeddings
     video_ids: Sequence[str],  # B clips
@@ -181,7 +181,7 @@ def window_vectors(
         row[: len(pair)] = pair
     return vectors
 
-
+# %% ../../nbs/69_refiner_network.ipynb #9a4b4d82
 def _network(architecture: str, dim: int):
     "The layers, untrained."
     from torch import nn
@@ -192,7 +192,7 @@ def _network(architecture: str, dim: int):
         nn.Linear(N_HIDDEN, N_CELLS if architecture == "pdf" else 1),
     )
 
-
+# %% ../../nbs/69_refiner_network.ipynb #cf78904b
 def _log_pdf(net, architecture: str, inputs, cell):
     "Logarithm of the probability of each cell, torch [shape=(B, G)]; -inf where there is no cell."
     import torch
@@ -208,7 +208,7 @@ def _log_pdf(net, architecture: str, inputs, cell):
 class RefinerError(ValueError):
     "A refiner that cannot be read, must not be used here, or did not come out of its training."
 
-
+# %% ../../nbs/69_refiner_network.ipynb #1ea8248d
 @dataclass(frozen=True, eq=False)
 class Examples:
     "Clips as a network sees them."
@@ -223,7 +223,7 @@ class Examples:
         "Inputs of the network for each clip, or length of a vector."
         return self.inputs.shape[-1]
 
-
+# %% ../../nbs/69_refiner_network.ipynb #ff28ff3d
 @dataclass
 class TrainingRun:
     "Where the training of one network stands."
@@ -236,13 +236,17 @@ class TrainingRun:
     train_kl: list[float] = field(default_factory=list)  # of every epoch, nats
     val_kl: list[float] = field(default_factory=list)
 
-
+# %% ../../nbs/69_refiner_network.ipynb #81ce9992
 def fed_inputs(
     inputs: np.ndarray,  # of `Examples`, the first axis being clips
     fed: str,  # one of FED
     seed: int,  # who gets whose
 ) -> np.ndarray:  # the same shape
-    'What a twin is fed instead: for "uniform" what says nothing; for "shuffled" the input of another clip, in a random cycle through all of them; where there is no other, what says nothing.'
+    """What a twin is fed instead.
+
+    For "uniform" what says nothing; for "shuffled" the input of another clip, in a random cycle through all of them; where
+    there is no other, what says nothing.
+    """
     if fed == "uniform":
         return np.full_like(inputs, 1 / inputs.shape[1]) if inputs.ndim == 2 else np.zeros_like(inputs)
     if fed == "shuffled":
@@ -254,7 +258,7 @@ def fed_inputs(
         return inputs[other]
     return inputs
 
-
+# %% ../../nbs/69_refiner_network.ipynb #36054693
 def train_network(
     train: Examples,
     val: Examples,  # says when to stop
@@ -280,13 +284,13 @@ def train_network(
         raise RefinerError(f"{needs}; got {n_train} and {n_val}")
     train, val = (replace(part, inputs=fed_inputs(part.inputs, run.fed, run.seed)) for part in (train, val))
     training = _Training(train.dim, settings, run, resolve_device(device), state)
-    own, judges = training.clips(train), training.clips(val)
+    train_clips, val_clips = training.clips(train), training.clips(val)
     while run.epoch < settings.epochs and run.epoch - run.best_epoch < settings.patience:
         run.epoch += 1
         rng = np.random.default_rng([run.seed, run.epoch])
         if settings.augment and settings.architecture != "fusion":
-            own = training.clips(train, rng)
-        training.epoch(own, judges, rng.permutation(n_train))
+            train_clips = training.clips(train, rng)
+        training.epoch(train_clips, val_clips, rng.permutation(n_train))
         if after_epoch is not None:
             after_epoch(run, training.state)
     return {name: tensor.cpu().numpy() for name, tensor in training.best.items()}
@@ -300,7 +304,7 @@ class _Clips(NamedTuple):
     cell: Any  # torch.Tensor bool [shape=(B, G)]
     entropy: float  # of the targets, the mean, nats
 
-
+# %% ../../nbs/69_refiner_network.ipynb #19bcd58d
 class _Training:
     "One network on its way."
 
@@ -341,8 +345,9 @@ class _Training:
             inputs, target = np.take_along_axis(inputs, index, axis=1), np.take_along_axis(target, index, axis=1)
         entropy = -float(np.sum(target * np.log(np.where(target > 0, target, 1.0)))) / len(target)
         inputs = inputs if self.settings.architecture == "fusion" else pdf_input(inputs)
-        own, wanted, cell = (torch.from_numpy(part).to(self.device) for part in (inputs, target.astype(np.float32), examples.cell))
-        return _Clips(own, wanted, cell, entropy)
+        arrays = (inputs, target.astype(np.float32), examples.cell)
+        x, wanted, cell = (torch.from_numpy(array).to(self.device) for array in arrays)
+        return _Clips(x, wanted, cell, entropy)
 
     def loss(self, clips: _Clips, batch):
         "Cross entropy, a sum over the clips of a batch."
@@ -411,9 +416,8 @@ class Refiner:
             wanted = f"(B, T, 2, {dim})" if fusion else f"(B, {dim})"
             raise RefinerError(f"this refiner ({self.settings.architecture}) takes inputs of shape {wanted}, got {inputs.shape}")
         if not np.isfinite(inputs).all():
-            raise RefinerError(
-                f"{int((~np.isfinite(inputs.reshape(len(inputs), -1))).any(axis=1).sum())} of {len(inputs)} clips have inputs that are not finite (NaN PDFs)"
-            )
+            n_bad = int((~np.isfinite(inputs.reshape(len(inputs), -1))).any(axis=1).sum())
+            raise RefinerError(f"{n_bad} of {len(inputs)} clips have inputs that are not finite (NaN PDFs)")
         inputs = fed_inputs(inputs, fed, 0)
         x = torch.from_numpy(inputs if fusion else pdf_input(inputs))
         has_cell = torch.from_numpy(np.ones(x.shape[:2], bool) if cell is None else cell)
@@ -436,7 +440,7 @@ class Refiner:
         with atomic_write(Path(path).with_suffix(".json")) as temporary:
             temporary.write_text(json.dumps(self.record, indent=1) + "\n", encoding="utf-8")
 
-
+# %% ../../nbs/69_refiner_network.ipynb #620d87c8
 SUFFIXES = (".pt", ".safetensors")  # of a refiner's file: torch.save with nothing but tensors and text, or safetensors
 _RECORD = "avesound_refiner"
 
@@ -446,7 +450,7 @@ def check_suffix(path: str | os.PathLike) -> None:
     if Path(path).suffix not in SUFFIXES:
         raise RefinerError(f"a refiner's file ends in {' or '.join(SUFFIXES)}, got {path}")
 
-
+# %% ../../nbs/69_refiner_network.ipynb #f387022d
 def write_tensors(
     path: str | os.PathLike,  # its suffix is one of SUFFIXES
     tensors: dict[str, np.ndarray],
@@ -467,11 +471,17 @@ def write_tensors(
         else:
             save_file(tensors, temporary, metadata={_RECORD: json.dumps(record)})
 
-
+# %% ../../nbs/69_refiner_network.ipynb #1f56e5d9
 def read_tensors(
     path: str | os.PathLike,  # a file that `write_tensors` wrote
 ) -> tuple[dict[str, np.ndarray], dict]:
-    "(tensors, record). Nothing in the file is executed. Raises `FileNotFoundError`, or `RefinerError` where it is something else or damaged."
+    """(tensors, record). Nothing in the file is executed.
+
+    Raises
+    ------
+    FileNotFoundError, RefinerError
+        If there is no such file, or it is something else or damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     check_suffix(path)
@@ -489,7 +499,7 @@ def read_tensors(
         raise RefinerError(f"{path}: its record is not a JSON object")
     return tensors, record
 
-
+# %% ../../nbs/69_refiner_network.ipynb #d37f7819
 def _read_pt(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
     "(tensors, record) of a file of `torch.save`: tensors and plain values, nothing else is read."
     import pickle
@@ -507,7 +517,7 @@ def _read_pt(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dict]:
             f"{path}: is not a refiner of avesound, or is damaged ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
         ) from error
 
-
+# %% ../../nbs/69_refiner_network.ipynb #0e640117
 def load_refiner(
     path: str | os.PathLike,  # a file that `Refiner.save` wrote
 ) -> Refiner:
@@ -541,9 +551,10 @@ def load_refiner(
         name for name in shapes.keys() | weights.keys() if name not in shapes or name not in weights or weights[name].shape != shapes[name]
     ]
     if wrong:
-        found = {name: weights[name].shape if name in weights else None for name in sorted(wrong)[:3]}
+        got = {name: weights[name].shape if name in weights else None for name in sorted(wrong)[:3]}
+        expected = {name: shapes.get(name) for name in got}
         raise RefinerError(
-            f"{path}: its arrays are not those of the architecture {settings.architecture!r} with {dim} inputs: {found}, expected { ({name: shapes.get(name) for name in found}) }"
+            f"{path}: its arrays are not those of the architecture {settings.architecture!r} with {dim} inputs: {got}, expected {expected}"
         )
     if not all(array.dtype == np.float32 and np.isfinite(array).all() for array in weights.values()):
         raise RefinerError(f"{path}: its arrays are not all finite numbers in float32")

@@ -68,7 +68,7 @@ class _Material:
             raise ValueError(f"{lacks}; a refiner needs train and val")
         return usable
 
-
+# %% ../../nbs/70_refiner_train.ipynb #c6e5f8c9
 def _material(
     cache: EmbeddingCache, annotated: AnnotatedClips, training: RefinerSettings, settings: AlignSettings, lengths: Sequence[Seconds]
 ) -> _Material:
@@ -84,7 +84,7 @@ def _material(
     _same_caches(material.curves["train"], material.curves["val"])
     return material
 
-
+# %% ../../nbs/70_refiner_train.ipynb #8430c35b
 def _in_sample(cache: EmbeddingCache, clips: Sequence[ClipAnnotation], notes: list[str]) -> EmbeddingCache:
     "The same with a projector that may have been fitted on these clips: their PDFs flatter it, but nothing is judged by them."
     if cache.projector is None:
@@ -140,7 +140,10 @@ def _identity(
 
 
 def _data_sha256(annotated: dict[str, ClipAnnotation], examples: dict[str, Examples], curves: dict[str, CurveSet]) -> str:
-    "Names what was learnt from: clips, events, durations, and how the embeddings were made; of a foreign cache, which does not say so, the curves."
+    """Names what was learnt from: clips, events, durations, and how the embeddings were made.
+
+    Of a foreign cache, which does not say how, the curves stand for it.
+    """
     facts: dict[str, Any] = {}
     for split, part in curves.items():
         kept = set(examples[split].video_ids)
@@ -156,7 +159,10 @@ def _data_sha256(annotated: dict[str, ClipAnnotation], examples: dict[str, Examp
 
 # %% ../../nbs/70_refiner_train.ipynb #614d5104
 def _trained_before(path: str | os.PathLike | None, read: Callable, identity: dict, overwrite: bool):
-    "What `read` gives of the file of an earlier training, if it was the same training; None where there is none, or one that may be overwritten."
+    """What `read` gives of the file of an earlier training, if it was the same training.
+
+    None where there is none, or one that may be overwritten.
+    """
     if path is None or not Path(path).exists():
         return None
     try:
@@ -254,8 +260,8 @@ def train_refiner(
 ) -> Refiner:
     """Train a refiner and its twins on the train split, stopped by the val split.
 
-    Clips without an event within their duration, and those with a row marked "low" in a column `confidence`, are left out. A projector may have been fitted on training clips (there is a note in the record then), but not on
-    validation clips.
+    Clips without an event within their duration, and those with a row marked "low" in a column `confidence`, are left out.
+    A projector may have been fitted on training clips (there is a note in the record then), but not on validation clips.
 
     Raises
     ------

@@ -46,7 +46,7 @@ class Change:
     name: str  # what it is instead
     row: SweepSetting
 
-
+# %% ../../nbs/83_tuning_ablate.ipynb #1374e027
 def changes_of(
     base: SweepSetting,
     *,
@@ -55,34 +55,39 @@ def changes_of(
     smooth_sigmas: Sequence[Seconds] = (0.0, 0.25, 0.5, 1.0),
     others: Sequence[tuple[str, str]] = (),  # (name of another cache, how it differs)
 ) -> list[Change]:  # those that come to the same as the base, or as an earlier one, left out
-    "Everything that can be changed about a setting, by families: z-score, smoothing, temperature, prediction, query, length, fused lengths, embeddings."
+    """Everything that can be changed about a setting, by families.
+
+    They are: z-score, smoothing, temperature, prediction, query, length, fused lengths, embeddings.
+    """
     s = base.settings
 
     def changed(**values: Any) -> SweepSetting:
         return replace(base, settings=replace(s, **values)).canonical
 
-    found = [Change("z-score", "off" if s.score_zscore else "on", changed(score_zscore=not s.score_zscore))]
-    found += [Change("smoothing", f"σ {sigma:g} s", changed(score_smooth_sigma=float(sigma))) for sigma in smooth_sigmas]
-    found += [Change("temperature", f"τ {tau:g}", changed(tau=tau, tau_adapt=None)) for tau in (s.tau / 4, s.tau / 2, s.tau * 2, s.tau * 4)]
-    found.append(Change("prediction", "peak" if s.pred_softargmax else "mean of the PDF", changed(pred_softargmax=not s.pred_softargmax)))
+    changes = [Change("z-score", "off" if s.score_zscore else "on", changed(score_zscore=not s.score_zscore))]
+    changes += [Change("smoothing", f"σ {sigma:g} s", changed(score_smooth_sigma=float(sigma))) for sigma in smooth_sigmas]
+    changes += [
+        Change("temperature", f"τ {tau:g}", changed(tau=tau, tau_adapt=None)) for tau in (s.tau / 4, s.tau / 2, s.tau * 2, s.tau * 4)
+    ]
+    changes.append(Change("prediction", "peak" if s.pred_softargmax else "mean of the PDF", changed(pred_softargmax=not s.pred_softargmax)))
     for query in audio_queries:
         reduces = FUSIONS if query in ("multi", "all") else (s.multi_reduce,)
-        found += [
+        changes += [
             Change("query", query + (f", {reduce}" if len(reduces) > 1 else ""), changed(audio_query=query, multi_reduce=reduce))
             for reduce in reduces
         ]
-    found += [Change("length", f"L {length:g} s", replace(base, L_sec=(length,)).canonical) for length in sorted(lengths)]
+    changes += [Change("length", f"L {length:g} s", replace(base, L_sec=(length,)).canonical) for length in sorted(lengths)]
     if len(lengths) > 1:
         together = replace(base, L_sec=tuple(lengths))
-        found += [
+        changes += [
             Change("fused lengths", f"all {len(lengths)}, {fusion}", replace(together, settings=replace(s, scale_fusion=fusion)).canonical)
             for fusion in FUSIONS
         ]
-    found += [Change("embeddings", difference, replace(base, cache=name).canonical) for name, difference in others]
-    distinct = {change.row: change for change in reversed(found)}
-    return [change for change in found if distinct[change.row] is change and change.row != base.canonical]
+    changes += [Change("embeddings", difference, replace(base, cache=name).canonical) for name, difference in others]
+    distinct = {change.row: change for change in reversed(changes)}
+    return [change for change in changes if distinct[change.row] is change and change.row != base.canonical]
 
-
+# %% ../../nbs/83_tuning_ablate.ipynb #7d75ac14
 def cache_difference(
     base: EmbeddingCache,
     other: EmbeddingCache,
@@ -93,13 +98,13 @@ def cache_difference(
     if any(path[-2:] == ("encoder", "name") for path in differing):  # another encoder: all else follows from it
         differing = [path for path in differing if path[-2:] == ("encoder", "name") or "encoder" not in path]
     words = {
-        f"{'encoder' if path[-1] == 'name' else path[-1].removesuffix('_s')} {_said(flat[1].get(path))}": None
+        f"{'encoder' if path[-1] == 'name' else path[-1].removesuffix('_s')} {_value_text(flat[1].get(path))}": None
         for path in differing
         if path[-1] != "weights"
     }
     return ", ".join(words) or other.name
 
-
+# %% ../../nbs/83_tuning_ablate.ipynb #c25fd478
 def _leaves(settings: dict, path: tuple[str, ...] = ()) -> Iterable[tuple[tuple[str, ...], Any]]:
     for name, value in settings.items():
         if isinstance(value, dict):
@@ -107,8 +112,8 @@ def _leaves(settings: dict, path: tuple[str, ...] = ()) -> Iterable[tuple[tuple[
         else:
             yield (*path, name), value
 
-
-def _said(value: Any) -> str:
+# %% ../../nbs/83_tuning_ablate.ipynb #c451d16d
+def _value_text(value: Any) -> str:
     return "+".join(f"{part:g}" for part in value) if isinstance(value, list) else str(value)
 
 # %% ../../nbs/83_tuning_ablate.ipynb #6db6f3ed
@@ -121,7 +126,7 @@ class Variants:
     weights: str | None = None  # its weights: a file or a folder
     encoder_config: dict | None = None  # its further settings; device and dtype too
 
-
+# %% ../../nbs/83_tuning_ablate.ipynb #663e0ddc
 def make_variants(
     variants: Variants,
     out_dir: str | os.PathLike,  # gets a cache for each variant: base, edge_inside, …
@@ -140,7 +145,7 @@ def make_variants(
         caches.append(EmbeddingCache.of(folder, name=name))
     return caches, notes
 
-
+# %% ../../nbs/83_tuning_ablate.ipynb #34a2c220
 def _jobs(
     variants: Variants, windows: WindowSettings, scales: Sequence[float]
 ) -> tuple[dict[str, tuple[Encoder, WindowSettings]], list[str]]:
@@ -167,9 +172,13 @@ def _jobs(
 # %% ../../nbs/83_tuning_ablate.ipynb #6ddfc0c9
 @dataclass(frozen=True, eq=False)
 class Ablation:
-    "What an ablation found."
+    """What an ablation found.
 
-    table: "pd.DataFrame"  # family, change, subset, metric, n, base, mean, difference, low, high, p, p_holm: a row for each change, subset and metric
+    A row of the table is about a change (of a family) in one subset and one metric: n, base, mean, difference, low, high, p
+    and p_holm.
+    """
+
+    table: "pd.DataFrame"  # a row for each change, subset and metric
     about: dict  # base, subset, caches, settings, notes; as ablation.json
 
     def __str__(self) -> str:
@@ -189,7 +198,7 @@ class Ablation:
             plot_ablation(self).savefig(temporary, dpi=110)
         return self
 
-
+# %% ../../nbs/83_tuning_ablate.ipynb #3d1fce00
 METRICS = ("dist", "inside", "mass_inside", "log_score")
 
 
@@ -201,7 +210,7 @@ def _knows_loudness(cache: EmbeddingCache, clips: Iterable[ClipAnnotation], leng
                 return True
     return False
 
-
+# %% ../../nbs/83_tuning_ablate.ipynb #bc6187b1
 @dataclass(frozen=True)
 class AblationSettings:
     "What is changed, and what is measured."
@@ -247,19 +256,19 @@ def ablate(
     clips = _drawn(every, n_clips, seed)
     subset = f"all of {split}" if len(clips) == len(every) else f"{n_clips} of {split}, seed {seed}"
     known, notes = _known_caches(caches, variants, annotations_csv, clips, changes, out_dir, progress)
-    lengths, asked = _what_there_is(known[0], clips, changes, notes)
+    lengths, asked = _lengths_and_queries(known[0], clips, changes, notes)
     start = SweepSetting(changes.base, tuple(changes.L_sec), known[0].name).canonical
     others = [(cache.name, cache_difference(known[0], cache)) for cache in known[1:]]
-    made = changes_of(start, lengths=lengths, audio_queries=asked, smooth_sigmas=changes.smooth_sigmas, others=others)
-    rows = [start, *(change.row for change in made)]
+    single_changes = changes_of(start, lengths=lengths, audio_queries=asked, smooth_sigmas=changes.smooth_sigmas, others=others)
+    rows = [start, *(change.row for change in single_changes)]
     of_cache = {cache.name: lengths if cache is known[0] else sorted(set(changes.L_sec)) for cache in known}
     common = common_similarities(known, [row.source for row in rows], clips, of_cache, out_dir / "similarities", progress=progress)
-    table = _compared(made, _measured(rows, common, changes.metrics), common.partial, n_boot, seed)
+    table = _compared(single_changes, _measured(rows, common, changes.metrics), common.partial, n_boot, seed)
     about = {
         "base": str(start), "settings": start.settings, "L_sec": list(start.L_sec), "subset": subset, "split": split,
         "video_ids": common.video_ids, "left_out": common.left_out, "n_partial": int(common.partial.sum()),
-        "caches": {cache.name: cache.made_with for cache in known}, "n_boot": n_boot, "seed": seed, "problems": common.problems, "notes": notes,
-        "avesound": __version__,
+        "caches": {cache.name: cache.made_with for cache in known}, "n_boot": n_boot, "seed": seed,
+        "problems": common.problems, "notes": notes, "avesound": __version__,
     }  # fmt: skip
     return Ablation(table, as_json(about)).save(out_dir)
 
@@ -280,14 +289,14 @@ def _known_caches(
         wanted, _ = with_splits(read_annotations(annotations_csv), Path(annotations_csv).parent)
         write_annotations(wanted[wanted["video_id"].isin({clip.video_id for clip in clips})], out_dir / "subset.csv")
         windows = WindowSettings(lengths=tuple(sorted({*changes.L_sec, *(changes.lengths or (0.5, 1.0, 2.0))})))
-        made, notes = make_variants(variants, out_dir / "caches", out_dir / "subset.csv", windows=windows, progress=progress)
-        known += made
+        extracted, notes = make_variants(variants, out_dir / "caches", out_dir / "subset.csv", windows=windows, progress=progress)
+        known += extracted
     if not known:
         raise ValueError("give caches, or vid_dir, the folder of clips to make them from")
     return known, notes
 
-
-def _what_there_is(
+# %% ../../nbs/83_tuning_ablate.ipynb #b8e0f263
+def _lengths_and_queries(
     base: EmbeddingCache, clips: Sequence[ClipAnnotation], changes: AblationSettings, notes: list[str]
 ) -> tuple[list[Seconds], list[str]]:
     "The audio lengths and the queries that the base's cache allows."
@@ -298,20 +307,20 @@ def _what_there_is(
         notes.append("query loudest: the sound of no clip has its loudness beside its vectors (loudness_db)")
     return lengths, asked
 
-
+# %% ../../nbs/83_tuning_ablate.ipynb #c8cf9998
 def _measured(rows: Sequence[SweepSetting], common: CommonClips, metrics: Sequence[str]) -> dict[str, np.ndarray]:
     "Metrics [shape=(S, N)] of all rows."
     values = {metric: np.empty((len(rows), len(common.video_ids))) for metric in metrics}
     ranking = bool({"auroc", "average_precision"} & set(metrics))
     for source, similar in common.similarities.items():
         index = [i for i, row in enumerate(rows) if row.source == source]
-        own = [rows[i] for i in index]
-        scored = grid_metrics(own, similar.curves, similar.cells, similar.stride_s, common.events, ranking=ranking)
+        of_source = [rows[i] for i in index]
+        scored = grid_metrics(of_source, similar.curves, similar.cells, similar.stride_s, common.events, ranking=ranking)
         for metric in metrics:
             values[metric][index] = scored[metric]
     return values
 
-
+# %% ../../nbs/83_tuning_ablate.ipynb #1d645c34
 def _drawn(clips: list[ClipAnnotation], n_clips: int | None, seed: int) -> list[ClipAnnotation]:
     "Some clips in their order; the same whatever the order of the annotations."
     if n_clips is not None and n_clips < 1:
@@ -322,7 +331,7 @@ def _drawn(clips: list[ClipAnnotation], n_clips: int | None, seed: int) -> list[
     chosen = {ids[i] for i in np.random.default_rng(seed).permutation(len(ids))[:n_clips]}
     return [clip for clip in clips if clip.video_id in chosen]
 
-
+# %% ../../nbs/83_tuning_ablate.ipynb #439023d5
 def _compared(changes: list[Change], values: dict[str, np.ndarray], partial: np.ndarray, n_boot: int, seed: int) -> "pd.DataFrame":
     "Paired differences of all rows but the first to the first."
     import pandas as pd
@@ -333,34 +342,36 @@ def _compared(changes: list[Change], values: dict[str, np.ndarray], partial: np.
         if not chosen.any():
             continue
         for metric, value in values.items():
-            own, base = value[1:, chosen].T, np.broadcast_to(value[:1, chosen].T, (chosen.sum(), len(value) - 1))
-            found = paired_difference(own, base, n_boot=n_boot, seed=seed)
-            both = np.where(np.isnan(own), np.nan, base), np.where(np.isnan(base), np.nan, own)
-            p = paired_p_value(own, base, seed=seed)
+            changed, base = value[1:, chosen].T, np.broadcast_to(value[:1, chosen].T, (chosen.sum(), len(value) - 1))
+            difference = paired_difference(changed, base, n_boot=n_boot, seed=seed)
+            both = np.where(np.isnan(changed), np.nan, base), np.where(np.isnan(base), np.nan, changed)
+            p = paired_p_value(changed, base, seed=seed)
             means = [np.nansum(part, axis=0) / np.maximum((~np.isnan(part)).sum(axis=0), 1) for part in both]
             columns = {
                 "family": [c.family for c in changes],
                 "change": [c.name for c in changes],
                 "subset": subset,
                 "metric": metric,
-                "n": found.n_clips,
+                "n": difference.n_clips,
                 "base": means[0],
                 "mean": means[1],
             }
             tables.append(
-                pd.DataFrame(columns | {"difference": found.mean, "low": found.low, "high": found.high, "p": p, "p_holm": holm(p)})
+                pd.DataFrame(
+                    columns | {"difference": difference.mean, "low": difference.low, "high": difference.high, "p": p, "p_holm": holm(p)}
+                )
             )
     return pd.concat(tables, ignore_index=True)
 
-
+# %% ../../nbs/83_tuning_ablate.ipynb #bba134f6
 def as_markdown(
     ablation: Ablation,
 ) -> str:
     "The differences to the base as a table, partial clips first; bold where Holm's correction leaves p below 0.05."
     about, table = ablation.about, ablation.table
-    lines = [
-        f"# Ablation\n\nBase: {markdown_text(about['base'])}. Clips: {markdown_text(about['subset'])}: {len(about['video_ids'])}, {about['n_partial']} of them partial, {len(about['left_out'])} left out."
-    ]
+    n, n_left_out = len(about["video_ids"]), len(about["left_out"])
+    clips = f"{markdown_text(about['subset'])}: {n}, {about['n_partial']} of them partial, {n_left_out} left out"
+    lines = [f"# Ablation\n\nBase: {markdown_text(about['base'])}. Clips: {clips}."]
     lines += [f"\nNOT A RESULT: {markdown_text(str(Problem.read(problem)))}" for problem in about["problems"]] + [
         f"\nNot made: {markdown_text(note)}" for note in about["notes"]
     ]
@@ -395,11 +406,14 @@ def as_markdown(
     lines += ["", FEW_LINE] if any("†" in line for line in lines) else []
     return "\n".join(lines) + "\n"
 
-
+# %% ../../nbs/83_tuning_ablate.ipynb #bc049ee8
 def plot_ablation(
     ablation: Ablation,
 ):  # matplotlib Figure
-    "A forest plot: the difference of each change to the base with its interval, a panel for each metric; partial clips filled, all clips hollow."
+    """A forest plot: the difference of each change to the base with its interval, a panel for each metric.
+
+    Partial clips are filled, all clips hollow.
+    """
     table = ablation.table
     metrics, rows = list(dict.fromkeys(table["metric"])), list(dict.fromkeys(zip(table["family"], table["change"])))
     families = list(dict.fromkeys(family for family, _ in rows))

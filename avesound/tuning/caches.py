@@ -77,7 +77,7 @@ def find_caches(
             caches = _made_with(caches, option, key, values)
     return caches
 
-
+# %% ../../nbs/80_tuning_caches.ipynb #a79a52f2
 def _inner(folder: Path) -> list[Path]:
     "The caches that a folder is or holds."
     if not folder.is_dir():
@@ -88,7 +88,7 @@ def _inner(folder: Path) -> list[Path]:
         raise ValueError(f"{folder}: is no cache and holds none; {advice}")
     return inner
 
-
+# %% ../../nbs/80_tuning_caches.ipynb #9bf90b40
 def _made_with(caches: Sequence[EmbeddingCache], option: str, key: str, values: Sequence[float]) -> list[EmbeddingCache]:
     "The caches that have one of some values in a column of `EmbeddingCache.as_row`."
     by_value = [(cache, cache.as_row()[key]) for cache in caches]
@@ -97,16 +97,19 @@ def _made_with(caches: Sequence[EmbeddingCache], option: str, key: str, values: 
         if not any(abs(value - other) < 1e-9 for other in known):
             remedy = f"make one with `avesound extract --{option} {value:g} --out_dir …`"
             raise ValueError(f"no cache with {key} = {value:g} s, there are {known}: {remedy}")
-    return [cache for cache, own in by_value if own is not None and any(abs(own - value) < 1e-9 for value in values)]
+    return [cache for cache, number in by_value if number is not None and any(abs(number - value) < 1e-9 for value in values)]
 
-
+# %% ../../nbs/80_tuning_caches.ipynb #fe44929a
 def _is_cache(folder: Path) -> bool:
     return (folder / "vid_emb").is_dir() and (folder / "aud_emb").is_dir()
 
 # %% ../../nbs/80_tuning_caches.ipynb #4827c40c
 @dataclass(frozen=True, eq=False)
 class Similarities:
-    "Similarity curves of N clips for one cache and one audio query; NaN where a clip has no cell. Clips whose curves say nothing are among the failures."
+    """Similarity curves of N clips for one cache and one audio query; NaN where a clip has no cell.
+
+    Clips whose curves say nothing are among the failures.
+    """
 
     video_ids: tuple[str, ...]
     curves: dict[Seconds, np.ndarray]  # length of audio windows -> float64 [shape=(N, K, T)]
@@ -126,7 +129,7 @@ class Similarities:
         curves = {length: curve[index] for length, curve in self.curves.items()}
         return replace(self, video_ids=tuple(video_ids), curves=curves, cells=self.cells[index], duration_s=self.duration_s[index])
 
-
+# %% ../../nbs/80_tuning_caches.ipynb #3b9821ea
 def kept_npz(
     path: str | os.PathLike,  # a file written by this package
 ) -> dict[str, np.ndarray] | None:  # its arrays; None where it is not there, or damaged
@@ -139,7 +142,7 @@ def kept_npz(
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         return None
 
-
+# %% ../../nbs/80_tuning_caches.ipynb #59a165da
 def cached_similarities(
     cache: EmbeddingCache,
     clips: Sequence[ClipAnnotation],
@@ -190,7 +193,7 @@ def _state(cache: EmbeddingCache, clips: Sequence[ClipAnnotation], lengths: Sequ
         "avesound": __version__,
     }
 
-
+# %% ../../nbs/80_tuning_caches.ipynb #1807378d
 def _files_state(cache: EmbeddingCache, clips: Sequence[ClipAnnotation], lengths: Sequence[Seconds]) -> str:
     "A checksum of the names, sizes and times of the files that are going to be read."
     digest = hashlib.sha256()
@@ -206,7 +209,7 @@ def _files_state(cache: EmbeddingCache, clips: Sequence[ClipAnnotation], lengths
                 digest.update(f"{path.name} none\n".encode())
     return digest.hexdigest()
 
-
+# %% ../../nbs/80_tuning_caches.ipynb #a0846c8e
 def _arrays(similarities: Similarities) -> dict[str, Any]:
     "As they are kept; see `_from_arrays`."
     about = {"stride_s": similarities.stride_s, "failures": similarities.failures, "problems": similarities.problems}
@@ -214,7 +217,7 @@ def _arrays(similarities: Similarities) -> dict[str, Any]:
     curves = {f"L{length_ms(length)}ms": curve for length, curve in similarities.curves.items()}
     return arrays | {"about": np.array(json.dumps(as_json(about)))} | curves
 
-
+# %% ../../nbs/80_tuning_caches.ipynb #53efd33e
 def _from_arrays(kept: dict[str, np.ndarray], lengths: Sequence[Seconds]) -> Similarities:
     about = json.loads(str(kept["about"][()]))
     return Similarities(
@@ -232,14 +235,20 @@ def clips_of_split(
     annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split
     split: str,
 ) -> list[ClipAnnotation]:
-    "The clips of a split that `evaluate` would score: a clip of several splits belongs to one, doubtful annotations are left out. Raises `ValueError` where there are none."
+    """The clips of a split that `evaluate` would score: a clip of several splits belongs to one, doubtful annotations are left out.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
     source = read_clips(annotations_csv)
     clips = [clip for clip in source.of_split(split) if clip.video_id not in source.doubtful]
     if not clips:
         raise ValueError(f"no clip of split {split!r} in {annotations_csv} has an annotator who was sure of it")
     return clips
 
-
+# %% ../../nbs/80_tuning_caches.ipynb #dd682133
 Source = tuple[str, str, tuple[Seconds, ...]]  # name of a cache, audio query, its offsets
 
 
@@ -264,7 +273,7 @@ class CommonClips:
         "Those clips, bool [shape=(N,)]."
         return self.partial if self.partial.any() else np.ones(len(self.partial), bool)
 
-
+# %% ../../nbs/80_tuning_caches.ipynb #c436ce9d
 def common_similarities(
     caches: Sequence[EmbeddingCache],
     sources: Iterable[Source],  # which caches are wanted with which queries; the first one's durations say which clips are partial
@@ -307,7 +316,7 @@ def common_similarities(
         problems=tuple(sorted(problems, key=str)),
     )
 
-
+# %% ../../nbs/80_tuning_caches.ipynb #7ff5313d
 def _nothing_shared(of_source: Mapping[Source, Similarities]) -> str:
     "The message for caches without a common clip."
     counts = ", ".join(f"{len(one.video_ids)} in {source[0]} ({source[1]})" for source, one in of_source.items())

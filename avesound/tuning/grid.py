@@ -7,10 +7,11 @@ __all__ = ['AXIS_LABELS', 'SweepSetting', 'Grid', 'metric_names', 'grid_metrics'
            'varied', 'plot_marginals', 'plot_heat']
 
 # %% ../../nbs/81_tuning_grid.ipynb #918ba762
+import functools
 import itertools
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -101,7 +102,7 @@ class SweepSetting:
         parts += ["soft-argmax"] * self.settings.pred_softargmax
         return ", ".join(([self.cache] if self.cache else []) + parts)
 
-
+# %% ../../nbs/81_tuning_grid.ipynb #efe03889
 @dataclass(frozen=True)
 class Grid:
     "Values to combine, each with each."
@@ -129,7 +130,13 @@ class Grid:
         self,
         caches: Sequence[str] = ("",),  # names of caches
     ) -> list[SweepSetting]:  # distinct, in a fixed order
-        "All combinations, those that come to the same thing once. Raises `ValueError` for a value out of its range, as `AlignSettings` does."
+        """All combinations, those that come to the same thing once.
+
+        Raises
+        ------
+        ValueError
+            For a value out of its range, as `AlignSettings` does.
+        """
         temperatures: list[dict[str, Any]] = [{"tau": tau, "tau_adapt": None} for tau in self.taus]
         temperatures += [{"tau_adapt": target} for target in self.tau_adapts]
         axes = (
@@ -145,7 +152,8 @@ class Grid:
         rows = (
             SweepSetting(
                 replace(
-                    self.base, audio_query=query, score_zscore=zscore, score_smooth_sigma=sigma, multi_reduce=reduce, scale_fusion=fusion, **temperature
+                    self.base, audio_query=query, score_zscore=zscore, score_smooth_sigma=sigma,
+                    multi_reduce=reduce, scale_fusion=fusion, **temperature
                 ), lengths, cache,
             ).canonical
             for cache, query, zscore, sigma, lengths, reduce, fusion, temperature in itertools.product(*axes)
@@ -161,7 +169,7 @@ def metric_names(
     named = list(point_metrics(np.array([[0.0, 1.0]]), np.zeros(()), hit_deltas))
     return [*named, "mass_inside", "log_score", *(["auroc", "average_precision"] if ranking else [])]
 
-
+# %% ../../nbs/81_tuning_grid.ipynb #42efe641
 def grid_metrics(
     rows: Sequence[SweepSetting],  # S settings of one audio query; `cache` is not looked at
     curves: Mapping[Seconds, np.ndarray],  # similarities for each length of audio windows, float [shape=(N, K, T)]; NaN = no cell
@@ -191,124 +199,188 @@ def grid_metrics(
     order = np.argsort(n_cells, kind="stable")
     cells, events = cells[order], events[order]
     values = {name: np.empty((len(rows), len(order))) for name in metric_names(hit_deltas, ranking)}
-    plan = _stages(rows)
+    stages = _stages(rows)
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
         for n in np.unique(n_cells):
             first, last = np.searchsorted(n_cells[order], [n, n + 1])
             chosen = slice(None) if last - first == len(order) else order[first:last]  # a slice copies nothing
-            group = {length: curve[chosen, :, :n] for length, curve in curves.items()}
-            for (zscore, sigma), parts in plan.items():
+            alike = {length: curve[chosen, :, :n] for length, curve in curves.items()}
+            clips = _Clips(alike, cells[first:last, :n], events[first:last], stride_s)
+            columns = {name: value[:, first:last] for name, value in values.items()}
+            for (zscore, sigma), parts in stages.items():
                 settings = AlignSettings(score_zscore=zscore, score_smooth_sigma=sigma)
-                wanted = sorted({length for _, lengths, *_ in parts for length in lengths})
-
-                def score_of(length):
-                    # Of all clips, not of a block: small products of matrices would be slowed by threads of their own. Queries come first in memory, which makes fusing them fast.
-                    return np.moveaxis(temporal_scores(np.moveaxis(group[length], 1, 0).copy(), stride_s, settings), 0, 1)
-
-                scores = dict(zip(wanted, pool.map(score_of, wanted)))
-                size = _block_size(parts, scores)
-                blocks = [slice(a, min(a + size, last - first)) for a in range(0, last - first, size)]
-
-                def score(block):
-                    place = slice(first + block.start, first + block.stop)
-                    index, metrics = _block_metrics(
-                        parts, {length: s[block] for length, s in scores.items()}, cells[place, :n], events[place], hit_deltas
-                    )
-                    if index == list(range(index[0], index[0] + len(index))):
-                        index = slice(index[0], index[0] + len(index))  # twice as fast
-                    for name, value in metrics.items():
-                        values[name][index, place] = value
-
-                list(pool.map(score, blocks))
+                _fill_metrics(columns, clips, settings, parts, hit_deltas, pool)
                 if ranking:
-                    place = slice(first, last)
-                    for lengths, index in _by_lengths(parts).items():
-                        curve = align([group[length] for length in lengths], stride_s, settings).curve
-                        values["auroc"][index, place] = auroc(events[place], curve, cells[place, :n])
-                        values["average_precision"][index, place] = average_precision(events[place], curve, cells[place, :n])
+                    _fill_ranking(columns, clips, settings, parts)
     if (np.diff(order) > 0).all():
         return values
     back = np.argsort(order)
     return {name: value[:, back] for name, value in values.items()}
 
+# %% ../../nbs/81_tuning_grid.ipynb #6a50eabd
+@dataclass(frozen=True, eq=False)
+class _Clips:
+    "G clips with the same number T of cells."
 
+    curves: Mapping[Seconds, np.ndarray]  # length of audio windows -> similarities, float64 [shape=(G, K, T)]
+    cells: np.ndarray  # float64 [shape=(G, T, 2)], seconds
+    events: np.ndarray  # float64 [shape=(G, E, 2)], seconds
+    stride_s: Seconds
+
+    def scores(self, length: Seconds, settings: AlignSettings) -> np.ndarray:
+        """Scores of all clips, float64 [shape=(G, K, T)]; queries come first in memory, which makes fusing them fast.
+
+        Of a block at a time they would be small products of matrices, which threads of their own slow down.
+        """
+        return np.moveaxis(temporal_scores(np.moveaxis(self.curves[length], 1, 0).copy(), self.stride_s, settings), 0, 1)
+
+# %% ../../nbs/81_tuning_grid.ipynb #dfd1c0a0
+def _fill_metrics(
+    columns: Mapping[str, np.ndarray],  # metric -> float64 [shape=(rows, G)], written to
+    clips: _Clips,
+    settings: AlignSettings,  # z-score and smoothing
+    parts: dict[tuple, dict],  # of `_stages`
+    hit_deltas: Sequence[Seconds],
+    pool: ThreadPoolExecutor,
+) -> None:
+    "Write the metrics of the rows that share z-score and smoothing, a block of clips for each turn of a thread."
+    lengths = sorted({length for _, fused, *_ in parts for length in fused})
+    scores = dict(zip(lengths, pool.map(clips.scores, lengths, itertools.repeat(settings))))
+    size, n = _block_size(parts, scores), len(clips.cells)
+    blocks = [slice(first, min(first + size, n)) for first in range(0, n, size)]
+    of_block = functools.partial(_block_metrics, parts, scores, clips, hit_deltas)
+    for _ in pool.map(functools.partial(_fill_block, columns, of_block), blocks):
+        pass  # what a thread raised is raised here
+
+# %% ../../nbs/81_tuning_grid.ipynb #9ffe29d1
+def _fill_block(columns: Mapping[str, np.ndarray], metrics_of: Callable[[slice], tuple[list[int], dict]], block: slice) -> None:
+    "Write the metrics of one block of clips."
+    rows, metrics = metrics_of(block)
+    consecutive = rows == list(range(rows[0], rows[0] + len(rows)))
+    place = slice(rows[0], rows[0] + len(rows)) if consecutive else rows  # a slice is twice as fast
+    for name, value in metrics.items():
+        columns[name][place, block] = value
+
+# %% ../../nbs/81_tuning_grid.ipynb #106009a6
+def _fill_ranking(columns: Mapping[str, np.ndarray], clips: _Clips, settings: AlignSettings, parts: dict[tuple, dict]) -> None:
+    "Write the metrics of the curve itself, which know no temperature."
+    for lengths, rows in _by_lengths(parts).items():
+        curve = align([clips.curves[length] for length in lengths], clips.stride_s, settings).curve
+        columns["auroc"][rows] = auroc(clips.events, curve, clips.cells)
+        columns["average_precision"][rows] = average_precision(clips.events, curve, clips.cells)
+
+# %% ../../nbs/81_tuning_grid.ipynb #3ae37b25
 def _stages(rows: Sequence[SweepSetting]) -> dict[tuple, dict[tuple, dict]]:
-    "(z-score, sigma) -> (softargmax, lengths, reduce, fusion) -> {(tau, tau_adapt): numbers of the rows}: what is computed once, in this order."
-    plan: dict[tuple, dict[tuple, dict]] = {}
+    """What is computed once, in this order.
+
+    (z-score, sigma) -> (softargmax, lengths, reduce, fusion) -> {(tau, tau_adapt): numbers of the rows}
+    """
+    stages: dict[tuple, dict[tuple, dict]] = {}
     for i, row in enumerate(rows):
         s = row.canonical.settings
-        part = plan.setdefault((s.score_zscore, s.score_smooth_sigma), {}).setdefault(
+        part = stages.setdefault((s.score_zscore, s.score_smooth_sigma), {}).setdefault(
             (s.pred_softargmax, row.L_sec, s.multi_reduce, s.scale_fusion), {}
         )
         part.setdefault((s.tau, s.tau_adapt), []).append(i)
-    return plan
+    return stages
 
-
+# %% ../../nbs/81_tuning_grid.ipynb #6e501778
 def _by_lengths(parts: dict[tuple, dict]) -> dict[tuple[Seconds, ...], list[int]]:
     "Numbers of the rows for each set of lengths."
-    found: dict[tuple[Seconds, ...], list[int]] = {}
+    numbers: dict[tuple[Seconds, ...], list[int]] = {}
     for (_, lengths, *_), rows_of in parts.items():
-        found.setdefault(lengths, []).extend(i for same in rows_of.values() for i in same)
-    return found
+        numbers.setdefault(lengths, []).extend(i for same in rows_of.values() for i in same)
+    return numbers
 
-
+# %% ../../nbs/81_tuning_grid.ipynb #eb796ae3
 def _by_length(parts: dict[tuple, dict]) -> dict[tuple, dict]:
     "(length, temperatures) -> reduce -> ([(softargmax, numbers of rows)] of that length alone, whether it is fused with others)."
-    found: dict[tuple, dict] = {}
+    uses: dict[tuple, dict] = {}
     for (softargmax, lengths, reduce, _), rows_of in parts.items():
         for length in lengths:
-            alone, fused = found.setdefault((length, tuple(rows_of)), {}).get(reduce, ([], False))
+            alone, fused = uses.setdefault((length, tuple(rows_of)), {}).get(reduce, ([], False))
             if len(lengths) == 1:
                 alone.append((softargmax, list(rows_of.values())))
-            found[length, tuple(rows_of)][reduce] = alone, fused or len(lengths) > 1
-    return found
+            uses[length, tuple(rows_of)][reduce] = alone, fused or len(lengths) > 1
+    return uses
 
-
+# %% ../../nbs/81_tuning_grid.ipynb #8156855a
 def _taus(scores: np.ndarray, temperatures: tuple) -> np.ndarray:
-    "Temperatures that broadcast against scores [shape=(B, K, T)]: [shape=(S, 1, 1)], or [shape=(S, B, K)] where some are found for each curve."
+    """Temperatures that broadcast against scores [shape=(B, K, T)].
+
+    They are [shape=(S, 1, 1)], or [shape=(S, B, K)] where some are fitted to each curve.
+    """
     shape = (1, 1) if all(target is None for _, target in temperatures) else scores.shape[:-1]
     return np.stack([np.full(shape, tau) if target is None else adapt_tau(scores, target) for tau, target in temperatures])
 
-
+# %% ../../nbs/81_tuning_grid.ipynb #e0bb6710
 def _block_size(parts: dict[tuple, dict], scores: dict[Seconds, np.ndarray]) -> int:
     "So many clips that the PDFs of one length at all temperatures take two megabytes."
     largest = max(np.prod(s.shape[1:], dtype=int) for s in scores.values()) * max(map(len, parts.values())) * 8
     return int(np.clip(2.4e6 // max(largest, 1), 8, 512))
 
+# %% ../../nbs/81_tuning_grid.ipynb #54ddfbff
+class _Predictions:
+    "Moments predicted for B clips with the same number of cells, and the mass inside their events, setting by setting."
 
-def _block_metrics(parts, scores, cells, events, hit_deltas):
-    "Numbers of rows, and their metrics [shape=(rows, B)], of a block of B clips with the same number of cells."
-    centers, fraction = cells.mean(axis=-1), event_fraction(events, cells)
-    index: list[int] = []
-    t: list[np.ndarray] = []
-    masses: list[np.ndarray] = []
-    kept: dict[tuple, np.ndarray] = {}  # PDFs [shape=(S, B, T)] that are going to be fused with those of other lengths
+    def __init__(self, cells: np.ndarray, events: np.ndarray):
+        self.events, self.centers, self.fraction = events, cells.mean(axis=-1), event_fraction(events, cells)
+        self.rows: list[int] = []  # whose predictions these are, in order
+        self.t_sec: list[np.ndarray] = []
+        self.masses: list[np.ndarray] = []
 
-    def predict_from(pdf: np.ndarray, softargmax: bool, numbers: list[list[int]]) -> None:
-        copies = [len(same) for same in numbers]  # a setting may be asked for twice
-        t.append(np.repeat((soft_argmax if softargmax else peak)(pdf, centers), copies, axis=0))
-        masses.append(np.repeat(mass_in(fraction, pdf), copies, axis=0))
-        index.extend(i for same in numbers for i in same)
+    def add(self, pdf: np.ndarray, softargmax: bool, rows_of: Sequence[list[int]]) -> None:
+        "Predict from PDFs [shape=(S, B, T)] of S settings; each has its rows, for a setting may be asked for twice."
+        copies = [len(rows) for rows in rows_of]
+        self.t_sec.append(np.repeat((soft_argmax if softargmax else peak)(pdf, self.centers), copies, axis=0))
+        self.masses.append(np.repeat(mass_in(self.fraction, pdf), copies, axis=0))
+        self.rows.extend(i for rows in rows_of for i in rows)
 
+    def metrics(self, hit_deltas: Sequence[Seconds]) -> dict[str, np.ndarray]:
+        "Metric -> float64 [shape=(rows, B)], in the order of `rows`."
+        mass = np.concatenate(self.masses)
+        metrics = point_metrics(self.events, np.concatenate(self.t_sec), hit_deltas)
+        return metrics | {"mass_inside": mass, "log_score": np.log(np.maximum(mass, LOG_SCORE_FLOOR))}
+
+# %% ../../nbs/81_tuning_grid.ipynb #ae6f937d
+def _block_metrics(
+    parts: dict[tuple, dict],  # of `_stages`
+    scores: Mapping[Seconds, np.ndarray],  # length -> float64 [shape=(G, K, T)]
+    clips: _Clips,
+    hit_deltas: Sequence[Seconds],
+    block: slice,  # B of the G clips
+) -> tuple[list[int], dict[str, np.ndarray]]:
+    "Numbers of rows, and their metrics [shape=(rows, B)], of a block of clips."
+    predictions = _Predictions(clips.cells[block], clips.events[block])
+    pdfs = _add_single(predictions, parts, {length: score[block] for length, score in scores.items()})
+    _add_fused(predictions, parts, pdfs)
+    return predictions.rows, predictions.metrics(hit_deltas)
+
+# %% ../../nbs/81_tuning_grid.ipynb #0ee349ce
+def _add_single(predictions: _Predictions, parts: dict[tuple, dict], scores: Mapping[Seconds, np.ndarray]) -> dict[tuple, np.ndarray]:
+    "Predict where one length stands alone. Returns PDFs [shape=(S, B, T)] that are going to be fused with those of other lengths."
+    kept: dict[tuple, np.ndarray] = {}
     for (length, temperatures), uses in _by_length(parts).items():
         pdfs = temporal_pdf(scores[length], _taus(scores[length], temperatures))
         for reduce, (alone, fused) in uses.items():
             pdf = fuse(pdfs, reduce)
             if fused:
                 kept[length, temperatures, reduce] = pdf
-            for softargmax, numbers in alone:
-                predict_from(pdf, softargmax, numbers)
+            for softargmax, rows_of in alone:
+                predictions.add(pdf, softargmax, rows_of)
+    return kept
+
+# %% ../../nbs/81_tuning_grid.ipynb #4b7af1e3
+def _add_fused(predictions: _Predictions, parts: dict[tuple, dict], pdfs: Mapping[tuple, np.ndarray]) -> None:
+    "Predict from several lengths at once."
     stacked: tuple | None = None
     scales = np.empty(0)  # the last stack: fusions of the same PDFs follow each other
     for (softargmax, lengths, reduce, fusion), rows_of in parts.items():
         if len(lengths) > 1:
             if stacked != (lengths, tuple(rows_of), reduce):
                 stacked = lengths, tuple(rows_of), reduce
-                scales = np.moveaxis(np.stack([kept[length, tuple(rows_of), reduce] for length in lengths]), 0, -2)
-            predict_from(fuse(scales, fusion), softargmax, list(rows_of.values()))
-    mass = np.concatenate(masses)
-    metrics = point_metrics(events, np.concatenate(t), hit_deltas)
-    return index, metrics | {"mass_inside": mass, "log_score": np.log(np.maximum(mass, LOG_SCORE_FLOOR))}
+                scales = np.moveaxis(np.stack([pdfs[length, tuple(rows_of), reduce] for length in lengths]), 0, -2)
+            predictions.add(fuse(scales, fusion), softargmax, list(rows_of.values()))
 
 # %% ../../nbs/81_tuning_grid.ipynb #b4d6b221
 def grid_table(
@@ -318,19 +390,23 @@ def grid_table(
     *,
     n_boot: int = 1000,  # resamples of the bootstrap
     seed: int = 0,
-) -> "pd.DataFrame":  # a row for each setting: its fields, n_all, n_partial, and all_<metric>, all_<metric>_low, all_<metric>_high; partial_<metric> … likewise
-    "Mean of each metric with its 95 % bootstrap interval, over all clips and over partial ones; NaN where there is none."
+) -> "pd.DataFrame":  # a row for each setting
+    """Mean of each metric with its 95 % bootstrap interval, over all clips and over partial ones; NaN where there is none.
+
+    Columns are the setting's fields, n_all, n_partial, and for each metric all_<metric>, all_<metric>_low, all_<metric>_high,
+    partial_<metric>, partial_<metric>_low and partial_<metric>_high.
+    """
     import pandas as pd
 
     columns: dict[str, np.ndarray] = {}
     stacked = np.stack([np.asarray(value).T for value in values.values()], axis=-1)  # [N, S, metrics]
     for subset in SUBSETS:
         chosen = stacked if subset == "all" else stacked[np.asarray(partial, bool)]
-        found = bootstrap_interval(chosen, n_boot=n_boot, seed=seed) if len(chosen) else None
-        columns[f"n_{subset}"] = found.n_clips[:, 0] if found else np.zeros(len(rows), int)
+        means = bootstrap_interval(chosen, n_boot=n_boot, seed=seed) if len(chosen) else None
+        columns[f"n_{subset}"] = means.n_clips[:, 0] if means else np.zeros(len(rows), int)
         for i, name in enumerate(values):
             for suffix, part in [("", "mean"), ("_low", "low"), ("_high", "high")]:
-                columns[f"{subset}_{name}{suffix}"] = getattr(found, part)[:, i] if found else np.full(len(rows), np.nan)
+                columns[f"{subset}_{name}{suffix}"] = getattr(means, part)[:, i] if means else np.full(len(rows), np.nan)
     counts = {name: columns.pop(name) for name in [f"n_{subset}" for subset in SUBSETS]}
     return pd.concat([pd.DataFrame([row.as_row() for row in rows]), pd.DataFrame(counts | columns)], axis=1)
 
@@ -357,10 +433,18 @@ def ranked(
 
 # %% ../../nbs/81_tuning_grid.ipynb #c83105b3
 AXIS_LABELS = {  # columns of a grid's table, as an axis is labelled
-    "cache": "cache", "L_sec": "audio windows L (s)", "audio_query": "audio query", "multi_reduce": "fusion of queries", "scale_fusion": "fusion of lengths",
-    "score_zscore": "z-score", "score_smooth_sigma": "smoothing σ (s)", "tau": "temperature τ (units of the scores)", "tau_adapt": "entropy / log T asked for", "stride_s": "stride (s)",
+    "cache": "cache",
+    "L_sec": "audio windows L (s)",
+    "audio_query": "audio query",
+    "multi_reduce": "fusion of queries",
+    "scale_fusion": "fusion of lengths",
+    "score_zscore": "z-score",
+    "score_smooth_sigma": "smoothing σ (s)",
+    "tau": "temperature τ (units of the scores)",
+    "tau_adapt": "entropy / log T asked for",
+    "stride_s": "stride (s)",
     "win_s": "video windows (s)",
-}  # fmt: skip
+}
 
 
 def metric_label(
@@ -371,14 +455,14 @@ def metric_label(
     unit = {"mae": " (s)", "dist": " (s)", "log_score": " (nats)"}.get(metric, "")
     return f"{metric}{unit}, {subset} clips, {'lower' if metric in LOWER_IS_BETTER else 'higher'} is better"
 
-
+# %% ../../nbs/81_tuning_grid.ipynb #4ce4c1e6
 def varied(
     table: "pd.DataFrame",  # of `grid_table`
 ) -> list[str]:  # columns of `AXIS_LABELS`
     "The settings that take two or more values in a table."
     return [name for name in AXIS_LABELS if name in table and table[name].nunique() > 1]
 
-
+# %% ../../nbs/81_tuning_grid.ipynb #5e7fb57c
 def plot_marginals(
     table: "pd.DataFrame",  # of `grid_table`
     metric: str = "log_score",
@@ -422,7 +506,7 @@ def plot_marginals(
     figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=9, frameon=False)
     return figure
 
-
+# %% ../../nbs/81_tuning_grid.ipynb #ba36020d
 def plot_heat(
     table: "pd.DataFrame",  # of `grid_table`
     x: str,  # columns of the table, see `AXIS_LABELS`
@@ -452,11 +536,11 @@ def plot_heat(
     figure.colorbar(image, ax=ax).set_label(metric_label(metric, subset).replace(", ", ",\n", 1), fontsize=9)
     return figure
 
-
+# %% ../../nbs/81_tuning_grid.ipynb #be4a10c9
 def _value_label(value) -> str:
     return f"{value:.3g}" if isinstance(value, (float, np.floating)) else shortened("+".join(str(value).split(";")), 24)
 
-
+# %% ../../nbs/81_tuning_grid.ipynb #1c0662e7
 def _value_order(value) -> tuple:
     "Numbers by size, sets of lengths by their number and then by size, words by the alphabet."
     try:

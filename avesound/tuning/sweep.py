@@ -48,7 +48,7 @@ class _Run:
     workers: int | None
     bar: tqdm
 
-
+# %% ../../nbs/82_tuning_sweep.ipynb #08d77667
 def _run(common: CommonClips, reference: SweepSetting, criterion: str, options: dict, folder: Path, workers: int | None, bar: tqdm) -> _Run:
     of_source = {str(source): _digest(*s.curves.values(), s.cells, np.array(s.stride_s)) for source, s in common.similarities.items()}
     state = {
@@ -62,14 +62,14 @@ def _run(common: CommonClips, reference: SweepSetting, criterion: str, options: 
     beside = _values(common, [reference], options, workers)[criterion][0]
     return _Run(common, reference, beside, criterion, options, state, folder, workers, bar)
 
-
+# %% ../../nbs/82_tuning_sweep.ipynb #2ea22118
 def _digest(*arrays: np.ndarray) -> str:
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
 
-
+# %% ../../nbs/82_tuning_sweep.ipynb #74364e13
 def _values(common: CommonClips, rows: Sequence[SweepSetting], options: dict, workers: int | None) -> dict[str, np.ndarray]:
     "Metrics [shape=(S, N)] of rows of one source."
     s = common.similarities[rows[0].source]
@@ -77,7 +77,7 @@ def _values(common: CommonClips, rows: Sequence[SweepSetting], options: dict, wo
         rows, s.curves, s.cells, s.stride_s, common.events, hit_deltas=options["hit_deltas"], ranking=options["ranking"], workers=workers
     )
 
-
+# %% ../../nbs/82_tuning_sweep.ipynb #af74d763
 def _table(run: _Run, rows: Sequence[SweepSetting]) -> "pd.DataFrame":
     "A row for each setting, as `grid_table`, with difference, difference_low, difference_high and p to the reference."
     import pandas as pd
@@ -93,7 +93,7 @@ def _table(run: _Run, rows: Sequence[SweepSetting]) -> "pd.DataFrame":
             run.bar.update(len(part))
     return pd.concat(tables, ignore_index=True).iloc[np.argsort(order)].reset_index(drop=True)
 
-
+# %% ../../nbs/82_tuning_sweep.ipynb #87213475
 def _part(run: _Run, rows: list[SweepSetting]) -> "pd.DataFrame":
     "The same for rows of one source, from the file that keeps it where there is one."
     import pandas as pd
@@ -105,11 +105,11 @@ def _part(run: _Run, rows: list[SweepSetting]) -> "pd.DataFrame":
         values = _values(run.common, rows, run.options, run.workers)
         resampling = {name: run.options[name] for name in ("n_boot", "seed")}
         table = grid_table(rows, values, run.common.partial, **resampling).drop(columns=named.columns)
-        own = values[run.criterion][:, run.common.deciding].T
-        beside = np.broadcast_to(run.beside[run.common.deciding, None], own.shape)
-        found = paired_difference(own, beside, **resampling)
-        table = table.assign(difference=found.mean, difference_low=found.low, difference_high=found.high)
-        table["p"] = paired_p_value(own, beside, n_perm=run.options["n_perm"], seed=run.options["seed"])
+        scores = values[run.criterion][:, run.common.deciding].T
+        beside = np.broadcast_to(run.beside[run.common.deciding, None], scores.shape)
+        difference = paired_difference(scores, beside, **resampling)
+        table = table.assign(difference=difference.mean, difference_low=difference.low, difference_high=difference.high)
+        table["p"] = paired_p_value(scores, beside, n_perm=run.options["n_perm"], seed=run.options["seed"])
         arrays: dict[str, Any] = {"numbers": table.to_numpy(dtype=np.float64), "names": np.array(table.columns.tolist())}
         with atomic_write(path) as temporary:
             np.savez(temporary, **arrays)
@@ -129,9 +129,8 @@ class SweepReport:
     def __str__(self) -> str:
         s = self.selection
         column = f"{s['subset']}_{s['metric']}"
-        lines = [
-            f"{len(self.table)} settings on {len(s['video_ids'])} clips of {s['split']} ({s['n_left_out']} left out), chosen by {s['criterion']}"
-        ]
+        clips = f"{len(s['video_ids'])} clips of {s['split']} ({s['n_left_out']} left out)"
+        lines = [f"{len(self.table)} settings on {clips}, chosen by {s['criterion']}"]
         lines += [f"NOT A RESULT: {Problem.read(problem)}" for problem in s["problems"]]
         lines.append(f"{'rank':>5}  {s['metric']:<25}{'difference to reference':<26}{'p (Holm)':<10}setting")
         shown = self.table.head(5)
@@ -164,8 +163,13 @@ class GridScoring:
 
     def options(self, n_rows: int) -> dict:
         "What the numbers of a row depend on, JSON values."
-        own = {"hit_deltas": [float(delta) for delta in self.hit_deltas], "ranking": self.ranking, "n_boot": self.n_boot, "seed": self.seed}
-        return own | {"n_perm": max(9999, 50 * n_rows)}
+        options = {
+            "hit_deltas": [float(delta) for delta in self.hit_deltas],
+            "ranking": self.ranking,
+            "n_boot": self.n_boot,
+            "seed": self.seed,
+        }
+        return options | {"n_perm": max(9999, 50 * n_rows)}
 
 # %% ../../nbs/82_tuning_sweep.ipynb #afb8ace0
 def sweep(
@@ -185,14 +189,16 @@ def sweep(
 ) -> SweepReport:
     """Score a grid of settings on validation clips, choose one, and evaluate it on the test clips.
 
-    `out_dir` gets aggregate.csv (a row for each setting), selection.json (what was chosen, how, and on which clips), sweep.json (what was swept), heat
-    maps and marginals, and runs/<setting>_<split>/ for the chosen rows, written by `evaluate`. Run again with the same arguments, it goes on
-    where it was interrupted. The reference that rows are compared with is `grid.base` at 1 s, or at the grid's first length, in the first cache.
+    `out_dir` gets aggregate.csv (a row for each setting), selection.json (what was chosen, how, and on which clips),
+    sweep.json (what was swept), heat maps and marginals, and runs/<setting>_<split>/ for the chosen rows, written by
+    `evaluate`. Run again with the same arguments, it goes on where it was interrupted. The reference that rows are compared
+    with is `grid.base` at 1 s, or at the grid's first length, in the first cache.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        As `find_caches`, `cached_similarities` and `read_annotations`; if a split has no clips, settings would be chosen on test clips, or a name is unknown.
+        As `find_caches`, `cached_similarities` and `read_annotations`; if a split has no clips, settings would be chosen on
+        test clips, or a name is unknown.
     """
     split, test_split = _splits(split, test_split, top_k)
     scoring = replace(scoring, ranking=scoring.ranking or criterion in ("auroc", "average_precision"))
@@ -236,7 +242,7 @@ def _splits(split: str, test_split: str | None, top_k: int) -> tuple[str, str | 
         raise ValueError(f"settings are chosen on train or val clips and evaluated on others, got {got}")
     return split, test_split
 
-
+# %% ../../nbs/82_tuning_sweep.ipynb #c6dc53a4
 def _common(
     caches: dict[str, EmbeddingCache],
     rows: list[SweepSetting],
@@ -250,7 +256,7 @@ def _common(
     sources = [row.source for row in [reference, *rows]]
     return common_similarities(list(caches.values()), sources, clips, lengths, out_dir / "similarities", progress=progress)
 
-
+# %% ../../nbs/82_tuning_sweep.ipynb #ecfb20e7
 def _evaluated(
     row: SweepSetting,
     cache: EmbeddingCache,
@@ -263,16 +269,16 @@ def _evaluated(
     "The evaluation of a row, in a folder of its own."
     folder = out_dir / "runs" / f"{row.slug}_{split}"
     how = Scoring(hit_deltas=scoring.hit_deltas, n_boot=scoring.n_boot, seed=scoring.seed)
-    found = evaluate(cache, annotations_csv, L_sec=row.L_sec, settings=row.settings, split=split, tuned_on=tuned_on, scoring=how)
-    return found.save(folder / "summary.csv", folder).overall
+    evaluation = evaluate(cache, annotations_csv, L_sec=row.L_sec, settings=row.settings, split=split, tuned_on=tuned_on, scoring=how)
+    return evaluation.save(folder / "summary.csv", folder).overall
 
-
+# %% ../../nbs/82_tuning_sweep.ipynb #c86ccc87
 def _reference(grid: Grid, cache: str) -> SweepSetting:
     query = grid.base.audio_query if grid.base.audio_query in grid.audio_queries else grid.audio_queries[0]
     lengths = (1.0,) if any(1.0 in together for together in grid.lengths) else grid.lengths[0]
     return SweepSetting(replace(grid.base, audio_query=query), lengths, cache).canonical
 
-
+# %% ../../nbs/82_tuning_sweep.ipynb #8e16791f
 def _ranked(
     run: _Run, rows: list[SweepSetting], table: "pd.DataFrame", caches: dict[str, EmbeddingCache]
 ) -> tuple[list[SweepSetting], "pd.DataFrame"]:
@@ -287,19 +293,20 @@ def _ranked(
     order = ranked(rows, table[f"{run.common.subset}_{run.criterion}"], run.criterion, run.reference)
     return [rows[i] for i in order], table.iloc[order].assign(rank=np.arange(1, len(rows) + 1)).reset_index(drop=True)
 
-
+# %% ../../nbs/82_tuning_sweep.ipynb #46c1a746
 def _selection(run: _Run, table: "pd.DataFrame", winner: SweepSetting, split: str, n_clips: int) -> dict:
     "The record of what was chosen, on which clips and by what."
     ids, first = list(run.common.video_ids), table.iloc[0]
     selection = {
-        "split": split, "video_ids": ids, "criterion": f"{run.criterion} on {run.common.subset} clips", "settings": asdict(winner.settings), "L_sec": list(winner.L_sec),
-        "avesound": __version__, "cache": winner.cache, "metric": run.criterion, "subset": run.common.subset, "value": float(first[f"{run.common.subset}_{run.criterion}"]),
+        "split": split, "video_ids": ids, "criterion": f"{run.criterion} on {run.common.subset} clips",
+        "settings": asdict(winner.settings), "L_sec": list(winner.L_sec), "avesound": __version__, "cache": winner.cache,
+        "metric": run.criterion, "subset": run.common.subset, "value": float(first[f"{run.common.subset}_{run.criterion}"]),
         "p_holm": None if first["is_reference"] else float(first["p_holm"]), "n_settings": len(table), "n_left_out": n_clips - len(ids),
         "video_ids_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest(), "problems": list(run.common.problems),
     }  # fmt: skip
     return as_json(selection)  # as it will be read back
 
-
+# %% ../../nbs/82_tuning_sweep.ipynb #fd350626
 _PAIRS = [
     ("tau", "L_sec"),
     ("tau", "score_smooth_sigma"),
