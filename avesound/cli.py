@@ -275,7 +275,7 @@ def _evaluate(
         raise ValueError(f"plot_n is a number of figures and needs curve_dir, the folder for them; got {plot_n} and {curve_dir}")
     selection = read_selection(call["tuned_on"]) if call["tuned_on"] else None
     settings = call.settings("settings", selection and selection.settings)
-    evaluation = call(cache=folders(), tuned_on=selection, settings=settings).save(summary_csv, curve_dir)
+    evaluation = _saved(call(cache=folders(), tuned_on=selection, settings=settings), summary_csv, curve_dir)
     if plot_n and curve_dir:
         evaluation.plot_clips(curve_dir, plot_n)
     print(evaluation)
@@ -289,6 +289,15 @@ def _check_there(**paths: str) -> None:
     for name, path in paths.items():
         if not os.path.exists(path):
             raise missing_error(name, path)
+
+
+def _saved(evaluation, summary_csv: str, curve_dir: str | None):
+    "Save an evaluation; where that fails, what it has found is printed all the same."
+    try:
+        return evaluation.save(summary_csv, curve_dir)
+    except OSError:
+        print(evaluation)
+        raise
 
 
 def _say_written(summary_csv: str, curve_dir: str | None) -> None:
@@ -374,7 +383,7 @@ def _evaluate_refiner(
 
     check_summary_csv(summary_csv)
     _check_there(refiner_ckpt=refiner_ckpt, annotations_csv=call["annotations_csv"])
-    print(call(cache=folders(), refiner=refiner_ckpt).save(summary_csv, curve_dir))
+    print(_saved(call(cache=folders(), refiner=refiner_ckpt), summary_csv, curve_dir))
     _say_written(summary_csv, curve_dir)
     return 0
 

@@ -131,7 +131,11 @@ def compare(
         If a file is not there or is no summary, names are no names, a metric or baseline is unknown, there is no clip in
         common, or the summaries do not agree on where an event is.
     """
-    if len(summaries) < 2 or (names is not None and (len(names) != len(summaries) or len(set(names)) < len(names))):
+    if (
+        isinstance(summaries, (str, os.PathLike))
+        or len(summaries) < 2
+        or (names is not None and (len(names) != len(summaries) or len(set(names)) < len(names)))
+    ):
         raise ValueError(f"compare needs two or more summaries and a different name for each, got {len(summaries)} and names {names}")
     tables = [_read_summary(path, metrics) for path in summaries]
     names = list(names) if names is not None else _names_of(summaries, tables)
@@ -248,9 +252,10 @@ def _baseline_values(
 ) -> dict[str, dict[str, np.ndarray]]:
     if not baselines:
         return {}
-    beside = Path(path).with_name(Path(path).stem + "_baselines.csv")
-    if not beside.is_file():
-        raise FileNotFoundError(f"{beside} is not there; leave the baselines out")
+    named = [Path(path).with_name(f"{Path(path).stem}_{kind}.csv") for kind in ("baselines", "methods")]  # methods: of a refiner
+    beside = next((file for file in named if file.is_file()), None)
+    if beside is None:
+        raise FileNotFoundError(f'{named[0]} is not there; without it, compare no baselines: --baselines "", or baselines=()')
     table = read_table(beside, numbers=metrics)
     unknown = [name for name in baselines if name not in set(table["method"])]
     if unknown:

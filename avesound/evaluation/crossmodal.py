@@ -18,10 +18,10 @@ import numpy as np
 
 from .. import __version__
 from ..data.annotations import ClipAnnotation, annotations_table
-from ..embeddings.cache import CacheLike, EmbeddingCache, PairReader, misfits
+from ..embeddings.cache import CacheLike, EmbeddingCache, PairReader, misfits, problems_between
 from ..embeddings.similarity import FLAT
 from ..embeddings.store import Embeddings
-from ..encoders.base import Problem, check_comparable
+from ..encoders.base import Problem
 from ..files import atomic_write, write_json
 from ..localization.align import cosine_similarity
 from ..metrics.bootstrap import FEW_LINE, Difference, MeanInterval, interval_text, method_table, paired_p_value
@@ -294,7 +294,7 @@ def evaluate_crossmodal(
         vectors, reader = _segments(EmbeddingCache.of(cache), queries, L_sec, segment_s)
         values, rows = _with_encoder(queries, vectors, reader, values, rows, seed)
         spec = reader.video_meta.get("encoder") or {}
-        problems = check_comparable(spec, reader.audio_meta.get("encoder") or {}, allow_untrained=True)
+        problems = problems_between(reader.video_meta, reader.audio_meta)
         notes = _notes(reader, spec, segment_s)
     table = method_table(values, own="encoder" if "encoder" in values else "chance", n_boot=n_boot, seed=seed)
     overall = CrossModalOverall(

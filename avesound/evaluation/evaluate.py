@@ -19,10 +19,10 @@ import numpy as np
 from .. import __version__
 from ..data.annotations import ClipAnnotation, split_name, without_suffix
 from ..data.splits import AnnotatedClips, read_clips
-from ..embeddings.cache import CacheLike, EmbeddingCache
+from ..embeddings.cache import CacheLike, EmbeddingCache, problems_between
 from ..embeddings.projector import Projector
 from ..embeddings.similarity import CurveSet, ShuffledCurves, shuffled_curves, similarity_set
-from ..encoders.base import ORACLE, Problem, check_comparable
+from ..encoders.base import ORACLE, Problem
 from .figures import plot_clip
 from avesound.evaluation.methods import (
     Method,
@@ -122,10 +122,17 @@ class Scoring:
     seed: int = 0  # of the bootstrap and of the shuffles
 
     def __post_init__(self):
-        object.__setattr__(self, "hit_deltas", tuple(float(delta) for delta in self.hit_deltas))
-        if self.n_boot < 1 or self.n_shuffles < 0 or not 0 < self.conformal_level < 1:
-            got = f"n_boot = {self.n_boot}, n_shuffles = {self.n_shuffles}, conformal_level = {self.conformal_level}"
-            raise ValueError(f"need one resample or more, no or more shuffles and a level between 0 and 1, got {got}")
+        deltas = () if isinstance(self.hit_deltas, str) else np.atleast_1d(np.asarray(self.hit_deltas, dtype=float)).tolist()
+        object.__setattr__(self, "hit_deltas", tuple(deltas))
+        for name, good, needed in [
+            ("hit_deltas", bool(deltas) and min(deltas) >= 0, "one or more tolerances in seconds, 0 or more"),
+            ("n_boot", self.n_boot >= 1, "1 or more"),
+            ("n_shuffles", self.n_shuffles >= 0, "0 or more"),
+            ("conformal_level", 0 < self.conformal_level < 1, "between 0 and 1"),
+            ("seed", self.seed >= 0, "0 or more"),
+        ]:
+            if not good:
+                raise ValueError(f"{name} must be {needed}, got {getattr(self, name)!r}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +148,10 @@ class EvaluationPlan:
     @property
     def chosen(self) -> dict[str, Any]:
         "All that may be chosen, JSON values."
-        return asdict(self.settings) | {"L_sec": list(self.L_sec)}
+        chosen = asdict(self.settings) | {"L_sec": list(self.L_sec)}
+        if self.refiner is not None:
+            chosen["refiner"] = {name: self.refiner.record.get(name) for name in ("settings", "data_sha256")}
+        return chosen
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #72e00c2c
 def plan_evaluation(
@@ -165,20 +175,23 @@ def plan_evaluation(
         If a refiner, which has its settings, is given others.
     """
     if refiner is not None:
-        if (L_sec, settings, tuned_on) != (None, None, None):
+        if any(given is not None for given in (L_sec, settings, tuned_on)):
             raise ValueError("a refiner is judged with the settings that it was trained with: leave L_sec, settings and tuned_on out")
         refiner = refiner if isinstance(refiner, Refiner) else load_refiner(refiner)
         check_refiner(refiner, cache.projector, choice.by_id, choice.split)
         return EvaluationPlan(refiner.align, _sorted(refiner.record["L_sec"]), refiner=refiner)
     selection = tuned_on if tuned_on is None or isinstance(tuned_on, Selection) else read_selection(tuned_on)
     if selection is None:
-        return EvaluationPlan(settings or AlignSettings(), _sorted(L_sec or (1.0,)))
+        return EvaluationPlan(settings or AlignSettings(), _sorted((1.0,) if L_sec is None else L_sec))
     check_selection(selection, choice.by_id)
-    return EvaluationPlan(settings or selection.settings, _sorted(L_sec or selection.L_sec), selection)
+    return EvaluationPlan(settings or selection.settings, _sorted(selection.L_sec if L_sec is None else L_sec), selection)
 
 
-def _sorted(lengths: Sequence[Seconds]) -> tuple[Seconds, ...]:
-    return tuple(sorted({float(length) for length in lengths}))
+def _sorted(lengths: Sequence[Seconds] | Seconds) -> tuple[Seconds, ...]:
+    "Lengths of audio windows, a single one too, each once."
+    if isinstance(lengths, str) or not np.size(lengths):
+        raise ValueError(f"L_sec must be one or more lengths of audio windows in seconds, got {lengths!r}")
+    return tuple(sorted({float(length) for length in np.atleast_1d(np.asarray(lengths, dtype=float))}))
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #8a8050a7
 def calibrated(
@@ -237,8 +250,7 @@ def problems_of(
     plan: EvaluationPlan,
 ) -> list[Problem]:  # empty where the numbers are a result
     "Why numbers about these clips would be no result."
-    specs = [meta.get("encoder") or {} for meta in (seen.curves.video_meta, seen.curves.audio_meta)]
-    problems = check_comparable(*specs, allow_untrained=True)
+    problems = problems_between(seen.curves.video_meta, seen.curves.audio_meta)
     problems += [ORACLE] if plan.settings.audio_query == "oracle" else []
     flat, n_events = _flat(seen), sum(bool(clip.events) for clip in seen.clips)
     if flat and len(flat) == n_events:
@@ -280,6 +292,12 @@ def notes_of(
     return notes
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #56344bc2
+def _wrong_sound_notes(methods: Sequence[Method]) -> list[str]:
+    wrong, own = next((method for method in methods if method.draws is not None), None), methods[0].metrics["dist"]
+    n, known = int((~np.isnan(own)).sum()), 0 if wrong is None else int((~np.isnan(own + wrong.metrics["dist"])).sum())
+    return [f"wrong sound is there for {known} of {n} clips: the row `shuffled` is about these alone"] if wrong and known < n else []
+
+
 def _cache_notes(curves: CurveSet, lengths: Sequence[Seconds], projector: Projector | None) -> list[str]:
     known = curves.video_meta.get("encoder") and curves.audio_meta.get("encoder")
     notes = [] if known else ["the cache does not say which encoder made it"]
@@ -427,9 +445,10 @@ def evaluate(
     seen = _seen(choice, curves, plan, scoring)
     methods, rivals = methods_of(plan, cache, choice, seen, shuffled_dirs=shuffled_dirs, scoring=scoring)
     test_ids = [clip.video_id for clip in seen.clips if clip.own_split == "test"]
-    test_run = TestRun(cache.root, plan.chosen, tuple(test_ids))
+    test_run = TestRun(cache.root, plan.chosen, tuple(test_ids), kind="encoder" if plan.refiner is None else "refiner")
     lacks_shuffled = plan.refiner is None and scoring.n_shuffles > 0 and all(method.draws is None for method in methods)
     problems, notes = problems_of(seen, plan), notes_of(seen, plan, choice, cache.projector, lacks_shuffled, test_run)
+    notes += _wrong_sound_notes(methods)
     summary, covered = _summary(cache, choice, plan, seen, methods[0], scoring, bool(problems))
     overall = _overall(cache, choice, plan, seen, methods, rivals, scoring)
     overall = replace(overall, status=dict(Counter(summary["status"])), problems=problems, notes=notes)
@@ -523,7 +542,7 @@ def _overall(
         tuned_on=_selection_record(plan.selection),
         problems=[],
         notes=[],
-        settings=plan.chosen
+        settings={name: value for name, value in plan.chosen.items() if name != "refiner"}
         | {"stride_s": seen.curves.stride_s, "hit_deltas": list(scoring.hit_deltas)}
         | {"n_boot": scoring.n_boot, "n_shuffles": n_shuffles, "seed": scoring.seed},
         avesound=__version__,

@@ -206,7 +206,8 @@ def extracted_wrong(
     Raises
     ------
     ValueError
-        If a cache was not made with wrong sound, or with another encoder or other windows; and as `similarity_set`.
+        If a cache was not made with wrong sound, or with another encoder or other windows, or has the wrong sound of another; and as
+        `similarity_set`.
     """
     place = {clip.video_id: i for i, clip in enumerate(clips)}
     filled = [np.full((len(caches), *curve.shape), np.nan) for curve in curves.curves]
@@ -220,6 +221,8 @@ def extracted_wrong(
             raise ValueError(f"{cache.root}: was made with another encoder or other windows than the cache that is scored")
         for whole, part in zip(filled, wrong.curves):
             whole[r, [place[video_id] for video_id in wrong.video_ids]] = part
+        if any(all(np.array_equal(whole[r], whole[other], equal_nan=True) for whole in filled) for other in range(r)):
+            raise ValueError(f"{cache.root}: has the same wrong sound as another of the caches; what is given twice would count twice")
     return ShuffledCurves(np.arange(len(clips)), tuple(filled))
 
 # %% ../../nbs/72_evaluation_methods.ipynb #a7ec36c1

@@ -329,12 +329,12 @@ def _calibration_lines(checks: Mapping[str, Any]) -> list[str]:
         r = checks["reliability"][subset]
         perfect = f"a perfectly calibrated predictor would get {r['null_ece']:.2f}, 95 % of them less than {r['null_ece_high']:.2f}"
         lines.append(f"\nconfidence, {subset} clips: calibration error {r['ece']:.2f}; {perfect}")
-    fitted = checks["fitted"]
-    if fitted and (t := fitted["temperature"]):
+    fitted: dict[str, Any] = checks.get("fitted") or {"temperature": None, "covered": {}}
+    if t := fitted["temperature"]:
         where = f"fitted on {t['n_clips']} clips of {fitted['split']}"
         gain = f"their mean log score {t['log_score_before']:.2f} → {t['log_score']:.2f}"
         lines.append(f"temperature {t['tau_before']:g} → {t['tau']:.3g}, {where}: {gain}")
-    for target, held in (fitted or {"covered": {}})["covered"].items():
+    for target, held in fitted["covered"].items():
         what = "the whole event" if target == "event" else "a moment of the event"
         width = f"they are {held['mean_width_s']:.1f} s wide on average"
         lines.append(f"intervals made to hold {what} in {fitted['level']:.0%} of clips do so in {interval_text(held)}; {width}")

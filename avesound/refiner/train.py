@@ -21,9 +21,9 @@ import numpy as np
 import avesound
 from ..data.annotations import ClipAnnotation
 from ..data.splits import AnnotatedClips, read_clips
-from ..embeddings.cache import CacheLike, EmbeddingCache
+from ..embeddings.cache import CacheLike, EmbeddingCache, problems_between
 from ..embeddings.similarity import CurveSet, informative, similarity_set
-from ..encoders.base import ORACLE, check_comparable, resolve_device
+from ..encoders.base import ORACLE, resolve_device
 from ..files import as_json, shorten
 from ..localization.align import AlignSettings, align
 from ..metrics.clip import events_array
@@ -304,7 +304,7 @@ def _record(material: _Material, runs: Sequence[TrainingRun], settings: AlignSet
     "How a refiner came about."
     curves, examples = material.curves, material.examples
     spec, heard_by = (meta.get("encoder") or {} for meta in (curves["val"].video_meta, curves["val"].audio_meta))
-    problems = check_comparable(spec, heard_by, allow_untrained=True) + ([ORACLE] if settings.audio_query == "oracle" else [])
+    problems = problems_between(curves["val"].video_meta, curves["val"].audio_meta) + ([ORACLE] if settings.audio_query == "oracle" else [])
     return {
         "encoders": {"video": spec, "audio": heard_by}, "stride_s": curves["train"].stride_s, "device": str(resolve_device(device)),
         "problems": problems, "notes": material.notes, "n_train": len(examples["train"].video_ids), "n_val": len(examples["val"].video_ids),

@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from .. import __version__
 from ..data.annotations import ClipAnnotation
 from ..data.splits import read_clips
-from ..embeddings.cache import EmbeddingCache
+from ..embeddings.cache import EmbeddingCache, problems_between
 from ..embeddings.projector import Projector, load_projector
 from ..embeddings.similarity import similarity_set
 from avesound.embeddings.store import (
@@ -34,7 +34,7 @@ from avesound.embeddings.store import (
     length_ms,
     video_file,
 )
-from ..encoders.base import ORACLE, Problem, check_comparable
+from ..encoders.base import ORACLE, Problem
 from ..files import as_json, atomic_write
 from ..layout import missing_error
 from ..localization.align import AlignSettings
@@ -168,7 +168,7 @@ def cached_similarities(
         remedy = f'make them with `avesound extract-audio-multiscale --lengths "{wanted}"`'
         raise ValueError(f"{cache.name} has no audio windows of {wanted} s, it has {cache.lengths} s: {remedy}")
     curves = similarity_set(cache, clips, L_sec=lengths, settings=settings)
-    problems = check_comparable(curves.video_meta.get("encoder"), curves.audio_meta.get("encoder"), allow_untrained=True)
+    problems = problems_between(curves.video_meta, curves.audio_meta)
     failures = curves.failures | {video_id: ("flat", why) for video_id, why in curves.flat.items()}
     of_length = dict(zip(lengths, curves.curves))
     every = Similarities(curves.video_ids, of_length, curves.cells, curves.duration_s, curves.stride_s, failures, tuple(problems))
