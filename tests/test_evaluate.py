@@ -290,6 +290,42 @@ def test_an_encoder_that_hears_with_its_eyes_needs_wrong_sound_extracted(tmp_pat
     assert "shuffled" not in evaluate(*common).overall.means["all"]
     with pytest.raises(ValueError, match="another encoder or other windows|not made with wrong sound"):
         evaluate(*common, shuffled_dirs=[tmp_path / "own"])
+    # What is given twice would count twice; and scored by itself, wrong sound is a control and no result.
+    with pytest.raises(ValueError, match="has the same wrong sound as another of the caches"):
+        evaluate(*common, shuffled_dirs=[tmp_path / "wrong", tmp_path / "wrong"])
+    control = evaluate(tmp_path / "wrong", *common[1:])
+    assert [problem.code for problem in control.overall.problems] == ["wrong_sound"] and control.summary["flawed"].all()
+    crossed = evaluate((tmp_path / "own/vid_emb", tmp_path / "wrong/aud_emb"), *common[1:]).overall
+    assert "the audio vectors were made with wrong sound" in str(crossed)
+    (tmp_path / "wrong/vid_emb" / sorted(path.name for path in (tmp_path / "wrong/vid_emb").glob("*.npz"))[0]).unlink()
+    fewer = evaluate(*common, shuffled_dirs=[tmp_path / "wrong"]).overall
+    assert any("wrong sound is there for" in note for note in fewer.notes)
+
+
+def test_lengths_and_tolerances_are_numbers(made):
+    folder, *_ = made
+    data = (folder / "v", folder / "a"), folder / "a.csv"
+    few = Scoring(n_boot=20, n_shuffles=0)
+    one = evaluate(*data, split="test", L_sec=1.0, scoring=few)
+    assert one.overall.settings["L_sec"] == [1.0]
+    assert evaluate(*data, split="test", L_sec=np.array([1.0]), scoring=few).summary.equals(one.summary)
+    for wrong in ("1.0", "12", (), []):
+        with pytest.raises(ValueError, match="L_sec must be one or more lengths"):
+            evaluate(*data, L_sec=wrong, scoring=few)
+    assert Scoring(hit_deltas=0.5).hit_deltas == (0.5,)
+    for wrong in (
+        {"hit_deltas": "0.5"},
+        {"hit_deltas": (-1.0,)},
+        {"n_boot": 0},
+        {"n_shuffles": -1},
+        {"conformal_level": 1.0},
+        {"seed": -1},
+    ):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
+            Scoring(**wrong)
+    for wrong in (None, 3, (folder, folder, folder)):
+        with pytest.raises(TypeError, match="a cache is an EmbeddingCache, its folder, or a pair of folders"):
+            evaluate(wrong, folder / "a.csv")
 
 
 # ---- what strangers' caches hold
