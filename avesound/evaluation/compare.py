@@ -19,7 +19,7 @@ from ..encoders.base import Problem
 from .tables import HEADLINE
 from ..files import atomic_write, read_table, shorten, write_csv
 from ..lettering import latex_text, markdown_text, new_figure, shortened
-from ..metrics.bootstrap import FEW_LINE, holm, interval_text, method_table, paired_p_value, too_few
+from ..metrics.bootstrap import FEW_LINE, MeanInterval, holm, interval_text, method_table, paired_p_value, too_few
 from ..metrics.clip import LOWER_IS_BETTER
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Comparison:
             for metric in self.metrics:
                 row = part.loc[(method, metric)]
                 cells.append(interval_text(row.to_dict()))
-                gain = {"mean": row["difference"], "low": row["difference_low"], "high": row["difference_high"], "n": row["n"]}
+                gain = MeanInterval(row["difference"], row["difference_low"], row["difference_high"], int(row["n"]))
                 differences.append("" if np.isnan(row["difference"]) else f"{interval_text(gain, sign=True)}, p {row['p_holm']:.2g}")
             grid.append([method, *cells])
             if any(differences):

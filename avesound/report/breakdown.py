@@ -6,7 +6,7 @@
 __all__ = ['POSITIONS', 'LEVELS', 'baselines_of_events', 'subsets', 'rivals_of', 'overall_means', 'best_baseline',
            'grouped_metrics', 'group_tables', 'event_lengths', 'reach_of_confidence', 'calibration_tables',
            'curve_arrays', 'check_curves', 'coverage_tables', 'error_histogram', 'chosen_examples', 'RunRecord',
-           'Source', 'Counts', 'Reading', 'OverallMetrics', 'read_metrics']
+           'SummaryFile', 'Counts', 'Reading', 'OverallMetrics', 'read_metrics']
 
 # %% ../../nbs/86_report_breakdown.ipynb #52406e79
 import json
@@ -435,7 +435,7 @@ class RunRecord:
 
 
 @dataclass(frozen=True)
-class Source:
+class SummaryFile:
     "Which file was read."
 
     file: str
@@ -484,7 +484,7 @@ class OverallMetrics:
     run_tag: str  # name of its folder
     made: str  # when
     avesound: str  # version
-    summary: Source
+    summary: SummaryFile
     run: RunRecord
     problems: list[Problem] = field(default_factory=list)  # why it is no result
     soundness: str = ""  # a sentence on that, for where there are none
@@ -522,7 +522,7 @@ def read_metrics(
         values = read_parts(json.loads(Path(path).read_text(encoding="utf-8")))
         contradictions = [Contradiction(**one) for one in values["reading"]["contradictions"]]
         values["reading"] = Reading(**values["reading"] | {"contradictions": contradictions})
-        for name, kind in [("summary", Source), ("run", RunRecord), ("counts", Counts)]:
+        for name, kind in [("summary", SummaryFile), ("run", RunRecord), ("counts", Counts)]:
             values[name] = kind(**values[name])
         return OverallMetrics(**values)
     except (TypeError, KeyError, AttributeError, ValueError, RecursionError) as error:

@@ -28,7 +28,7 @@ from ..evaluation.tables import SUBSETS
 from ..files import as_json, atomic_write, write_csv, write_json
 from ..lettering import markdown_text, new_figure, shortened
 from ..localization.align import FUSIONS, AlignSettings
-from ..metrics.bootstrap import FEW, FEW_LINE, holm, interval_text, paired_difference, paired_p_value
+from ..metrics.bootstrap import FEW, FEW_LINE, MeanInterval, holm, interval_text, paired_difference, paired_p_value
 from ..metrics.clip import LOWER_IS_BETTER
 from ..timeline import Seconds
 from .caches import CommonClips, clips_of_split, common_similarities, find_caches
@@ -392,9 +392,7 @@ def as_markdown(
         lines.append("| base | | " + " | ".join(f"{first[metric]['base']:.3f}" for metric in metrics) + " |")
         for (family, change), rows in part.groupby(["family", "change"], sort=False):
             cells = {
-                row["metric"]: interval_text(
-                    {"mean": row["difference"], "low": row["low"], "high": row["high"], "n": row["n"]}, sign=True, digits=3
-                )
+                row["metric"]: interval_text(MeanInterval(row["difference"], row["low"], row["high"], int(row["n"])), sign=True, digits=3)
                 for row in rows.to_dict("records")
             }
             sure = set(rows.loc[rows["p_holm"] < 0.05, "metric"])

@@ -25,7 +25,7 @@ from ..encoders.base import Problem
 from ..evaluation.evaluate import Scoring, evaluate
 from ..evaluation.tables import Overall
 from ..files import as_json, atomic_write, write_csv, write_json
-from ..metrics.bootstrap import FEW_LINE, holm, interval_text, paired_difference, paired_p_value
+from ..metrics.bootstrap import FEW_LINE, MeanInterval, holm, interval_text, paired_difference, paired_p_value
 from ..timeline import Seconds
 from .caches import CommonClips, clips_of_split, common_similarities, find_caches, kept_npz
 from .grid import Grid, SweepSetting, grid_metrics, grid_table, metric_names, plot_heat, plot_marginals, ranked, varied
@@ -144,8 +144,8 @@ class SweepReport:
 
 def _row_line(row: dict, column: str, n: int) -> str:
     "A row of the table, for the eye."
-    mean = interval_text({"mean": row[column], "low": row[column + "_low"], "high": row[column + "_high"], "n": n}, digits=3)
-    difference = {"mean": row["difference"], "low": row["difference_low"], "high": row["difference_high"], "n": n}
+    mean = interval_text(MeanInterval(row[column], row[column + "_low"], row[column + "_high"], n), digits=3)
+    difference = MeanInterval(row["difference"], row["difference_low"], row["difference_high"], n)
     change = "(the reference)" if row["is_reference"] else interval_text(difference, sign=True, digits=3)
     p = "" if row["is_reference"] else format(row["p_holm"], ".3g")
     return f"{row['rank']:>5}  {mean:<25}{change:<26}{p:<10}{row['setting']}"
