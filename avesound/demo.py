@@ -78,6 +78,8 @@ def run_demo(
     progress: bool = True,  # show progress bars
 ) -> DemoReport:
     "Run the whole workflow on hard synthetic clips with the encoder `signal`. Run again, it goes on where it was interrupted."
+    if n_test < 1:
+        raise ValueError(f"n_test must be 1 or more, for these clips are scored, got {n_test}")
     out_dir = Path(out_dir)
     spec = SynthSpec(difficulty="hard", seed=seed)
     made = make_dataset(

@@ -250,7 +250,7 @@ def _keywords(option: Option, comment: str) -> dict[str, Any]:
         words["choices"] = known
     if convert is reader(dict):
         words["metavar"] = "NAME=VALUE,…"
-    may_be_none = type(None) in get_args(option.annotation) and default is not None
+    may_be_none = type(None) in get_args(option.annotation)  # where None is what stands there, none says so, too
     return words | {"type": _or_none(convert) if may_be_none else convert}
 
 # %% ../nbs/05_options.ipynb #cea38ab8
