@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['FOLDERS', 'TRYING', 'CacheError', 'check_video_id', 'video_file', 'audio_file', 'length_ms', 'cached_videos',
-           'cached_audios', 'Embeddings', 'write_embeddings', 'read_embeddings', 'fingerprint', 'folder_settings',
-           'claim_folder', 'remove_unfinished', 'cache_root', 'embeddings_folder', 'append_record', 'journal_file',
-           'journals', 'read_records']
+           'cached_audios', 'Embeddings', 'write_embeddings', 'checked_meta', 'read_embeddings', 'fingerprint',
+           'folder_settings', 'claim_folder', 'remove_unfinished', 'cache_root', 'embeddings_folder', 'append_record',
+           'journal_file', 'journals', 'read_records']
 
 # %% ../../nbs/60_embeddings_store.ipynb #de169890
 import errno
@@ -206,7 +206,7 @@ _ENCODER = {
 }
 
 # %% ../../nbs/60_embeddings_store.ipynb #09f68a9c
-def _checked_meta(
+def checked_meta(
     meta: object,  # what stands in a cache file, or in a folder's settings
 ) -> dict:  # the same
     """What a file says about how it was made, if the values that are used have the types that they should.
@@ -360,7 +360,7 @@ def read_embeddings(
         If there is no such file, or it cannot be opened now.
     CacheError
         If it is no `.npz`, is damaged, lacks `emb` or `centers_sec`, holds arrays that are no real numbers or do not fit each other,
-        or a `meta` that is not what `_checked_meta` lets pass.
+        or a `meta` that is not what `checked_meta` lets pass.
     """
     path = Path(path)
     arrays = _arrays_of(path)
@@ -369,7 +369,7 @@ def read_embeddings(
         raise CacheError(f"{path}: lacks {', '.join(sorted(missing))}; it holds {', '.join(sorted(arrays)) or 'nothing'}")
     try:
         emb, windows = _vectors_of(arrays)
-        meta = _checked_meta(json.loads(str(arrays["meta"][()])) if "meta" in arrays else {})
+        meta = checked_meta(json.loads(str(arrays["meta"][()])) if "meta" in arrays else {})
         declared = (meta.get("encoder") or {}).get("dim", emb.shape[1])
         if declared != emb.shape[1]:
             raise ValueError(f"its vectors have {emb.shape[1]} dimensions, its encoder {meta['encoder'].get('name')!r} makes {declared}")
@@ -401,7 +401,7 @@ def folder_settings(
     if not path.exists():
         return None
     try:
-        return _checked_meta(json.loads(path.read_text(encoding="utf-8")))
+        return checked_meta(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, RecursionError) as error:
         raise CacheError(f"{path}: cannot be read ({error})") from error
 

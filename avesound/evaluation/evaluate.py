@@ -445,7 +445,7 @@ def evaluate(
     seen = _seen(choice, curves, plan, scoring)
     methods, rivals = methods_of(plan, cache, choice, seen, shuffled_dirs=shuffled_dirs, scoring=scoring)
     test_ids = [clip.video_id for clip in seen.clips if clip.own_split == "test"]
-    test_run = TestRun(cache.root, plan.chosen, tuple(test_ids), kind="encoder" if plan.refiner is None else "refiner")
+    test_run = TestRun(cache.root, plan.chosen, tuple(test_ids))
     lacks_shuffled = plan.refiner is None and scoring.n_shuffles > 0 and all(method.draws is None for method in methods)
     problems, notes = problems_of(seen, plan), notes_of(seen, plan, choice, cache.projector, lacks_shuffled, test_run)
     notes += _wrong_sound_notes(methods)

@@ -115,13 +115,11 @@ class TestRun:
     cache_dir: Path  # the folder that holds the embeddings, and evaluations.jsonl beside them
     settings: Mapping  # all that may be chosen; JSON values
     video_ids: tuple[str, ...]  # the test clips; none: nothing is counted
-    kind: str = "encoder"  # or "refiner": what is counted apart, for it is chosen apart
 
     @property
     def line(self) -> dict:
         "What is noted of it."
-        apart = {} if self.kind == "encoder" else {"kind": self.kind}
-        clips = fingerprint({"ids": sorted(self.video_ids)} | apart)
+        clips = fingerprint({"ids": sorted(self.video_ids)})
         return {"settings": fingerprint(dict(self.settings)), "clips": clips, "chosen": dict(self.settings)}
 
     def _before(self) -> set[str]:
