@@ -48,7 +48,7 @@ class EncoderSpec:
     video_win_s: Seconds | None = None  # length of the windows it was trained on, its native window; None: any length
     sample_rate: int | None = None  # Hz; None: it cannot hear
     audio_win_s: Seconds | None = None  # likewise for sound
-    video_hears: bool = False  # its video vectors are made with the clip's sound at hand (`encode_clip`), not from the picture alone
+    video_hears: bool = False  # its video vectors are made with the clip's sound known (`encode_clip`), not from the picture alone
     config: dict[str, Any] = field(default_factory=dict)  # everything else that changes its vectors; JSON values
 
     def __post_init__(self):

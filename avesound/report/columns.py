@@ -161,7 +161,7 @@ def _number_where_possible(texts: list[str]) -> "np.ndarray | list[str]":
 def read_curves(
     curves_csv: str | os.PathLike,
     *,
-    pdf_column: str = "pdf",  # which column holds the PDFs; "pdf_refined" of evaluate_refiner
+    pdf_column: str = "pdf",  # which column holds the PDFs; "pdf_refined" of a refiner
 ) -> "pd.DataFrame":  # columns video_id, t_sec (seconds), similarity (NaN where the file has none), pdf; in order of clip and time
     """Curves in long form, as evaluate writes them, by canonical names; each clip's PDF sums to 1. Cells without probability are left out.
 
