@@ -165,6 +165,18 @@ def test_pictures_are_told_in_words(notebook):
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=by_name)
+def test_a_figure_that_is_told_in_words_is_stored(notebook):
+    "A chapter that was edited and not run again has lost what the page would show."
+    lost = []
+    for i, cell in enumerate(cells(notebook), 1):
+        if cell["cell_type"] == "code" and re.search(r"^#\| fig-alt:", cell["source"], re.MULTILINE):
+            shown = [kind for output in cell["outputs"] for kind in output.get("data", {})]
+            if not any(kind.startswith("image/") or kind == "text/html" for kind in shown):
+                lost.append(f"cell {i}: {cell['source'][:60]!r}")
+    assert lost == [], "run the notebook"
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=by_name)
 def test_cells_with_an_import_hold_nothing_else(notebook):
     "The docs build runs exported cells and those that hold an import, and no others: what else stands there lacks the cells before it."
     mixed = []
