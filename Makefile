@@ -5,7 +5,7 @@ BIN   := $(VENV)/bin
 JOBS  ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install reinstall data lock demo test test-newest test-lowest house bench bench-page gpu gpu-login lab notebooks readme stills docs clean tidy
+.PHONY: help install reinstall data lock demo test test-faults test-newest test-lowest house bench bench-page gpu gpu-login lab notebooks readme stills docs clean tidy
 
 help: ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ demo: install ## the whole workflow, offline, on synthetic clips with the embedd
 
 test: install ## every notebook and every test, in one run
 	@JOBS=$(JOBS) .ci/pytest $(BIN)/python
+
+test-faults: install ## the long trials of what a run survives: killed fifty times, two thousand damaged files
+	@JOBS=$(JOBS) .ci/pytest $(BIN)/python -m faults tests
 
 test-newest: install ## the same with the newest packages that settings.ini allows, in .venv-newest
 	@VENV="$(VENV)" JOBS=$(JOBS) .ci/test_with highest .venv-newest

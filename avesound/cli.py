@@ -10,7 +10,9 @@ import argparse
 import contextlib
 import inspect
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -587,14 +589,35 @@ def _overview() -> Parser:
     return parser
 
 # %% ../nbs/99_cli.ipynb #f98e6cd5
+class _Terminated(KeyboardInterrupt):
+    "SIGTERM: what a scheduler sends before it kills a job whose time is up."
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    "While the block runs, SIGTERM ends it as Ctrl+C does: what is finished is noted, and no process stays behind."
+    if threading.current_thread() is not threading.main_thread():  # only the main thread hears signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+# %% ../nbs/99_cli.ipynb #da5226bc
 def main(
     argv: Sequence[str] | None = None,  # without the program's name; None: the process's own
 ) -> int:  # 0: done; 1: it failed, and stderr says why; 2: wrong options
     "The console script `avesound`. Its output dies of no encoding and of no closed pipe."
-    with _steady_output():
+    with _steady_output(), _stoppable():
         return _main(sys.argv[1:] if argv is None else argv)
 
-# %% ../nbs/99_cli.ipynb #da5226bc
+# %% ../nbs/99_cli.ipynb #d43ab5cc
 def _main(argv: Sequence[str]) -> int:
     typed = argv[0] if argv else ""
     name = _command(typed)
@@ -611,6 +634,9 @@ def _main(argv: Sequence[str]) -> int:
             warnings.showwarning = _say_warning
             _say_places(typed, places)
             return COMMANDS[name].start(values)
+    except _Terminated:
+        print(f"avesound {typed}: terminated; run it again to go on", file=sys.stderr)
+        return 128 + signal.SIGTERM
     except KeyboardInterrupt:
         print(f"avesound {typed}: interrupted; run it again to go on", file=sys.stderr)
         return 130

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['WindowSettings', 'Towers', 'Vectors', 'EmbeddedClip', 'embed_clip', 'Decoding', 'decoding_for', 'CachePlan',
            'cache_settings', 'software_versions', 'Failure', 'failure_of', 'ClipJob', 'LoadedClip', 'Unloaded',
-           'load_clip', 'failure_record', 'finish_clip', 'is_done']
+           'load_clip', 'failure_record', 'finish_clip', 'do_clip', 'is_done']
 
 # %% ../../nbs/63_embeddings_job.ipynb #ead107d7
 import importlib.metadata
@@ -22,7 +22,8 @@ import numpy as np
 import avesound
 from .journal import FINAL, check_unchanged, file_stamp, is_unchanged
 from .store import audio_file, fingerprint, length_ms, video_file, write_embeddings
-from ..encoders.base import Encoder, encode_clip
+from .workers import begin_step
+from ..encoders.base import Encoder, encode_clip, Recipe, portable
 from ..features import loudness_db, motion_energy
 from ..files import StorageError, sha256_of
 from ..media.container import MediaError, TooShort
@@ -70,6 +71,15 @@ class Towers:
     def is_one(self) -> bool:
         "Whether the same encoder sees and hears."
         return self.hearing is self.seeing
+
+    def __reduce__(self) -> tuple:
+        "Sent to another process, encoders that can be made by name are made anew there."
+        return _towers_again, (portable(self.seeing), None if self.is_one else portable(self.hearing))
+
+
+def _towers_again(seeing: Encoder | Recipe, hearing: Encoder | Recipe | None) -> Towers:
+    first = seeing.create() if isinstance(seeing, Recipe) else seeing
+    return Towers(first, first if hearing is None else hearing.create() if isinstance(hearing, Recipe) else hearing)
 
 # %% ../../nbs/63_embeddings_job.ipynb #62c261fe
 @dataclass(frozen=True, eq=False)
@@ -264,6 +274,8 @@ def failure_of(error: Exception) -> Failure:
         return Failure(error.status, str(error), name)
     if isinstance(error, FileNotFoundError):
         return Failure("missing", str(error), name)
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):  # the second is how torch says it on a CPU
+        return Failure("out_of_memory", str(error) or "needs more memory than its worker may take", name)
     return Failure("error", f"{name}: {error}", name)
 
 # %% ../../nbs/63_embeddings_job.ipynb #a85c0e4e
@@ -408,11 +420,28 @@ def finish_clip(
         return _finish(job, loaded, towers)
     except StorageError:  # no clip's fault, and the next one would fare no better
         raise
-    except MediaError as error:
-        failure = failure_of(error)
     except Exception as error:  # a row, and the next clip
-        failure = replace(failure_of(error), status="error")
+        failure = failure_of(error)
+        if failure.status == "missing":  # the clip was there: a file of the encoder's, or a folder of the cache's
+            failure = replace(failure, status="error")
     return failure_record(job.video_id, failure, loaded.stamp)
+
+# %% ../../nbs/63_embeddings_job.ipynb #5260de34
+def do_clip(
+    job: ClipJob,
+    towers: Towers,
+) -> dict:  # a line of the journal, without marks
+    """All that is done with a clip: open, decode, encode, write. Whatever goes wrong is the result.
+
+    Raises
+    ------
+    StorageError
+        If the cache takes no more files.
+    """
+    begin_step("read")
+    loaded = load_clip(job)
+    begin_step("encode")
+    return finish_clip(job, loaded, towers)
 
 # %% ../../nbs/63_embeddings_job.ipynb #006d1ece
 def is_done(

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['ENTRY_POINTS', 'ORACLE', 'EncoderSpec', 'Encoder', 'ClipEmbeddings', 'encode_clip', 'encode_windows',
-           'register_encoder', 'encoder_names', 'create_encoder', 'resolve_device', 'warn_of_device', 'resolve_dtype',
-           'cpu_has_bfloat16', 'run_tower', 'hub_files', 'weights_checksum', 'Problem', 'NotComparable',
-           'check_comparable']
+           'register_encoder', 'encoder_names', 'Recipe', 'portable', 'create_encoder', 'resolve_device',
+           'warn_of_device', 'resolve_dtype', 'cpu_has_bfloat16', 'run_tower', 'hub_files', 'weights_checksum',
+           'Problem', 'NotComparable', 'check_comparable']
 
 # %% ../../nbs/30_encoders_base.ipynb #02a441dc
 import importlib
@@ -14,7 +14,9 @@ import importlib.metadata
 import inspect
 import platform
 import warnings
+import weakref
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -199,6 +201,35 @@ def encoder_names() -> list[str]:
     return sorted({*_OWN, *_REGISTERED, *(plugin.name for plugin in plugins)})
 
 # %% ../../nbs/30_encoders_base.ipynb #b02675ca
+@dataclass(frozen=True)
+class Recipe:
+    "How an encoder was created by name, so that another process can load the weights again instead of being sent them."
+
+    name: str
+    settings: dict[str, Any]  # of `create_encoder`
+    spec: EncoderSpec  # what came of it
+
+    def create(self) -> Encoder:
+        "The encoder once more. Raises `ValueError` where it is no longer the same: its weights may have been replaced."
+        encoder = create_encoder(self.name, **self.settings)
+        if encoder.spec != self.spec:
+            raise ValueError(f"encoder {self.name!r} is no longer what it was when this run began; were its weights replaced?")
+        return encoder
+
+
+_RECIPES: "weakref.WeakKeyDictionary[Encoder, Recipe]" = weakref.WeakKeyDictionary()
+
+
+def portable(
+    encoder: Encoder,
+) -> Encoder | Recipe:
+    "What to send to another process: the recipe of an encoder with weights that was created by name, any other encoder itself."
+    try:
+        return _RECIPES.get(encoder, encoder)
+    except TypeError:  # it cannot be kept track of
+        return encoder
+
+# %% ../../nbs/30_encoders_base.ipynb #62a45138
 def create_encoder(
     name: str,  # one of `encoder_names()`
     *,
@@ -235,6 +266,9 @@ def create_encoder(
     encoder = factory(weights=weights, device=device, dtype=dtype, **config)
     if not isinstance(encoder, Encoder):
         raise TypeError(f"encoder {name!r} is a {type(encoder).__name__} without spec, encode_video or encode_audio")
+    if name not in _REGISTERED and encoder.spec.weights.startswith("sha256:"):
+        with suppress(TypeError):  # a class of somebody's that cannot be kept track of
+            _RECIPES[encoder] = Recipe(name, {"weights": weights, "device": device, "dtype": dtype} | config, encoder.spec)
     return encoder
 
 # %% ../../nbs/30_encoders_base.ipynb #dcb8a33d
