@@ -20,6 +20,7 @@ from typing import Generic, Protocol, TypeVar
 from tqdm.auto import tqdm
 
 from .clips import in_shard, media_files, media_folder, sound_sources, wanted_ids, without_clip
+from .dask import DaskClient, map_dask
 from avesound.embeddings.job import (
     CachePlan,
     ClipJob,
@@ -66,6 +67,7 @@ class RunSettings:
     encode_timeout_s: Seconds = 1800.0  # to encode and write one clip, s
     max_s: Seconds = 600.0  # longest clip, s
     worker_memory: float | None = None  # GiB that one clip may take in its worker; None: an equal share of what is free
+    dask: str | DaskClient | None = None  # a Dask cluster to work on: a scheduler's address, local:N, or a client; None: this machine
 
     def __post_init__(self):
         in_shard("", self.shard)
@@ -169,6 +171,17 @@ def _sorted_out(jobs: Iterable[_AnyJob], begun: Mapping[str, int]) -> _Todo[_Any
     return todo
 
 # %% ../../nbs/64_embeddings_extract.ipynb #16b8262f
+def _mapped(
+    work: Callable[[_AnyJob], dict], jobs: Sequence[_AnyJob], journal: Journal, run: RunSettings, *, alone: bool
+) -> Generator[tuple[_AnyJob, dict | Ended], None, None]:
+    "The jobs and what was made of them, by whoever works for this run; one at a time where each is to be alone."
+    if run.dask is not None:  # no clip can end this process, so none is noted as begun
+        return map_dask(work, jobs, run.dask, alone=alone)
+    n_workers = min(run.n_workers, 1 if alone else len(jobs))
+    farewell = partial(_not_to_blame, path=journal.path, marks=journal.marks)
+    return map_workers(work, _begun(jobs, journal), n_workers, run.limits, farewell=farewell)
+
+# %% ../../nbs/64_embeddings_extract.ipynb #58cf290a
 def _results(
     todo: _Todo[_AnyJob],
     work: Callable[[_AnyJob], dict],
@@ -178,9 +191,10 @@ def _results(
     "The line of each job. Suspects come last and alone, the guilty are not tried."
     for job in todo.guilty:
         yield job, _line_of(job, Ended("crashed", f"two runs ended while it was worked on; {_RETRY}"))
-    for tried, n_workers in ((todo.crowd, run.n_workers), (todo.suspects, min(run.n_workers, 1))):
-        farewell = partial(_not_to_blame, path=journal.path, marks=journal.marks)
-        with closing(map_workers(work, _begun(tried, journal), min(n_workers, len(tried)), run.limits, farewell=farewell)) as results:
+    for tried in (todo.crowd, todo.suspects):
+        if not tried:
+            continue
+        with closing(_mapped(work, tried, journal, run, alone=tried is todo.suspects)) as results:
             for job, result in results:
                 if not isinstance(result, Ended):
                     yield job, result
@@ -318,6 +332,8 @@ def extract(
     if "audio" in kinds:
         _warn_of_filling(towers.hearing, windows)
     out_dir = cache_root(out_dir, kinds)
+    if run.dask is not None:  # a worker elsewhere has another working directory
+        vid_dir, out_dir = Path(vid_dir).absolute(), out_dir.absolute()
     plan = CachePlan(
         folders={kind: out_dir / FOLDERS[kind] for kind in kinds},
         settings=cache_settings(towers, windows, kinds, wrong_sound),
