@@ -23,6 +23,7 @@ from avesound.embeddings.extract import RunSettings, WindowSettings, extract, ex
 from avesound.embeddings.job import CachePlan, Towers, cache_settings, decoding_for, finish_clip, load_clip
 from avesound.embeddings.journal import Journal
 from avesound.embeddings.store import FOLDERS, CacheError, cached_audios, cached_videos, read_embeddings, read_records, remove_unfinished
+from avesound.files import process_place
 
 SETTINGS = WindowSettings(lengths=(0.5, 1.0))
 PROGRAM = """
@@ -96,7 +97,7 @@ def test_a_write_that_is_interrupted_leaves_nothing_half_done(small_set, undistu
     for path in tmp_path.rglob("*.npz"):
         read_embeddings(path)  # whatever is there is whole
     # A kill cannot even clean up after itself: leave an unfinished file of a clip behind.
-    (tmp_path / "vid_emb" / ".clip-0.4194305.456.tmp.npz").write_bytes(b"half")
+    (tmp_path / "vid_emb" / f".clip-0.4194305-{process_place()}.abc.tmp.npz").write_bytes(b"half")
     extract(small_set, tmp_path, windows=SETTINGS, progress=False)
     assert contents(tmp_path) == contents(undisturbed)
 
@@ -499,11 +500,18 @@ def test_a_replaced_clip_of_the_same_size_is_noticed(small_set, tmp_path):
 
 def test_unfinished_files_of_a_run_that_is_alive_are_left_alone(small_set, tmp_path):
     extract(small_set, tmp_path, progress=False)
-    mine, dead = (tmp_path / "vid_emb" / f".clip-0.{pid}.1.tmp.npz" for pid in (os.getpid(), 2**22 + 1))
-    for path in (mine, dead):
+    owners = {"mine": f"{os.getpid()}-{process_place()}", "dead": f"{2**22 + 1}-{process_place()}"}
+    owners |= {"elsewhere": f"{2**22 + 1}-ffffffffff", "earlier version": str(2**22 + 1)}  # a number that is nobody's here
+    paths = {name: tmp_path / "vid_emb" / f".clip-0.{owner}.1.tmp.npz" for name, owner in owners.items()}
+    for path in paths.values():
         path.write_bytes(b"half")
     extract(small_set, tmp_path, progress=False)
-    assert mine.exists() and not dead.exists()
+    assert [name for name, path in paths.items() if path.exists()] == ["mine", "elsewhere", "earlier version"]
+    for path in paths.values():
+        path.touch()
+        os.utime(path, (time.time() - 7200,) * 2)
+    extract(small_set, tmp_path, progress=False)
+    assert [name for name, path in paths.items() if path.exists()] == ["mine"]
 
 
 def test_overwrite_in_other_shards_makes_everything_anew(small_set, tmp_path):
@@ -522,15 +530,18 @@ def test_overwrite_in_other_shards_makes_everything_anew(small_set, tmp_path):
 
 AT_ONCE = """
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 import avesound.embeddings.extract as room
-claim = room.claim_folder
+claim = room.claimed
+@contextmanager
 def wait_for_the_other(*args, **kwargs):
-    claim(*args, **kwargs)
-    me, other = Path(sys.argv[2]) / f"claimed.{sys.argv[3]}", Path(sys.argv[2]) / f"claimed.{sys.argv[4]}"
-    me.touch()
-    while not other.exists(): pass
-room.claim_folder = wait_for_the_other
+    with claim(*args, **kwargs):
+        me, other = Path(sys.argv[2]) / f"claimed.{sys.argv[3]}", Path(sys.argv[2]) / f"claimed.{sys.argv[4]}"
+        me.touch()
+        while not other.exists(): pass
+        yield
+room.claimed = wait_for_the_other
 room.extract(sys.argv[1], sys.argv[2], windows=room.WindowSettings(stride_s=float(sys.argv[3])), progress=False)
 """
 
@@ -690,7 +701,7 @@ def test_wav_files_are_those_of_their_clips_and_of_one_rate(small_set, tmp_path)
     (out / "b.wav").unlink()
     assert extract_wav(clips, out, sample_rate=48000, progress=False).n_new == 1
     # Killed while it wrote.
-    (out / ".a.4194305.1.tmp.wav").write_bytes(b"half")
+    (out / f".a.4194305-{process_place()}.1.tmp.wav").write_bytes(b"half")
     extract_wav(clips, out, sample_rate=48000, progress=False)
     assert not list(out.glob(".*.wav"))
 
@@ -831,9 +842,10 @@ def test_no_process_is_signalled_on_windows(tmp_path, monkeypatch):
     def kill(*_):
         raise AssertionError("a signal was sent")
 
-    monkeypatch.setattr(files, "os", SimpleNamespace(name="nt", kill=kill))
+    process_place()
+    monkeypatch.setattr(files, "os", SimpleNamespace(name="nt", kill=kill, fspath=os.fspath, fstat=os.fstat))
     assert files.is_running(os.getpid()) is None
-    new, old = (tmp_path / f".clip.{pid}.1.tmp.npz" for pid in (4711, 4712))
+    new, old = (tmp_path / f".clip.{pid}-{process_place()}.1.tmp.npz" for pid in (4711, 4712))
     for path in (new, old):
         path.write_bytes(b"half")
     os.utime(old, (time.time() - 7200,) * 2)
