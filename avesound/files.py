@@ -177,6 +177,27 @@ def is_abandoned(
         return False
 
 # %% ../nbs/00_files.ipynb #621f9cb7
+_BLOCK = 2**20  # bytes
+
+
+def _raise_if_full(
+    unfinished: Path,  # the file that was being written
+    error: Exception,  # what the writer says
+) -> None:
+    "Raise `OSError` where a writer has failed because nothing more can be written."
+    told = re.search(r"\(os error (\d+)\)", str(error))  # Rust's way to give the number
+    if told and int(told[1]) in _NO_ROOM:
+        raise OSError(int(told[1]), os.strerror(int(told[1]))) from error
+    try:
+        with open(unfinished, "ab") as file:
+            file.write(bytes(_BLOCK))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as full:
+        if full.errno in _NO_ROOM:
+            raise full from error
+
+# %% ../nbs/00_files.ipynb #67081199
 @contextmanager
 def atomic_write(
     path: str | os.PathLike,  # the file to write; its folder is created
@@ -195,6 +216,11 @@ def atomic_write(
         try:
             yield temporary
             put_in_place(temporary, path)
+        except OSError:
+            raise
+        except Exception as error:
+            _raise_if_full(temporary, error)
+            raise
         finally:
             temporary.unlink(missing_ok=True)
 

@@ -868,21 +868,6 @@ def test_a_wait_for_a_folder_that_another_process_claims_has_an_end(small_set, t
         other.kill()
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    "A file system of its own with little room, and what gives it more."
-
-    def mount(options: str) -> bool:
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(tmp_path / "disk")]
-        return shutil.which("mount") is not None and subprocess.run(command, capture_output=True).returncode == 0
-
-    (tmp_path / "disk").mkdir()
-    if not mount("size=40k"):
-        pytest.skip("no right to mount a file system here")
-    yield tmp_path / "disk", lambda size: mount(f"remount,size={size}")
-    subprocess.run(["umount", str(tmp_path / "disk")], check=True)
-
-
 @pytest.mark.parametrize("command", ["extract", "extract-wav"])
 def test_a_full_disk_stops_the_run_and_what_is_finished_is_kept(small_set, small_disk, tmp_path, command):
     disk, resize = small_disk

@@ -11,7 +11,7 @@ import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -60,6 +60,7 @@ class RunSettings:
     """
 
     shard: str = "1/1"  # i/N: only the i-th of N parts of the clips
+    only: tuple[str, ...] = ()  # only these clips, by id; none: all
     workers: int | None = None  # decoding threads; None: one for each core, at most 8
     batch_size: int = 32  # windows encoded at once
     overwrite: bool = False  # make everything anew; replaces a cache made with other settings
@@ -221,6 +222,7 @@ def clip_jobs(
     *,
     annotations_csv: str | os.PathLike | None = None,  # only the clips annotated there; None: all
     shard: str = "1/1",  # i/N: only the i-th of N parts of them
+    only: Collection[str] = (),  # only these; none: all
     wrong_sound: int = 0,  # so many places after each clip comes the one whose sound it gets; 0: its own
 ) -> dict[str, ClipJob]:  # by clip, sorted
     """One job for each clip of a run.
@@ -228,16 +230,20 @@ def clip_jobs(
     Raises
     ------
     FileNotFoundError, ValueError
-        If the folder is missing or empty, two files have one stem, or a clip would get its own sound for a wrong one.
+        If the folder is missing or empty, two files have one stem, one of `only` is no clip of it, or a clip would get its own sound for
+        a wrong one.
     """
     listed = media_folder(vid_dir, "vid_dir" if "video" in plan.kinds else "wav_dir")
     ids = wanted_ids(listed, annotations_csv)
     if not ids:
         media_files(vid_dir)  # says that there are none
+    unknown = sorted(set(only) - set(ids))
+    if unknown:
+        raise ValueError(f"{vid_dir}: holds no clips {shorten(unknown)} (only)")
     sound_of = sound_sources([video_id for video_id in ids if video_id in listed.files], wrong_sound) if wrong_sound else {}
     jobs = {}
     for video_id in ids:
-        if not in_shard(video_id, shard):
+        if not in_shard(video_id, shard) or (only and video_id not in only):
             continue
         wrong, other = without_clip(video_id, listed, vid_dir), sound_of.get(video_id)
         problem = None if wrong is None else Failure(*wrong, "FileNotFoundError" if wrong[0] == "missing" else "OddFile")
@@ -292,7 +298,7 @@ def extract(
         batch_size=run.batch_size,
         versions=software_versions(),
     )
-    jobs = clip_jobs(vid_dir, plan, annotations_csv=annotations_csv, shard=run.shard, wrong_sound=wrong_sound)
+    jobs = clip_jobs(vid_dir, plan, annotations_csv=annotations_csv, shard=run.shard, only=run.only, wrong_sound=wrong_sound)
     with claimed({plan.folders[kind]: plan.settings[kind] for kind in kinds}, **_claim_of(run, vid_dir, annotations_csv)):
         for folder in plan.folders.values():
             remove_unfinished(folder, jobs.keys())

@@ -73,19 +73,42 @@ def check_unchanged(
         raise RuntimeError(f"{path.name}: was changed while it was read; the next run tries it again")
 
 # %% ../../nbs/61_embeddings_journal.ipynb #083b9eb6
+def _together(
+    lines: Sequence[dict],  # the last line about each kind of files of one clip
+) -> dict | None:  # with the marks of all; None: they are not about the same clip, or say things that do not fit each other
+    "One line for several that tell of different kinds of files."
+    first = lines[0]
+    for line in lines[1:]:
+        same = line.get("size") == first.get("size") and any(line.get(name) == first.get(name) for name in ("mtime_ns", "sha256"))
+        if line is not first and not same:
+            return None
+    statuses = {line["status"] for line in lines}
+    lacks = statuses - {"ok"} or {"ok"}
+    if len(lacks) > 1 or not (len(statuses) == 1 or lacks <= {"no_audio", "no_video"}):
+        return None
+    merged: dict = {}
+    for line in lines:
+        merged |= line
+    return merged | {"status": lacks.pop()}
+
+
 def _finished_in(
     records: Iterable[dict],  # lines of one file, in their order
+    marks: Mapping[str, str],  # of the kinds of files that are wanted
     is_finished: Callable[[dict], bool],
     retry: Collection[str] = (),  # statuses that do not count
 ) -> dict[str, dict]:
-    "The lines of one journal that are still good, by clip: the last one that says it is finished, unless it was taken back."
-    finished: dict[str, dict] = {}
+    "What one journal says of the clips that are finished: the last word on each kind of files, unless it was taken back."
+    told: dict[str, dict[str, dict]] = {}
     for record in records:
+        kinds = [kind for kind, mark in marks.items() if record.get(kind) == mark]
         if record["status"] == STALE or record["status"] in retry:
-            finished.pop(record["id"], None)
-        elif record["status"] != TRYING and is_finished(record):
-            finished[record["id"]] = record
-    return finished
+            for kind in kinds:
+                told.get(record["id"], {}).pop(kind, None)
+        elif record["status"] in FINAL:
+            told.setdefault(record["id"], {}).update(dict.fromkeys(kinds, record))
+    whole = {video_id: _together([lines[kind] for kind in marks]) for video_id, lines in told.items() if lines.keys() == marks.keys()}
+    return {video_id: line for video_id, line in whole.items() if line is not None and is_finished(line)}
 
 # %% ../../nbs/61_embeddings_journal.ipynb #cdfa795d
 def _begun_in(
@@ -99,6 +122,39 @@ def _begun_in(
         else:
             begun.pop(record["id"], None)
     return begun
+
+# %% ../../nbs/61_embeddings_journal.ipynb #46751562
+def _latest_in(
+    records: Iterable[dict],  # lines of one file, in their order
+    holds: Callable[[dict], bool],  # whether what a line says is still so
+) -> dict[str, dict]:  # by clip; a finished one that does not hold has the status `stale`
+    "The line of one journal that counts for each clip: what is finished stays so if it is begun again."
+    latest: dict[str, dict] = {}
+    for line in records:
+        if line["status"] in FINAL:
+            latest[line["id"]] = line if holds(line) else line | {"status": STALE}
+        elif line["status"] == STALE or latest.get(line["id"], line)["status"] not in FINAL:
+            latest[line["id"]] = line
+    return latest
+
+
+def _rank(status: str) -> int:
+    "0 for what counts most, where several files have a word on the same clip."
+    if status in FINAL:
+        return 0 if status == "ok" else 1
+    return 4 if status == STALE else 3 if status == TRYING else 2
+
+
+def _lengths_in(
+    records: Iterable[dict],  # lines of one file, in their order
+) -> dict[str, set[float]]:
+    "Lengths of audio windows that were made of each clip and not taken back."
+    made: dict[str, set[float]] = {}
+    for record in records:
+        if record["status"] == STALE:
+            made.pop(record["id"], None)
+        made.setdefault(record["id"], set()).update(record.get("lengths", ()))
+    return {video_id: lengths for video_id, lengths in made.items() if lengths}
 
 # %% ../../nbs/61_embeddings_journal.ipynb #c55b2267
 class Journal:
@@ -129,27 +185,32 @@ class Journal:
         is_finished: Callable[[dict], bool],  # whether a line means, with what lies in the cache, that nothing is left to do
     ) -> dict[str, dict]:  # by clip
         "The lines of those clips that need no further work."
-        files = [_finished_in(lines, is_finished, self._retry) for lines in self._lines.values()]
+        files = [_finished_in(lines, self.marks, is_finished, self._retry) for lines in self._lines.values()]
         return {video_id: line for finished in files for video_id, line in finished.items()}
 
-    def latest(self) -> dict[str, dict]:  # by clip
+    def latest(
+        self,
+        holds: Callable[[dict], bool] = lambda line: True,  # whether what a line says is still so; if not, it counts as taken back
+    ) -> dict[str, dict]:  # by clip, sorted; what does not hold is there as a line `stale`
         """The line that counts for each clip that anybody has tried or begun.
 
         Of what several files say, what is finished goes before what may still change, that before what was only begun, and last comes
         what was taken back.
         """
-        order = [
-            lambda line: line["status"] in FINAL,
-            lambda line: line["status"] not in (TRYING, STALE),
-            lambda line: line["status"] == TRYING,
-        ]
-        best: dict[str, tuple[int, dict]] = {}
+        best: dict[str, dict] = {}
         for lines in self._lines.values():
-            for line in {line["id"]: line for line in lines}.values():
-                rank = next((k for k, is_so in enumerate(order) if is_so(line)), len(order))
-                if rank <= best.get(line["id"], (len(order), line))[0]:
-                    best[line["id"]] = rank, line
-        return {video_id: line for video_id, (_, line) in sorted(best.items())}
+            for video_id, line in _latest_in(lines, holds).items():
+                if video_id not in best or _rank(line["status"]) <= _rank(best[video_id]["status"]):
+                    best[video_id] = line
+        return dict(sorted(best.items()))
+
+    def lengths(self) -> dict[str, set[float]]:  # by clip, seconds; nothing is known of clips that earlier versions have made
+        "Of which audio windows there should be vectors: what was made of each clip, by one run or several, and was not taken back."
+        made: dict[str, set[float]] = {}
+        for lines in self._lines.values():
+            for video_id, lengths in _lengths_in(lines).items():
+                made.setdefault(video_id, set()).update(lengths)
+        return made
 
     def begun(self) -> dict[str, int]:  # by clip
         "How often clips were begun without a word on how it went: now by another run, or by one that was killed, perhaps by this clip."
