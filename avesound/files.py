@@ -92,11 +92,14 @@ def _sync_folder(folder: Path) -> None:
 def put_in_place(
     written: str | os.PathLike,  # a whole file
     path: str | os.PathLike,  # where it goes, in the same folder; what is there is replaced
+    *,
+    last: bool = True,  # wait for the new name, too: it outlives a power cut in the next second
 ) -> None:
     "Move a file so that, whatever happens to the machine, `path` is what it was before or the whole new file."
     _sync_file(Path(written))
     os.replace(written, path)
-    _sync_folder(Path(path).parent)
+    if last:
+        _sync_folder(Path(path).parent)
 
 # %% ../nbs/00_files.ipynb #8d7ff59d
 @lru_cache(maxsize=1)
@@ -201,6 +204,8 @@ def _raise_if_full(
 @contextmanager
 def atomic_write(
     path: str | os.PathLike,  # the file to write; its folder is created
+    *,
+    last: bool = True,  # wait for its name to be on the disk, too; of many files, that of the last is enough
 ) -> Iterator[Path]:  # a temporary path in the same folder, moved to `path` when the block ends well
     """A file that is complete or absent, also after a power cut: written beside its place, sent to the disk, moved.
 
@@ -215,7 +220,7 @@ def atomic_write(
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
-            put_in_place(temporary, path)
+            put_in_place(temporary, path, last=last)
         except OSError:
             raise
         except Exception as error:

@@ -161,7 +161,7 @@ def write_embeddings(
         "meta": np.array(json.dumps(meta | {"content_sha256": content_sha256(emb, windows, extras)}, sort_keys=True)),
         **{name: np.asarray(column, dtype=np.float32) for name, column in extras.items()},
     }
-    with atomic_write(path) as temporary:
+    with atomic_write(path, last=False) as temporary:  # a name that is lost in a power cut is a clip that is made anew
         np.savez(temporary, **arrays)
 
 # %% ../../nbs/60_embeddings_store.ipynb #466422f2
