@@ -12,6 +12,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import av
 import numpy as np
 import pandas as pd
 import pytest
@@ -214,7 +215,18 @@ def one_clip(small_set, tmp_path):
     (tmp_path / "clips").mkdir()
     for name in ("a", "b", "c"):
         shutil.copy(small_set / f"clip-{ord(name) - 97}.mp4", tmp_path / "clips" / f"{name}.mp4")
+    index_last(small_set / "clip-1.mp4", tmp_path / "clips/b.mp4")
     return tmp_path / "clips"
+
+
+def index_last(source: Path, target: Path) -> None:
+    "The same clip with its index at the end, where most programs put it."
+    with av.open(str(source)) as clip, av.open(str(target), "w") as out:
+        streams = {stream.index: out.add_stream_from_template(stream) for stream in clip.streams}
+        for packet in clip.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                out.mux(packet)
 
 
 def test_a_clip_whose_first_byte_cannot_be_read_is_an_error_and_tried_again(one_clip, tmp_path):
@@ -241,10 +253,16 @@ def failing(tmp_path):
 
 @pytest.mark.parametrize(
     "calls, code, when",
-    [("read,pread64", "EIO", "3+"), ("read,pread64", "ESTALE", "1+"), ("openat", "ENOTCONN", "1+"), ("openat", "ENFILE", "1+")],
+    [
+        ("read,pread64", "EIO", "2+"),
+        ("read,pread64", "EIO", "4+"),
+        ("read,pread64", "ESTALE", "1+"),
+        ("openat", "ENOTCONN", "1+"),
+        ("openat", "ENFILE", "1+"),
+    ],
 )
 def test_a_disk_that_fails_is_no_broken_clip(failing, one_clip, tmp_path, calls, code, when):
-    "FFmpeg takes a read that fails in the middle of a file for its end, and calls the file damaged."
+    "FFmpeg takes a read that fails on the way to the index of a file for its end, and calls the file damaged."
     words = ["extract", "--vid_dir", one_clip, "--out_dir", tmp_path / "cache", "--workers", "1"]
     done = failing(one_clip / "b.mp4", calls, code, when, *words)
     rows = {record["id"]: record for record in read_records([tmp_path / "cache/extract.jsonl"])}
@@ -390,7 +408,7 @@ def test_overwrite_beside_a_run_is_refused_by_name_and_changes_nothing(stopped):
     os.killpg(task.pid, signal.SIGCONT)
     out, err = task.communicate(timeout=60)
     assert "8 clips: 5 ok" in out, err
-    assert list(cache.rglob(".writing.*")) == []  # it has taken its claims with it
+    assert list(cache.rglob(".writing/*")) == []  # it has taken its claims with it
     assert avesound(*words, "--overwrite", "--stride", "0.5").stdout.startswith("8 clips: 5 ok") and len(marks_in(cache)) == 1
 
 
@@ -398,9 +416,9 @@ def test_a_killed_run_is_no_obstacle(stopped):
     task, cache, words = stopped
     os.killpg(task.pid, signal.SIGKILL)
     task.wait()
-    assert len(list(cache.rglob(".writing.*"))) == 2 and writers(cache / "vid_emb") == []
+    assert len(list(cache.rglob(".writing/*"))) == 2 and writers(cache / "vid_emb") == []
     assert avesound(*words, "--overwrite", "--stride", "0.5").stdout.startswith("8 clips: 5 ok")
-    assert len(marks_in(cache)) == 1 and list(cache.rglob(".writing.*")) == [] and unfinished(cache) == []
+    assert len(marks_in(cache)) == 1 and list(cache.rglob(".writing/*")) == [] and unfinished(cache) == []
 
 
 ELSEWHERE = """

@@ -57,7 +57,8 @@ class Writer:
         return f"process {self.pid} on {printable(self.host)} (since {self.since}{part})"
 
 # %% ../../nbs/60a_embeddings_claim.ipynb #3f798c94
-_CLAIM = re.compile(r"\.writing\.(?P<pid>\d+)-(?P<place>[0-9a-f]{10})\.[0-9a-f]+\.json")
+_CLAIMS = ".writing"  # a folder of their own: that of the vectors may hold a million files, and every task of an array looks for claims
+_CLAIM = re.compile(r"(?P<pid>\d+)-(?P<place>[0-9a-f]{10})\.[0-9a-f]+\.json")
 
 
 def _shows_life(claim: Path, pid: int, place: str) -> bool:
@@ -99,7 +100,7 @@ def writers(
     folder: str | os.PathLike,  # vid_emb, aud_emb or a folder of WAV files
 ) -> list[Writer]:  # by the names of their claims
     "The runs that are writing into a folder now, on any machine."
-    claims = filter(None, map(_writer_of, sorted(Path(folder).glob(".writing.*.json"))))
+    claims = filter(None, map(_writer_of, sorted((Path(folder) / _CLAIMS).glob("*.json"))))
     return [writer for writer in claims if _shows_life(writer.claim, writer.pid, writer.place)]
 
 # %% ../../nbs/60a_embeddings_claim.ipynb #f96e2d31
@@ -178,6 +179,9 @@ def _check(folder: Path, settings: dict, overwrite: bool, shard: str, pattern: s
 
 # %% ../../nbs/60a_embeddings_claim.ipynb #058c06af
 def _write_settings(folder: Path, settings: dict) -> None:
+    for unfinished in folder.glob(f".{Path(SETTINGS_FILE).stem}.*.tmp.json"):
+        if is_abandoned(unfinished):
+            unfinished.unlink(missing_ok=True)
     with atomic_write(folder / SETTINGS_FILE) as temporary:
         temporary.write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
@@ -194,20 +198,18 @@ def _make_anew(folder: Path, settings: dict, pattern: str) -> None:
 
 
 def _tidy(folder: Path) -> None:
-    "Remove what dead runs have left beside the files of clips."
-    for unfinished in folder.glob(f".{Path(SETTINGS_FILE).stem}.*.tmp.json"):
-        if is_abandoned(unfinished):
-            unfinished.unlink(missing_ok=True)
+    "Remove the claims of dead runs."
     alive = {writer.claim for writer in writers(folder)}
-    for claim in folder.glob(".writing.*.json"):
+    for claim in (folder / _CLAIMS).glob("*.json"):
         if claim not in alive:
             claim.unlink(missing_ok=True)
 
 # %% ../../nbs/60a_embeddings_claim.ipynb #b2e3c6fb
 def _enter(folder: Path, shard: str, about: Mapping[str, object]) -> IO:
     "Leave a claim in a folder; the file, open and locked."
-    name = f".writing.{os.getpid()}-{process_place()}.{os.urandom(3).hex()}.json"
-    file = open(folder / name, "x+", encoding="utf-8")  # noqa: SIM115
+    name = f"{os.getpid()}-{process_place()}.{os.urandom(3).hex()}.json"
+    (folder / _CLAIMS).mkdir(exist_ok=True)
+    file = open(folder / _CLAIMS / name, "x+", encoding="utf-8")  # noqa: SIM115
     try:
         while try_lock(file) is False:  # somebody is just looking
             time.sleep(0.001)
