@@ -212,6 +212,35 @@ def _extract_wav(call: Call) -> int:
     "The sound of clips as WAV files."
     return _report(call())
 
+# %% ../nbs/99_cli.ipynb #2e5b9d3f
+@command("embeddings.status:cache_status", cache=Entry(positional=True))
+def _status(
+    call: Call,
+    json: bool = False,  # print it as JSON, for a program
+) -> int:
+    "How far a cache is: done, failed, left, and for how long."
+    from json import dumps
+
+    status = call()
+    print(dumps(status.as_json(), indent=1) if json else status)
+    return 0
+
+# %% ../nbs/99_cli.ipynb #7f3e95ca
+@command(
+    "embeddings.verify:verify_cache", "embeddings.verify:remake", cache=Entry(positional=True), check=HIDDEN, vid_dir=Entry(default=None)
+)  # fmt: skip
+def _verify(call: Call, mend: Call) -> int:
+    "Whether the files of a cache are what was computed; 1 where something is wrong."
+    at_once = mend["vid_dir"] is not None
+    if at_once and not call["repair"]:
+        raise ValueError("vid_dir is where clips are made anew from, and nothing is made anew without --repair")
+    check = call()
+    print(check)
+    if not at_once:
+        return 1 if check.left else 0
+    failed = [_report(report) for report in mend(check=check).values()]
+    return 1 if any(failed) or call(repair=False).faults else 0
+
 # %% ../nbs/99_cli.ipynb #8301c262
 @command("encoders.checkpoint:convert_checkpoint", path=Entry(positional=True), out=Entry(positional=True))
 def _convert_checkpoint(call: Call) -> int:

@@ -55,7 +55,7 @@ class Entry:
     place: str | None = None  # key of `PLACES`, where it lies if it is not given; required parameters of such a name have theirs
     unless: tuple[str, ...] = ()  # options: where one of them is given, the place does not stand in
     instead: str | None = None  # another option, whose place stands in where there is nothing at this one's
-    positional: bool = False  # given by its position, without a name
+    positional: bool = False  # given by its position, without a name; where something stands in for it, by its name, too
     several: bool = False  # several words; else it is one text, with commas for a sequence
     one_of: str = ""  # "room:name" of what lists the values, to be shown
     comment: str = ""  # instead of the signature's, where a default of its own needs one
@@ -262,7 +262,11 @@ class Parser(argparse.ArgumentParser):
         self.options = tuple({option.name: option for option in reversed([*options])}.values())[::-1]
         for option in self.options:
             said = _keywords(option, _comment(option, self.options))
-            if option.entry.positional:
+            if option.entry.positional and option.standing is not REQUIRED:  # may be left out, and may be named
+                self.add_argument(option.name, **said | {"nargs": "?", "default": argparse.SUPPRESS})
+                said = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS, "type": said["type"]}
+                self.add_argument(f"--{option.name}", dest=option.name, **said)
+            elif option.entry.positional:
                 self.add_argument(option.name, **said)
             else:
                 self.add_argument(*(f"--{name}" for name in option.names), required=option.standing is REQUIRED, **said)

@@ -1,6 +1,8 @@
 "What several tests need: where the real clips are, and clips made here."
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -42,3 +44,18 @@ def small_set(tmp_path_factory) -> Path:
     whole = (folder / "clip-0.mp4").read_bytes()
     (folder / "cut.mp4").write_bytes(whole[: len(whole) // 2])
     return folder
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    "A file system of its own with little room, and what gives it more."
+
+    def mount(options: str) -> bool:
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(tmp_path / "disk")]
+        return shutil.which("mount") is not None and subprocess.run(command, capture_output=True).returncode == 0
+
+    (tmp_path / "disk").mkdir()
+    if not mount("size=40k"):
+        pytest.skip("no right to mount a file system here")
+    yield tmp_path / "disk", lambda size: mount(f"remount,size={size}")
+    subprocess.run(["umount", "-l", str(tmp_path / "disk")], check=True)  # -l: torch keeps files open that it could not write

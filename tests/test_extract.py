@@ -22,6 +22,7 @@ from avesound.embeddings.extract import RunSettings, WindowSettings, extract, ex
 from avesound.embeddings.job import CachePlan, Towers, cache_settings, decoding_for, finish_clip, load_clip
 from avesound.embeddings.journal import Journal
 from avesound.embeddings.store import FOLDERS, CacheError, cached_audios, cached_videos, read_embeddings, read_records, remove_unfinished
+from avesound.files import process_place
 
 SETTINGS = WindowSettings(lengths=(0.5, 1.0))
 PROGRAM = """
@@ -100,7 +101,7 @@ def test_a_write_that_is_interrupted_leaves_nothing_half_done(small_set, undistu
     for path in tmp_path.rglob("*.npz"):
         read_embeddings(path)  # whatever is there is whole
     # A kill cannot even clean up after itself: leave an unfinished file of a clip behind.
-    (tmp_path / "vid_emb" / ".clip-0.4194305.456.tmp.npz").write_bytes(b"half")
+    (tmp_path / "vid_emb" / f".clip-0.4194305-{process_place()}.abc.tmp.npz").write_bytes(b"half")
     extract(small_set, tmp_path, windows=SETTINGS, progress=False)
     assert contents(tmp_path) == contents(undisturbed)
 
@@ -461,11 +462,18 @@ def test_a_replaced_clip_of_the_same_size_is_noticed(small_set, tmp_path):
 
 def test_unfinished_files_of_a_run_that_is_alive_are_left_alone(small_set, tmp_path):
     extract(small_set, tmp_path, progress=False)
-    mine, dead = (tmp_path / "vid_emb" / f".clip-0.{pid}.1.tmp.npz" for pid in (os.getpid(), 2**22 + 1))
-    for path in (mine, dead):
+    owners = {"mine": f"{os.getpid()}-{process_place()}", "dead": f"{2**22 + 1}-{process_place()}"}
+    owners |= {"elsewhere": f"{2**22 + 1}-ffffffffff", "earlier version": str(2**22 + 1)}  # a number that is nobody's here
+    paths = {name: tmp_path / "vid_emb" / f".clip-0.{owner}.1.tmp.npz" for name, owner in owners.items()}
+    for path in paths.values():
         path.write_bytes(b"half")
     extract(small_set, tmp_path, progress=False)
-    assert mine.exists() and not dead.exists()
+    assert [name for name, path in paths.items() if path.exists()] == ["mine", "elsewhere", "earlier version"]
+    for path in paths.values():
+        path.touch()
+        os.utime(path, (time.time() - 7200,) * 2)
+    extract(small_set, tmp_path, progress=False)
+    assert [name for name, path in paths.items() if path.exists()] == ["mine"]
 
 
 def test_overwrite_in_other_shards_makes_everything_anew(small_set, tmp_path):
@@ -484,15 +492,18 @@ def test_overwrite_in_other_shards_makes_everything_anew(small_set, tmp_path):
 
 AT_ONCE = """
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 import avesound.embeddings.extract as room
-claim = room.claim_folder
+claim = room.claimed
+@contextmanager
 def wait_for_the_other(*args, **kwargs):
-    claim(*args, **kwargs)
-    me, other = Path(sys.argv[2]) / f"claimed.{sys.argv[3]}", Path(sys.argv[2]) / f"claimed.{sys.argv[4]}"
-    me.touch()
-    while not other.exists(): pass
-room.claim_folder = wait_for_the_other
+    with claim(*args, **kwargs):
+        me, other = Path(sys.argv[2]) / f"claimed.{sys.argv[3]}", Path(sys.argv[2]) / f"claimed.{sys.argv[4]}"
+        me.touch()
+        while not other.exists(): pass
+        yield
+room.claimed = wait_for_the_other
 room.extract(sys.argv[1], sys.argv[2], windows=room.WindowSettings(stride_s=float(sys.argv[3])), progress=False)
 """
 
@@ -652,7 +663,7 @@ def test_wav_files_are_those_of_their_clips_and_of_one_rate(small_set, tmp_path)
     (out / "b.wav").unlink()
     assert extract_wav(clips, out, sample_rate=48000, progress=False).n_new == 1
     # Killed while it wrote.
-    (out / ".a.4194305.1.tmp.wav").write_bytes(b"half")
+    (out / f".a.4194305-{process_place()}.1.tmp.wav").write_bytes(b"half")
     extract_wav(clips, out, sample_rate=48000, progress=False)
     assert not list(out.glob(".*.wav"))
 
@@ -793,9 +804,10 @@ def test_no_process_is_signalled_on_windows(tmp_path, monkeypatch):
     def kill(*_):
         raise AssertionError("a signal was sent")
 
-    monkeypatch.setattr(files, "os", SimpleNamespace(name="nt", kill=kill))
+    process_place()
+    monkeypatch.setattr(files, "os", SimpleNamespace(name="nt", kill=kill, fspath=os.fspath, fstat=os.fstat))
     assert files.is_running(os.getpid()) is None
-    new, old = (tmp_path / f".clip.{pid}.1.tmp.npz" for pid in (4711, 4712))
+    new, old = (tmp_path / f".clip.{pid}-{process_place()}.1.tmp.npz" for pid in (4711, 4712))
     for path in (new, old):
         path.write_bytes(b"half")
     os.utime(old, (time.time() - 7200,) * 2)
@@ -816,21 +828,6 @@ def test_a_wait_for_a_folder_that_another_process_claims_has_an_end(small_set, t
         ):
             extract(small_set, tmp_path, progress=False)
         other.kill()
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    "A file system of its own with little room, and what gives it more."
-
-    def mount(options: str) -> bool:
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(tmp_path / "disk")]
-        return shutil.which("mount") is not None and subprocess.run(command, capture_output=True).returncode == 0
-
-    (tmp_path / "disk").mkdir()
-    if not mount("size=40k"):
-        pytest.skip("no right to mount a file system here")
-    yield tmp_path / "disk", lambda size: mount(f"remount,size={size}")
-    subprocess.run(["umount", str(tmp_path / "disk")], check=True)
 
 
 @pytest.mark.parametrize("command", ["extract", "extract-wav"])

@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 from avesound.data import synth
 from avesound.data.annotations import annotations_table
 from avesound.data.synth import KINDS, RULES, SynthSpec, make_dataset, plan_clip, render_clip
+from avesound.files import process_place
 from avesound.media.decode import decode_clip
 from avesound.media.write import write_clip, write_wav
 
@@ -295,7 +296,8 @@ def test_interrupted_call_goes_on_and_ends_the_same(tmp_path, monkeypatch):
     def interrupted(path, *args, **kwargs):
         calls.append(path)
         if len(calls) == 3:
-            Path(path).with_name(f".{Path(path).stem}.1.2.tmp.mp4").write_bytes(b"half a clip")  # what a killed process leaves
+            left_behind = f".{Path(path).stem}.{2**22 + 1}-{process_place()}.2.tmp.mp4"
+            Path(path).with_name(left_behind).write_bytes(b"half a clip")  # what a killed process leaves
             raise KeyboardInterrupt
         write_clip(path, *args, **kwargs)
 

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from ..files import LockError, atomic_write, locked, sha256_of, shorten
+from ..files import LockError, atomic_write, locked, put_in_place, sha256_of, shorten, storing
 from ..timeline import Seconds
 
 if TYPE_CHECKING:
@@ -266,8 +266,9 @@ def fetch_zip(
         If the disk has too little room or cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _alone_in(path.parent):
+    with storing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with storing(path.parent), _alone_in(path.parent):
         if path.exists():
             return check_sha256(path, sha256)
         try:
@@ -283,7 +284,7 @@ def fetch_zip(
         except DownloadError as error:
             raise DownloadError(f"{str(error).rstrip('.')}. {advice}" if advice else str(error)) from error.__cause__
         digest = check_sha256(part, sha256)
-        os.replace(part, path)
+        put_in_place(part, path)
         for pattern in ("part", "part.json", "gdrive*"):  # what an attempt at another source may have left
             for left_over in path.parent.glob(f"{glob.escape(path.name)}.{pattern}"):
                 left_over.unlink()
@@ -472,8 +473,9 @@ def safe_extract(
         archive = zipfile.ZipFile(zip_path)
     except zipfile.BadZipFile as error:
         raise ZipError(f"{zip_path} is not a whole zip file ({error}); delete it and get it again") from None
-    out_dir.mkdir(parents=True, exist_ok=True)
-    with archive, _alone_in(out_dir):
+    with storing(out_dir):
+        out_dir.mkdir(parents=True, exist_ok=True)
+    with archive, storing(out_dir), _alone_in(out_dir):
         for left_over in out_dir.glob(".extracting-*"):  # of a run that was killed
             shutil.rmtree(left_over)
         infos = archive.infolist()
@@ -484,6 +486,8 @@ def safe_extract(
         unfinished = Path(tempfile.mkdtemp(prefix=".extracting-", dir=out_dir))
         try:
             _unpack(archive, zip_path, entries, new, unfinished)
+            if hasattr(os, "sync"):  # one wait for all of them
+                os.sync()
             _move_into(unfinished, out_dir)
         finally:
             shutil.rmtree(unfinished)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .annotations import COLUMNS, read_annotations, write_annotations
-from ..files import csv_rows, locked
+from ..files import csv_rows, locked, storing
 from ..timeline import Seconds
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ def _with_row(table: "pd.DataFrame", video_id: str, event_label: str, start_s: f
 def _changed(path: str | os.PathLike, change: "Callable[[pd.DataFrame], pd.DataFrame]") -> "pd.DataFrame":
     "Read, change and write, while nobody else does; the new table."
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with storing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.with_name(f".{path.name}.lock"), wait_s=20):  # a person is waiting
         table = change(read_marks(path)).reset_index(drop=True)
         write_annotations(table, path)

@@ -24,7 +24,7 @@ import numpy as np
 
 import avesound
 from .annotations import COLUMNS, write_annotations
-from ..files import atomic_write
+from ..files import atomic_write, is_abandoned
 from ..media.decode import decode_audio
 from ..media.write import write_clip
 from ..timeline import Interval, Seconds
@@ -795,8 +795,8 @@ def _begun(out: Path, settings: str) -> Path:
     place = out.with_name(f".{out.name}.partial")
     if place.exists() and not _holds(place, settings):
         shutil.rmtree(place)
-    for stray in place.rglob(".*.tmp.*"):  # left by a call that was killed while it wrote
-        stray.unlink()
+    for stray in filter(is_abandoned, place.rglob(".*.tmp.*")):  # left by a call that was killed while it wrote
+        stray.unlink(missing_ok=True)
     with atomic_write(place / "synth.json") as temporary:
         temporary.write_text(settings, encoding="utf-8")
     return place

@@ -18,24 +18,29 @@ from pathlib import Path
 
 from ..data.annotations import clips_from_annotations, read_annotations, without_suffix
 from .store import CacheError, check_video_id
-from ..files import printable
+from ..files import is_unfinished, printable
 from ..layout import missing_error
 from ..media.container import MEDIA_SUFFIXES
 
 # %% ../../nbs/62_embeddings_clips.ipynb #22ad3a5f
-def _named_as_media(folder: Path) -> list[Path]:
-    "All paths below a folder that have a suffix of media, but for what macOS and unfinished copies leave behind."
-    paths = []
+def _named_as_media(folder: Path) -> tuple[list[Path], list[str]]:
+    """All paths below a folder that have a suffix of media, but for what macOS and unfinished copies leave behind.
+
+    And what of the folder cannot be searched, in words.
+    """
+    paths, unsearched = [], []
 
     def cannot(error: OSError) -> None:
-        warnings.warn(f"{printable(error.filename)}: cannot be searched ({error.strerror}); clips in it are left out", stacklevel=4)
+        if Path(error.filename) == folder:
+            raise error
+        unsearched.append(f"{printable(error.filename)}: cannot be searched ({error.strerror})")
+        warnings.warn(f"{unsearched[-1]}; clips in it are left out", stacklevel=4)
 
     for top, folders, names in os.walk(folder, onerror=cannot):
         for path in (Path(top, name) for name in (*folders, *names)):
-            unfinished = path.name.startswith("._") or (path.name.startswith(".") and ".tmp" in path.suffixes)
-            if path.suffix.lower() in MEDIA_SUFFIXES and not unfinished:
+            if path.suffix.lower() in MEDIA_SUFFIXES and not (path.name.startswith("._") or is_unfinished(path)):
                 paths.append(path)
-    return sorted(paths)
+    return sorted(paths), unsearched
 
 # %% ../../nbs/62_embeddings_clips.ipynb #b3e67045
 _KINDS = {
@@ -74,18 +79,21 @@ class MediaFolder:
 
     files: dict[str, Path]  # plain files whose stem can be an id
     odd: dict[str, tuple[str, str]]  # all else: printable stem -> (status, what it is)
+    unsearched: tuple[str, ...] = ()  # sub-folders that could not be searched, and why
 
 # %% ../../nbs/62_embeddings_clips.ipynb #e6afb846
 def media_folder(
     folder: str | os.PathLike,  # searched with its sub-folders; links to folders are not followed
     place: str = "vid_dir",  # what it is, for the error: "vid_dir" or "wav_dir" of `layout.PLACES`
 ) -> MediaFolder:
-    """What there is of clips in a folder, judged by suffix. A sub-folder that must not be read is named in a warning.
+    """What there is of clips in a folder, judged by suffix. A sub-folder that cannot be read is named in a warning.
 
     Raises
     ------
     FileNotFoundError
         If the folder is not there.
+    OSError
+        If the folder itself cannot be searched: its disk or its server has gone, say.
     ValueError
         If two files have one stem.
     """
@@ -95,7 +103,8 @@ def media_folder(
     files: dict[str, Path] = {}
     odd: dict[str, tuple[str, str]] = {}
     where: dict[str, Path] = {}
-    for path in _named_as_media(folder):
+    named, unsearched = _named_as_media(folder)
+    for path in named:
         video_id = printable(path.stem)
         wrong = _oddity(path)
         if wrong is not None:
@@ -109,7 +118,7 @@ def media_folder(
         detail = odd.pop(video_id)[1]
         if where[video_id] not in files[video_id].parents:
             warnings.warn(f"{detail}; the clip {video_id!r} is {printable(files[video_id])}", stacklevel=2)
-    return MediaFolder(dict(sorted(files.items())), dict(sorted(odd.items())))
+    return MediaFolder(dict(sorted(files.items())), dict(sorted(odd.items())), tuple(unsearched))
 
 # %% ../../nbs/62_embeddings_clips.ipynb #0a753787
 def media_files(
@@ -157,6 +166,8 @@ def without_clip(
         return listed.odd[video_id]
     if video_id in listed.files:
         return None
+    if listed.unsearched:  # it may well be there
+        return "error", f"{video_id}: not found, but {listed.unsearched[0]}"
     stem = without_suffix(video_id)
     advice = f"; an id is the stem of the file's name: write {stem}" if stem in listed.files else ""
     return "missing", f"{video_id}: annotated, but there is no such file in {Path(folder).name}{advice}"

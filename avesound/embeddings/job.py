@@ -10,7 +10,7 @@ __all__ = ['WindowSettings', 'Towers', 'Vectors', 'EmbeddedClip', 'embed_clip', 
 # %% ../../nbs/63_embeddings_job.ipynb #ead107d7
 import importlib.metadata
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,13 +20,14 @@ import av
 import numpy as np
 
 import avesound
+from .claim import writing
 from .journal import FINAL, check_unchanged, file_stamp, is_unchanged
 from .store import audio_file, fingerprint, length_ms, video_file, write_embeddings
 from .workers import begin_step
 from ..encoders.base import Encoder, encode_clip, Recipe, portable
 from ..features import loudness_db, motion_energy
 from ..files import StorageError, sha256_of
-from ..media.container import MediaError, TooShort
+from ..media.container import DecodeTimeout, MediaError, TooShort
 from ..media.decode import Clip, decode_clip
 from ..timeline import EDGES, Seconds, Windows, sliding_windows
 
@@ -267,8 +268,28 @@ class Failure:
     error: str  # name of the exception, for those who look for the cause
 
 
-def failure_of(error: Exception) -> Failure:
-    "What went wrong with a clip, as a result."
+def _or_of_machine(error: MediaError, paths: Iterable[Path | None]) -> Exception:
+    "What is wrong with a file, if all of it can be read; else why it cannot be read now."
+    if not isinstance(error, DecodeTimeout):
+        try:
+            for path in filter(None, paths):
+                sha256_of(path)
+        except OSError as machine:
+            return machine
+    return error
+
+
+def failure_of(
+    error: Exception,
+    *paths: Path | None,  # the files that were read; they are read once more before one of them is called broken for good
+) -> Failure:
+    """What went wrong with a clip, as a result.
+
+    To FFmpeg, a disk that fails in the middle of a file is often just its end. So whatever it says about the bytes counts only if
+    they can be read.
+    """
+    if isinstance(error, MediaError):
+        error = _or_of_machine(error, paths)
     name = type(error).__name__
     if isinstance(error, MediaError):
         return Failure(error.status, str(error), name)
@@ -355,7 +376,7 @@ def load_clip(
     try:
         return _load(job.path, job, stamp)
     except Exception as error:
-        return Unloaded(failure_of(error), stamp)
+        return Unloaded(failure_of(error, job.path, job.sound_path), stamp)
 
 # %% ../../nbs/63_embeddings_job.ipynb #0c81623a
 def _write(job: ClipJob, loaded: LoadedClip, vectors: Vectors) -> None:
@@ -368,7 +389,8 @@ def _write(job: ClipJob, loaded: LoadedClip, vectors: Vectors) -> None:
     else:
         path = audio_file(folder, job.video_id, vectors.length_s)
         meta["length_s"] = vectors.length_s
-    write_embeddings(path, vectors.emb, vectors.windows, meta, **vectors.extras)
+    with writing(path, plan.marks[vectors.kind]):
+        write_embeddings(path, vectors.emb, vectors.windows, meta, **vectors.extras)
 
 # %% ../../nbs/63_embeddings_job.ipynb #1256bf6d
 def _finish(job: ClipJob, loaded: LoadedClip, towers: Towers) -> dict:
@@ -385,6 +407,7 @@ def _finish(job: ClipJob, loaded: LoadedClip, towers: Towers) -> dict:
         "detail": loaded.clip.undecodable or lacks,
         **loaded.stamp,
         "sha256": loaded.source["sha256"],
+        "lengths": [vectors.length_s for vectors in embedded.vectors if vectors.length_s is not None],
         "skipped": list(embedded.skipped),
         "duration_s": round(loaded.clip.duration_s, 3),
         "decode_s": round(loaded.decode_s, 4),

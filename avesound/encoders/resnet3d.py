@@ -17,6 +17,7 @@ import numpy as np
 
 from .base import ClipEmbeddings, EncoderSpec, encode_windows, resolve_device, resolve_dtype, run_tower, weights_checksum
 from .checkpoint import CheckpointError, read_checkpoint
+from ..files import StorageError, storing
 from ..media.decode import Clip
 from ..timeline import Windows, mirrored_index, window_spans
 
@@ -32,10 +33,13 @@ def _hub_weights(name: str) -> Path:
     url = get_weight(f"{NETWORKS[name]}.KINETICS400_V1").url
     path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            # The name holds the beginning of the checksum: mc3_18-a90a0ba3.pth.
-            torch.hub.download_url_to_file(url, str(path), hash_prefix=path.stem.rpartition("-")[2], progress=False)
+            with storing(path.parent):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                # The name holds the beginning of the checksum: mc3_18-a90a0ba3.pth.
+                torch.hub.download_url_to_file(url, str(path), hash_prefix=path.stem.rpartition("-")[2], progress=False)
+        except StorageError:
+            raise
         except Exception as error:  # urllib has many errors for "no network", and the checksum may be wrong
             advice = f"Where there is a network, get {url} and put it at {path}, or pass its path as weights (--weights FILE)"
             raise FileNotFoundError(f"{name}: its weights are not here and cannot be downloaded ({error}). {advice}") from error

@@ -23,7 +23,7 @@ from .. import __version__
 from ..embeddings.clips import media_files
 from ..encoders.base import ORACLE, Problem
 from ..evaluation.tables import UNSAID
-from ..files import as_json, printable, sha256_of, shorten
+from ..files import as_json, atomic_write, printable, sha256_of, shorten, storing
 from ..lettering import fonts_for
 from ..localization.align import AlignSettings
 from avesound.report.breakdown import (
@@ -179,17 +179,19 @@ def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.{time.monotonic_ns()}.tmp")
     aside = temporary.with_suffix(".old")
     try:
-        temporary.mkdir(parents=True)
-        for name, data in files.items():
-            (temporary / name).write_bytes(data)
-        if folder.exists():
-            os.replace(folder, aside)
-        try:
-            os.replace(temporary, folder)
-        except OSError:
-            if aside.exists():
-                os.replace(aside, folder)
-            raise
+        with storing(folder.parent):
+            temporary.mkdir(parents=True)
+            for name, data in files.items():
+                with atomic_write(temporary / name) as path:
+                    path.write_bytes(data)
+            if folder.exists():
+                os.replace(folder, aside)
+            try:
+                os.replace(temporary, folder)
+            except OSError:
+                if aside.exists():
+                    os.replace(aside, folder)
+                raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     shutil.rmtree(aside, ignore_errors=True)
