@@ -8,7 +8,7 @@ __all__ = ['Envelope', 'sound_envelope', 'loudness_db', 'motion_map', 'Motion', 
 # %% ../nbs/15_features.ipynb #0f0c5083
 import numpy as np
 
-from .timeline import Windows, window_samples, window_spans, window_stretches, mirrored_index
+from .timeline import Windows, mirrored_index, window_spans, window_stretches
 
 # %% ../nbs/15_features.ipynb #ef2763da
 _AT_ONCE = 2**18  # samples, or values, whose copies in floating point are in memory at the same time
