@@ -23,7 +23,7 @@ import numpy as np
 
 from ..files import sha256_of
 from ..media.decode import Clip
-from ..timeline import Seconds, Windows, window_samples
+from ..timeline import Seconds, Windows, mirrored_index, window_spans
 
 # %% ../../nbs/30_encoders_base.ipynb #452c6e66
 @dataclass(frozen=True)
@@ -76,7 +76,9 @@ class Encoder(Protocol):
     """A frozen encoder. Give a class these and it is one; there is nothing to inherit.
 
     It may also offer `encode_clip(clip, video_windows, audio_windows) -> ClipEmbeddings`, if it profits from seeing the clip as a
-    whole; see `encode_clip` below for the arguments. The two window methods remain its reference.
+    whole; see `encode_clip` below for the arguments. The two window methods remain its reference. Where that method looks at nothing
+    farther than so many seconds from a window, an attribute `clip_reach_s` says so, and long clips come in pieces; or it has a method
+    `stream_clip` for them: see `encoders.stream`.
     """
 
     spec: EncoderSpec
@@ -146,8 +148,14 @@ def encode_windows(
     """
     if len(windows) == 0:
         raise ValueError('there is no window to encode; is the clip shorter than one window? (edge="mirror" gives it windows all the same)')
-    index = window_samples(windows, rate, len(samples))
-    return np.concatenate([encode(samples[index[i : i + batch_size]]) for i in range(0, len(index), batch_size)])
+    if len(samples) == 0:
+        raise ValueError("there is nothing to encode: the clip has no frames, or no samples")
+    first, n = window_spans(windows, rate)
+    vectors = []
+    for i in range(0, len(first), batch_size):  # the samples of one batch at a time, and their indices too
+        index = mirrored_index(first[i : i + batch_size, None] + np.arange(n), len(samples))
+        vectors.append(encode(samples[index]))
+    return np.concatenate(vectors)
 
 # %% ../../nbs/30_encoders_base.ipynb #382a397b
 def _check_vectors(vectors: np.ndarray, shape: tuple[int, int], name: str) -> None:
