@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import numpy as np
 from tqdm.auto import tqdm
 
 from .clips import in_shard, media_files, media_folder, sound_sources, wanted_ids, without_clip
@@ -41,9 +42,9 @@ from .journal import FINAL, Journal, check_unchanged, file_stamp, is_unchanged
 from .store import FOLDERS, CacheError, cache_root, claim_folder, fingerprint, journals, read_records, remove_unfinished
 from ..encoders.base import Encoder, create_encoder
 from ..files import StorageError, printable, sha256_of, shorten
-from ..media.container import NoAudio
-from ..media.decode import decode_clip
-from ..media.write import write_wav
+from ..media.container import MAX_PIXELS
+from ..media.pieces import ClipPieces
+from ..media.write import write_wav_pieces
 from ..timeline import Seconds
 
 # %% ../../nbs/64_embeddings_extract.ipynb #2cb46c84
@@ -63,10 +64,11 @@ class RunSettings:
     overwrite: bool = False  # make everything anew; replaces a cache made with other settings
     timeout_s: Seconds = 120.0  # to decode one clip, s
     max_s: Seconds = 600.0  # longest clip, s
+    max_pixels: int = MAX_PIXELS  # largest picture, width times height as stored
 
     def __post_init__(self):
         in_shard("", self.shard)
-        for name in ("workers", "batch_size"):
+        for name in ("workers", "batch_size", "max_pixels"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
@@ -277,7 +279,7 @@ def extract(
         folders={kind: out_dir / FOLDERS[kind] for kind in kinds},
         settings=cache_settings(towers, windows, kinds, wrong_sound),
         windows=windows,
-        decoding=decoding_for(towers, kinds, run.timeout_s, run.max_s),
+        decoding=decoding_for(towers, kinds, run.timeout_s, run.max_s, run.max_pixels),
         batch_size=run.batch_size,
         versions=software_versions(),
     )
@@ -307,6 +309,13 @@ class _WavJob:
         return self.out_dir / f"{self.video_id}.wav"
 
 # %% ../../nbs/64_embeddings_extract.ipynb #af9ed624
+def _unchanged(clip: ClipPieces, path: Path, stamp: Mapping[str, int | None]) -> Iterator[np.ndarray]:
+    "The sound of a clip in pieces. Raises at its end where the file was written to meanwhile."
+    for piece in clip:
+        yield piece.samples
+    check_unchanged(path, stamp)
+
+# %% ../../nbs/64_embeddings_extract.ipynb #6e9ac6e3
 def _write_wav_of(
     job: _WavJob,
 ) -> dict:  # a line of the journal, without marks
@@ -316,11 +325,8 @@ def _write_wav_of(
         return failure_record(job.video_id, job.problem or Failure("missing", f"{job.video_id}: no file", "FileNotFoundError"), stamp)
     try:
         digest = sha256_of(job.path)
-        clip = decode_clip(job.path, sample_rate=job.sample_rate, video=False, timeout_s=job.timeout_s, max_s=job.max_s)
-        if clip.wav is None:
-            raise NoAudio(f"{job.path.name}: has no audio stream")
-        check_unchanged(job.path, stamp)
-        write_wav(job.wav_file, clip.wav, job.sample_rate)
+        clip = ClipPieces(job.path, sample_rate=job.sample_rate, video=False, timeout_s=job.timeout_s, max_s=job.max_s)
+        write_wav_pieces(job.wav_file, _unchanged(clip, job.path, stamp), job.sample_rate)
     except StorageError:  # no clip's fault, and the next one would fare no better
         raise
     except Exception as error:

@@ -157,7 +157,9 @@ class SignalEncoder:
         "Vectors of all windows, by the standards of the clip as a whole. Without sound the gate stays at its floor."
         frames, envelope, motion = clip.frames, None, None
         if clip.wav is not None:
-            n_frames = len(frames) if frames is not None else max(1, round(clip.duration_s * self._fps))
+            # Frames at the rate of another encoder, which sees where this one hears, are not to be counted.
+            counts = video_windows is not None or clip.fps == self._fps
+            n_frames = len(frames) if frames is not None and counts else max(1, round(clip.duration_s * self._fps))
             envelope = sound_envelope(clip.wav, clip.sample_rate or _SAMPLE_RATE, self._fps, n_frames)
         if video_windows is not None:
             assert frames is not None  # `base.encode_clip` has refused such a clip
@@ -166,7 +168,7 @@ class SignalEncoder:
 
     def stream_clip(self, video: Sliding | None, audio: tuple[Sliding, ...], fps: float | None, sample_rate: int | None) -> ClipStream:
         "The same for a clip that comes in pieces. Of each frame 144 numbers are kept, and one of its sound."
-        return _SignalStream(self, self._fps, sample_rate or _SAMPLE_RATE, video, audio)
+        return _SignalStream(self, fps, sample_rate or _SAMPLE_RATE, video, audio)
 
     def _vectors(
         self,
@@ -207,13 +209,14 @@ class SignalEncoder:
 class _SignalStream:
     "A `ClipStream` of `SignalEncoder`."
 
-    def __init__(self, encoder: SignalEncoder, fps: float, sample_rate: int, video: Sliding | None, audio: tuple[Sliding, ...]):
-        self._encoder, self._fps, self._video, self._audio = encoder, fps, video, audio
-        self._motion, self._envelope = Motion(_REGIONS), Envelope(sample_rate, fps)
+    def __init__(self, encoder: SignalEncoder, fps: float | None, sample_rate: int, video: Sliding | None, audio: tuple[Sliding, ...]):
+        self._encoder, self._fps, self._video, self._audio = encoder, encoder._fps, video, audio
+        self._counts = fps == encoder._fps
+        self._motion, self._envelope = Motion(_REGIONS), Envelope(sample_rate, encoder._fps)
         self._n_frames = self._n_samples = 0
 
     def see(self, frames: np.ndarray) -> None:
-        self._n_frames += len(frames)
+        self._n_frames += len(frames) if self._counts else 0
         if self._video is not None:
             self._motion.see(frames)
 

@@ -43,25 +43,25 @@ class SlidingTrack:
         reach_s: Seconds = 0.0,  # how far `work` looks beyond a window
         at_once: int = 2**25,  # bytes that are waited for before `work` is called; a window and what it overlaps with, at least
     ):
-        self._work, self._rate, self._sets = work, rate, list(sets)
-        self._n = [sliding.n_samples(rate) for sliding in self._sets]
+        self._work, self._rate, self.sets = work, rate, list(sets)
+        self._n = [sliding.n_samples(rate) for sliding in self.sets]
         self._reach, self._at_once = int(np.ceil(reach_s * rate)), at_once
         self._kept: list[np.ndarray] = []  # samples number `_begin` to `_end - 1` of the track
         self._begin = self._end = self._done = 0
-        self._next = [0] * len(self._sets)  # window of each set
-        self._results: list[list[np.ndarray]] = [[] for _ in self._sets]
+        self._next = [0] * len(self.sets)  # window of each set
+        self._results: list[list[np.ndarray]] = [[] for _ in self.sets]
 
     def feed(
         self,
         samples: np.ndarray,  # [shape=(n, …)]
     ) -> None:
         "The track goes on."
-        if not len(samples) or not self._sets:
+        if not len(samples) or not self.sets:
             return
         self._kept.append(samples)
         self._end += len(samples)
         if self._end - self._done >= max(self._at_once // max(1, samples[:1].nbytes), max(self._n) + 2 * self._reach):
-            self._advance([self._n_ready(i) for i in range(len(self._sets))])
+            self._advance([self._n_ready(i) for i in range(len(self.sets))])
 
     def finish(
         self,
@@ -70,20 +70,20 @@ class SlidingTrack:
         "What has been made of all windows. Raises `ValueError` where nothing has come."
         if not self._end:
             raise ValueError("there is nothing to encode: no frames, or no samples, have come")
-        totals = [len(sliding.of(duration_s)) for sliding in self._sets]
+        totals = [len(sliding.of(duration_s)) for sliding in self.sets]
         self._advance(totals, is_last=True)
         return tuple(np.concatenate(parts)[:n] if n else np.zeros(0, np.float32) for parts, n in zip(self._results, totals))
 
     def _n_ready(self, i: int) -> int:
         "Up to which of its windows a set can be finished with what has come."
-        sliding, n = self._sets[i], self._next[i]
+        sliding, n = self.sets[i], self._next[i]
         last = max(n, int(self._end / self._rate / sliding.stride_s) + 2)
         first = sliding.first_samples(n, last, self._rate)
         return n + int(np.count_nonzero(first + self._n[i] + self._reach <= self._end))
 
     def _advance(self, upto: list[int], is_last: bool = False) -> None:
         self._kept = [np.concatenate(self._kept) if len(self._kept) > 1 else self._kept[0]]
-        due = {i: self._sets[i].first_samples(self._next[i], n, self._rate) for i, n in enumerate(upto) if n > self._next[i]}
+        due = {i: self.sets[i].first_samples(self._next[i], n, self._rate) for i, n in enumerate(upto) if n > self._next[i]}
         if due:
             begin = min(int(first[0]) for first in due.values()) - self._reach
             if is_last:  # what lies beyond the end is mirrored
@@ -100,7 +100,7 @@ class SlidingTrack:
 
     def _forget(self) -> None:
         "Drop what neither the next windows need nor, mirrored, those over the end."
-        following = min(int(sliding.first_samples(k, k + 1, self._rate)[0]) for sliding, k in zip(self._sets, self._next))
+        following = min(int(sliding.first_samples(k, k + 1, self._rate)[0]) for sliding, k in zip(self.sets, self._next))
         begin = max(self._begin, min(following, self._end - max(self._n) - 2) - self._reach)
         self._kept, self._begin = [self._kept[0][begin - self._begin :].copy()], begin
 

@@ -155,6 +155,11 @@ class ClipPieces:
                 self._request.pauses.seconds += time.monotonic() - given
 
     @property
+    def name(self) -> str:
+        "The file's name, for messages."
+        return os.path.basename(self._path)
+
+    @property
     def paused_s(self) -> Seconds:
         "How long whoever took the pieces has worked on them."
         return self._request.pauses.seconds
