@@ -270,11 +270,11 @@ def embed_pieces(
         elif sound is None:
             takers.hear(piece.samples)
     duration_s = pieces.duration_s
-    if duration_s < settings.stride_s:
-        raise TooShort(f"{pieces.name}: lasts {duration_s:.3f} s, less than one stride of {settings.stride_s:g} s")
     if sound is not None:
         for samples in _cut((piece.samples for piece in sound), max(1, round(duration_s * pieces.sample_rate))):
             takers.hear(samples)
+    if duration_s < settings.stride_s:
+        raise TooShort(f"{pieces.name}: lasts {duration_s:.3f} s, less than one stride of {settings.stride_s:g} s")
     missing = next((f"no_{kind}" for kind in ("video", "audio") if kind in kinds and not takers.has[kind]), None)
     vectors = _vectors_of(takers, towers, settings, duration_s, fps)
     lengths = [part.length_s for part in vectors if part.kind == "audio"]

@@ -122,8 +122,8 @@ _MAX_SAMPLES = 2**22  # of one frame of sound, in each channel
 def decoder_limits(
     max_pixels: int,  # of one picture
 ) -> dict[str, str]:  # options for FFmpeg's decoders
-    "What a decoder may allocate for one frame."
-    return {"max_pixels": str(max_pixels), "max_samples": str(_MAX_SAMPLES)}
+    "What a decoder may allocate for one frame. FFmpeg rounds the sides up before it compares, so it is given a little more."
+    return {"max_pixels": str(max_pixels + max_pixels // 8 + 2**20), "max_samples": str(_MAX_SAMPLES)}
 
 # %% ../../nbs/11_media_container.ipynb #06b1d758
 @contextmanager
