@@ -259,9 +259,10 @@ def test_an_encoder_that_needs_whole_clips_gets_them(made, tmp_path):
     assert row["status"] == "too_large" and "MB" in row["detail"]
 
 
-def test_time_that_encoding_takes_is_not_held_against_decoding(made, tmp_path):
+def test_time_that_encoding_takes_is_not_held_against_decoding(made, monkeypatch):
     import time
 
+    small_parts(monkeypatch)
     clip = ClipPieces(made / "a.mp4", fps=25, size=(96, 96), timeout_s=3.0)
     for k, _ in enumerate(clip):
         time.sleep(3.1 if k == 0 else 0)
@@ -289,7 +290,7 @@ def huge_picture(path, codec, pix_fmt, side=9000):
     return path
 
 
-@pytest.mark.parametrize(("name", "codec", "pix_fmt"), [("a.gif", "gif", "rgb8"), ("a.mkv", "mjpeg", "yuvj420p")])
+@pytest.mark.parametrize(("name", "codec", "pix_fmt"), [("a.mp4", "libx264", "yuv420p"), ("a.mkv", "mjpeg", "yuvj420p")])
 def test_a_picture_of_more_pixels_is_not_decoded(tmp_path, name, codec, pix_fmt):
     path = huge_picture(tmp_path / name, codec, pix_fmt)
     info = probe(path)
@@ -299,7 +300,7 @@ def test_a_picture_of_more_pixels_is_not_decoded(tmp_path, name, codec, pix_fmt)
         "except TooLarge as error: assert '81000000' in str(error) and 'max_pixels' in str(error), error\nelse: raise SystemExit(1)"
     )
     peak, before = peak_of(statement, path)
-    assert peak - before < 40, (peak, before)
+    assert peak - before < 80, (peak, before)  # to open the MP4 alone takes 195 MB more where FFmpeg has no limit
     assert decode_clip(path, size=(16, 16), max_pixels=9000 * 9000).frames.shape[1:] == (16, 16, 3)
 
 
@@ -330,16 +331,20 @@ def test_wide_pixels_do_not_multiply_a_picture(tmp_path):
 
 
 def test_a_rate_of_one_hertz_allocates_no_more_than_it_gives(tmp_path):
-    wav = (np.random.default_rng(0).normal(size=3000) / 9).astype(np.float32)
-    write_wav(tmp_path / "slow.wav", wav, 1)
+    with av.open(str(tmp_path / "slow.mkv"), "w") as out:
+        sound = out.add_stream("pcm_s16le", rate=1, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.arange(3000, dtype=np.int16)[None], format="s16", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = 1, 0, Fraction(1, 1)
+        out.mux(sound.encode(frame))
+        out.mux(sound.encode())
     statement = "clip = decode_clip(args[0], sample_rate=16000, end_s=100.0, video=False)\nassert len(clip.wav) == 1_600_000"
-    peak, before = peak_of(statement, tmp_path / "slow.wav")
+    peak, before = peak_of(statement, tmp_path / "slow.mkv")
     assert peak - before < 120, (peak, before)  # one frame of it is 48 million samples
     with pytest.raises(MediaError) as caught:
-        decode_clip(tmp_path / "slow.wav", max_s=600)
+        decode_clip(tmp_path / "slow.mkv", max_s=600)
     assert caught.value.status == "too_long" and "--max_s" in str(caught.value)
     with pytest.raises(MediaError) as caught:
-        decode_clip(tmp_path / "slow.wav", max_bytes=10**7)
+        decode_clip(tmp_path / "slow.mkv", max_bytes=10**7)
     assert caught.value.status == "too_large"
 
 

@@ -100,6 +100,8 @@ class SlidingTrack:
 
     def _forget(self) -> None:
         "Drop what neither the next windows need nor, mirrored, those over the end."
+        if self._end <= self._rate * max(sliding.stride_s for sliding in self.sets):
+            return  # the only window of a clip shorter than half a stride lies beyond its end
         following = min(int(sliding.first_samples(k, k + 1, self._rate)[0]) for sliding, k in zip(self.sets, self._next))
         begin = max(self._begin, min(following, self._end - max(self._n) - 2) - self._reach)
         self._kept, self._begin = [self._kept[0][begin - self._begin :].copy()], begin

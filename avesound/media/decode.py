@@ -464,7 +464,7 @@ def _decode_sound(source: Source, sample_rate: int, request: Request, check_byte
     n = 0
     with closing(mono_sound(source, sample_rate, request)) as sound:
         for position, samples in sound:
-            if position + len(samples) > first:
+            if position + len(samples) > first and (at_most is None or position - first < at_most):
                 pieces.append((position - first, samples))
                 n = max(n, position - first + len(samples))
                 check_bytes(4 * (n if at_most is None else min(n, at_most)))
