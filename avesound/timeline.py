@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Seconds', 'LONGEST_S', 'EDGES', 'Interval', 'merge_intervals', 'Windows', 'time_grid', 'sliding_windows',
-           'cell_bounds', 'window_spans', 'mirrored_index', 'window_samples', 'cells_of_centers', 'nearest_index',
-           'resample_mass']
+           'cell_bounds', 'window_spans', 'mirrored_index', 'window_samples', 'window_stretches', 'Sliding',
+           'cells_of_centers', 'nearest_index', 'resample_mass']
 
 # %% ../nbs/01_timeline.ipynb #902d834c
 from collections.abc import Sequence
@@ -203,8 +203,13 @@ def window_spans(
     if np.ptp(lengths) > 1e-6:
         raise ValueError(f"windows of one batch must be equally long, got {lengths.min()} to {lengths.max()} s")
     n = max(1, int(np.floor(lengths[0] * rate + 0.5)))
+    return _first_samples(windows.centers_s, n, rate), n
+
+
+def _first_samples(centers_s: np.ndarray, n: int, rate: float) -> np.ndarray:
+    "Where windows of n samples begin, int64 [shape=(T,)]."
     # The small shift makes x.5 round upwards for every window alike, in spite of floating point.
-    return np.floor(windows.centers_s * rate - n / 2 + 0.5 + 1e-6).astype(np.int64), n
+    return np.floor(centers_s * rate - n / 2 + 0.5 + 1e-6).astype(np.int64)
 
 # %% ../nbs/01_timeline.ipynb #087a2d20
 def mirrored_index(
@@ -235,6 +240,70 @@ def window_samples(
         raise ValueError(f"n_samples must be at least 1, got {n_samples}")
     first, n = window_spans(windows, rate)
     return mirrored_index(first[:, None] + np.arange(n), n_samples)
+
+# %% ../nbs/01_timeline.ipynb #0e03c40c
+def window_stretches(
+    windows: Windows,  # T windows of equal length
+    rate: float,  # samples (or frames) per second, > 0
+    n_samples: int,  # how many samples the clip has, > 0
+) -> tuple[np.ndarray, np.ndarray]:  # int64 [shape=(T, 2, 2)], two stretches [begin, end) of each, either may be empty; int64 [shape=(T,)]
+    """What the windows of `window_samples` consist of: two stretches of the clip, and how many times the whole clip besides.
+
+    Raises
+    ------
+    ValueError
+        If there is no sample to take, or the windows differ in length.
+    """
+    if n_samples < 1:
+        raise ValueError(f"n_samples must be at least 1, got {n_samples}")
+    first, n = window_spans(windows, rate)
+    (lap, begin), (last_lap, end) = np.divmod(first, n_samples), np.divmod(first + n, n_samples)
+    one, zero = lap == last_lap, np.zeros_like(begin)
+    head = np.stack([begin, np.where(one, end, n_samples)], axis=1)
+    tail = np.stack([zero, np.where(one, zero, end)], axis=1)
+    for stretch, laps in ((head, lap), (tail, last_lap)):
+        backwards = laps % 2 == 1
+        stretch[backwards] = n_samples - stretch[backwards, ::-1]
+    return np.stack([head, tail], axis=1), np.maximum(last_lap - lap - 1, 0)
+
+# %% ../nbs/01_timeline.ipynb #02de9ecc
+@dataclass(frozen=True)
+class Sliding:
+    """Windows as `sliding_windows` lays them, by their numbers.
+
+    Raises
+    ------
+    ValueError
+        If a length is not positive and finite or `edge` is unknown.
+    """
+
+    win_s: Seconds  # length of a window, > 0
+    stride_s: Seconds  # distance between neighbouring windows, > 0
+    edge: str = "mirror"  # one of EDGES
+
+    def __post_init__(self) -> None:
+        self.of(self.stride_s)
+
+    def of(self, duration_s: Seconds) -> Windows:
+        "All windows of a clip."
+        return sliding_windows(duration_s, self.win_s, self.stride_s, self.edge)
+
+    def part(self, first: int, end: int) -> Windows:
+        "Windows number `first` to `end - 1` of any clip that has as many."
+        if self.edge == "inside":
+            starts = np.arange(first, end) * self.stride_s
+            return Windows(starts, starts + self.win_s)
+        edges = np.arange(first, end + 1) * self.stride_s
+        centers = (edges[:-1] + edges[1:]) / 2
+        return Windows(centers - self.win_s / 2, centers + self.win_s / 2)
+
+    def n_samples(self, rate: float) -> int:
+        "How many samples (or frames) a window has."
+        return window_spans(self.part(0, 1), rate)[1]
+
+    def first_samples(self, first: int, end: int, rate: float) -> np.ndarray:
+        "Where windows number `first` to `end - 1` begin, int64 [shape=(end - first,)], as `window_spans` says of all windows of a clip."
+        return _first_samples(self.part(first, end).centers_s, self.n_samples(rate), rate)
 
 # %% ../nbs/01_timeline.ipynb #7305e843
 def cells_of_centers(

@@ -321,8 +321,14 @@ def test_a_clip_that_is_still_being_copied_is_an_error_and_tried_again(small_set
             file.write(b"\0" * 8)
         return clip
 
-    for module in (room, run_room):
-        monkeypatch.setattr(module, "decode_clip", grows)
+    class Grows(run_room.ClipPieces):
+        def __iter__(self):
+            yield from super().__iter__()
+            with open(self._path, "ab") as file:
+                file.write(b"\0" * 8)
+
+    monkeypatch.setattr(room, "decode_clip", grows)
+    monkeypatch.setattr(run_room, "ClipPieces", Grows)
     for out, work in [("cache", extract), ("wav", extract_wav)]:
         here = {"run": RunSettings(workers=0)} if work is extract else {"workers": 0}
         (record,) = work(clips, tmp_path / out, progress=False, **here).records

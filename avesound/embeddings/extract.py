@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+import numpy as np
 from tqdm.auto import tqdm
 
 from .claim import claimed, writing
@@ -42,9 +43,9 @@ from .store import FOLDERS, CacheError, cache_root, fingerprint, journals, read_
 from .workers import Ended, Limits, free_memory, map_workers, usable_cores
 from ..encoders.base import Encoder, create_encoder
 from ..files import StorageError, printable, sha256_of, shorten
-from ..media.container import NoAudio
-from ..media.decode import decode_clip
-from ..media.write import write_wav
+from ..media.container import MAX_PIXELS
+from ..media.pieces import ClipPieces
+from ..media.write import write_wav_pieces
 from ..timeline import Seconds
 
 # %% ../../nbs/64_embeddings_extract.ipynb #2cb46c84
@@ -72,11 +73,12 @@ class RunSettings:
     max_s: Seconds = 600.0  # longest clip, s
     worker_memory: float | None = None  # GiB that one clip may take in its worker; None: an equal share of what is free
     dask: str | DaskClient | None = None  # a Dask cluster to work on: a scheduler's address, local:N, or a client; None: this machine
+    max_pixels: int = MAX_PIXELS  # largest picture, width times height as stored
 
     def __post_init__(self):
         in_shard("", self.shard)
         check_retry(self.retry)
-        for name, least in (("workers", 0), ("batch_size", 1), ("timeout_s", 0), ("encode_timeout_s", 0)):
+        for name, least in (("workers", 0), ("batch_size", 1), ("max_pixels", 1), ("timeout_s", 0), ("encode_timeout_s", 0)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")
@@ -355,7 +357,7 @@ def extract(
         folders={kind: out_dir / FOLDERS[kind] for kind in kinds},
         settings=cache_settings(towers, windows, kinds, wrong_sound),
         windows=windows,
-        decoding=decoding_for(towers, kinds, run.timeout_s, run.max_s),
+        decoding=decoding_for(towers, kinds, run.timeout_s, run.max_s, run.max_pixels),
         batch_size=run.batch_size,
         versions=software_versions(),
     )
@@ -392,6 +394,13 @@ def wav_settings(
     return {"kind": "wav", "sample_rate": sample_rate, "channels": 1, "format": "pcm_s16le"}
 
 # %% ../../nbs/64_embeddings_extract.ipynb #b07ef477
+def _unchanged(clip: ClipPieces, path: Path, stamp: Mapping[str, int | None]) -> Iterator[np.ndarray]:
+    "The sound of a clip in pieces. Raises at its end where the file was written to meanwhile."
+    for piece in clip:
+        yield piece.samples
+    check_unchanged(path, stamp)
+
+# %% ../../nbs/64_embeddings_extract.ipynb #6e9ac6e3
 def _write_wav_of(
     job: _WavJob,
 ) -> dict:  # a line of the journal, without marks
@@ -401,12 +410,9 @@ def _write_wav_of(
         return failure_record(job.video_id, job.problem or Failure("missing", f"{job.video_id}: no file", "FileNotFoundError"), stamp)
     try:
         digest = sha256_of(job.path)
-        clip = decode_clip(job.path, sample_rate=job.sample_rate, video=False, timeout_s=job.timeout_s, max_s=job.max_s)
-        if clip.wav is None:
-            raise NoAudio(f"{job.path.name}: has no audio stream")
-        check_unchanged(job.path, stamp)
+        clip = ClipPieces(job.path, sample_rate=job.sample_rate, video=False, timeout_s=job.timeout_s, max_s=job.max_s)
         with writing(job.wav_file, fingerprint(wav_settings(job.sample_rate))):
-            write_wav(job.wav_file, clip.wav, job.sample_rate)
+            write_wav_pieces(job.wav_file, _unchanged(clip, job.path, stamp), job.sample_rate)
     except StorageError:  # no clip's fault, and the next one would fare no better
         raise
     except Exception as error:

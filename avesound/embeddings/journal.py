@@ -21,7 +21,7 @@ STALE = "stale"  # the status of a line that takes back what stands before it
 
 # All that may be said of a clip that has no vectors, or not all; whatever a run reports is one of these or "ok".
 FAILURES = (
-    *("no_audio", "no_video", "too_short", "too_long", "corrupt"),  # what a clip is
+    *("no_audio", "no_video", "too_short", "too_long", "too_large", "corrupt"),  # what a clip is
     *("timeout", "crashed", "out_of_memory", "error"),  # how it went
     *("missing", "no_file", "bad_name"),  # there was nothing to open
 )

@@ -109,6 +109,7 @@ class ASTEncoder:
         n_rows = network.config.max_length
         # Zeros before scaling, as the authors have it.
         self.input = MelInput(n_samples=n_rows * HOP, n_rows=n_rows, mean=mean, std=std, pad=0.0, fill=fill)
+        self.clip_reach_s = self.input.reach_s
         self.of_length = {n_rows: self.network}
         self.spec = EncoderSpec(
             name="ast",

@@ -122,6 +122,11 @@ class MelInput:
         "Length of the tower's native window."
         return self.n_samples / SAMPLE_RATE
 
+    @property
+    def reach_s(self) -> Seconds:
+        "How far beyond a window the tower hears."
+        return self.native_s if self.fill == "context" else 0.0
+
     def of_windows(
         self,
         wav: np.ndarray,  # float [shape=(B, N)] in [-1, 1] at 16 kHz
@@ -234,6 +239,7 @@ class LogMelEncoder:
         )
         # AST's scale; windows are taken as they are, whatever their length.
         self.input = MelInput(n_samples=2**62, n_rows=2**62, mean=-4.2677393, std=4.5689974, pad=math.nan, fill="none")
+        self.clip_reach_s = self.input.reach_s
 
     def encode_video(self, frames: np.ndarray) -> np.ndarray:
         "Raises `ValueError`: this encoder cannot see."

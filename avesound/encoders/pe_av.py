@@ -78,6 +78,7 @@ class PEAVEncoder:
         self.device = resolve_device(device)
         self.dtype = torch.float32 if dtype == "auto" else resolve_dtype(dtype, self.device)
         self.frame_level = frame_level
+        self.clip_reach_s = None if frame_level else 0.0  # what the frames of a whole clip say depends on all of it
         self.num_frames = preprocessing["num_frames"]
         video, audio = model.video_model, model.audio_model
         # The part that looks at single frames is taken out of the video encoder, so that it runs once for frames that windows share.
@@ -124,8 +125,10 @@ class PEAVEncoder:
         if video_windows is not None:
             assert clip.frames is not None and clip.fps is not None  # `base.encode_clip` has refused such a clip
             seen = self._look(clip.frames)
-            index = window_samples(video_windows, clip.fps, len(clip.frames))
-            video = self._frames_read(seen)[index].mean(axis=1) if self.frame_level else self._read(seen[index])
+            if self.frame_level:
+                video = self._frames_read(seen)[window_samples(video_windows, clip.fps, len(seen))].mean(axis=1)
+            else:
+                video = encode_windows(self._read, seen, clip.fps, video_windows, 64)
         if audio_windows:
             assert clip.wav is not None
             if self.frame_level:

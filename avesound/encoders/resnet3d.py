@@ -352,6 +352,7 @@ class ResNet3DEncoder:
             self.levels = _levels(self.network, self.device, self.dtype)
             self.blocks = _frame_blocks(self.network, self.device, self.dtype) if name == "mc3_18" else None
         self.size = (int(size[0]), int(size[1]))
+        self.clip_reach_s = 2 * len(self.levels) / fps if dense else 0.0  # as many frames as its stacked convolutions see
         self.spec = EncoderSpec(
             name=f"{name}_dense" if dense else name,
             dim=512,
@@ -392,8 +393,8 @@ class ResNet3DEncoder:
         starts, n = window_spans(video_windows, fps)
         # The borders of a window cost about as much as 7 frames of their own.
         if self.dense:
-            index = mirrored_index(starts[:, None] + np.arange(n), len(frames))
-            return ClipEmbeddings(self._frame_vectors(frames)[index].mean(axis=1), ())
+            seen = self._frame_vectors(frames)
+            return ClipEmbeddings(np.stack([seen[mirrored_index(np.arange(a, a + n), len(frames))].mean(axis=0) for a in starts]), ())
         shared = self.device.type == "cpu" and n >= 2 * len(self.levels) and len(starts) > 1 and np.ptp(starts) / (len(starts) - 1) + 7 < n
         if not shared:
             return ClipEmbeddings(encode_windows(self.encode_video, frames, fps, video_windows), ())

@@ -10,9 +10,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from .base import ClipEmbeddings, EncoderSpec, warn_of_device
-from ..features import loudness_db, motion_map, sound_envelope, window_mean
+from .stream import ClipStream
+from ..features import Envelope, Motion, loudness_db, motion_map, sound_envelope, window_mean
 from ..media.decode import Clip
-from ..timeline import Seconds, Windows
+from ..timeline import Seconds, Sliding, Windows
 
 # %% ../../nbs/31_encoders_signal.ipynb #78375a0f
 def sound_activity(
@@ -29,37 +30,69 @@ _PERSIST_S: Seconds = 0.5  # and of the one over which it has to last
 _REGULARISE = 0.3  # of the typical deviation, added to every local one, so that noise correlates with nothing
 
 
-def coincidence(
-    envelope: np.ndarray,  # float [shape=(T,)], root mean square of the sound in each frame
-    motion: np.ndarray,  # float [shape=(T, R)], motion of each region in each frame
-    fps: float,  # frames per second
-) -> np.ndarray:  # float64 [shape=(T, R)], 0 to 1
-    """How well the motion of each region follows the sound around each frame (share of variance).
+class _Local:
+    "What varies around the moment, in signals of one rate [shape=(T, R)]."
 
-    It is weighted by how well the region does in the whole clip.
-    """
+    def __init__(self, fps: float):
+        self._fps = fps
 
-    def blurred(x: np.ndarray, sigma_s: Seconds, beyond: str = "nearest") -> np.ndarray:
-        return gaussian_filter1d(x, sigma_s * fps, axis=0, mode=beyond)
+    def blurred(self, x: np.ndarray, sigma_s: Seconds = _LOCAL_S, beyond: str = "nearest") -> np.ndarray:
+        return gaussian_filter1d(x, sigma_s * self._fps, axis=0, mode=beyond)
 
-    def deviation(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        "Difference to the local mean, and the regularised local standard deviation."
-        d = x - blurred(x, _LOCAL_S)
-        return d, np.sqrt(blurred(d**2, _LOCAL_S) + _REGULARISE**2 * np.mean(d**2))
+    def deviation(self, x: np.ndarray) -> np.ndarray:
+        "Difference to the local mean."
+        return x - self.blurred(x)
 
-    level = np.cbrt(envelope)
-    moving, moving_std = deviation(np.asarray(motion, dtype=np.float64))
+    def spread(self, d: np.ndarray, typical: float) -> np.ndarray:
+        "Local standard deviation of a difference, regularised by its mean square over all of the clip."
+        return np.sqrt(self.blurred(d**2) + _REGULARISE**2 * typical)
+
+
+def _explained(local: _Local, sounds: list[tuple[np.ndarray, np.ndarray]], moving: np.ndarray, moving_std: np.ndarray) -> np.ndarray:
+    "How well the motion of each region follows one of the sounds around each frame, float64 [shape=(T, R)]."
     best = np.zeros_like(moving)
-    for sound in (level, np.abs(np.diff(level, prepend=level[:1]))):
-        sounding, sounding_std = deviation(sound[:, None])
-        covariance = blurred(sounding * moving, _LOCAL_S)
+    for sounding, sounding_std in sounds:
+        covariance = local.blurred(sounding * moving)
         scale = sounding_std * moving_std
         best = np.maximum(best, np.divide(covariance, scale, out=np.zeros_like(covariance), where=scale > 1e-12))
     # Beyond the clip nothing coincides. Repeating the edge frames would count chance coincidences twice, and one peak in five would lie at
     # the edge.
-    explained = blurred(best**2, _PERSIST_S, beyond="constant")
-    overall = explained.mean(axis=0)
-    return explained * overall / max(overall.max(), 1e-12)
+    return local.blurred(best**2, _PERSIST_S, beyond="constant")
+
+# %% ../../nbs/31_encoders_signal.ipynb #4378b995
+_AT_ONCE = 2**20  # values in floating point; a clip of five minutes has as many
+
+
+def coincidence(
+    envelope: np.ndarray,  # float [shape=(T,)], root mean square of the sound in each frame
+    motion: np.ndarray,  # float [shape=(T, R)], motion of each region in each frame
+    fps: float,  # frames per second
+) -> np.ndarray:  # float [shape=(T, R)], 0 to 1, in the precision of `motion` where that is long, else float64
+    """How well the motion of each region follows the sound around each frame (share of variance).
+
+    It is weighted by how well the region does in the whole clip. Of a long clip some regions are computed at a time.
+    """
+    local, level = _Local(fps), np.cbrt(envelope)
+    sounds = []
+    for sound in (level, np.abs(np.diff(level, prepend=level[:1]))):
+        sounding = local.deviation(sound[:, None])
+        sounds.append((sounding, local.spread(sounding, np.mean(sounding**2))))
+    n_frames, n_regions = motion.shape
+    at_once = max(1, _AT_ONCE // max(1, n_frames))
+    if at_once >= n_regions:
+        moving = local.deviation(np.asarray(motion, dtype=np.float64))
+        explained = _explained(local, sounds, moving, local.spread(moving, np.mean(moving**2)))
+    else:
+        explained = np.empty_like(motion)
+        blocks = [slice(i, i + at_once) for i in range(0, n_regions, at_once)]
+        typical = sum(np.sum(local.deviation(motion[:, block].astype(np.float64)) ** 2) for block in blocks) / motion.size
+        for block in blocks:
+            moving = local.deviation(motion[:, block].astype(np.float64))
+            explained[:, block] = _explained(local, sounds, moving, local.spread(moving, typical))
+    overall = explained.mean(axis=0, dtype=np.float64)
+    explained *= overall.astype(explained.dtype)
+    explained /= explained.dtype.type(max(overall.max(), 1e-12))
+    return explained
 
 # %% ../../nbs/31_encoders_signal.ipynb #b20aa45f
 def _video_vectors(gate: np.ndarray) -> np.ndarray:
@@ -122,17 +155,35 @@ class SignalEncoder:
 
     def encode_clip(self, clip: Clip, video_windows: Windows | None, audio_windows: tuple[Windows, ...]) -> ClipEmbeddings:
         "Vectors of all windows, by the standards of the clip as a whole. Without sound the gate stays at its floor."
-        frames, envelope = clip.frames, None
+        frames, envelope, motion = clip.frames, None, None
         if clip.wav is not None:
-            n_frames = len(frames) if frames is not None else max(1, round(clip.duration_s * self._fps))
+            # Frames at the rate of another encoder, which sees where this one hears, are not to be counted.
+            counts = video_windows is not None or clip.fps == self._fps
+            n_frames = len(frames) if frames is not None and counts else max(1, round(clip.duration_s * self._fps))
             envelope = sound_envelope(clip.wav, clip.sample_rate or _SAMPLE_RATE, self._fps, n_frames)
-        video: np.ndarray | None = None
-        audio: tuple[np.ndarray, ...] = ()
         if video_windows is not None:
             assert frames is not None  # `base.encode_clip` has refused such a clip
-            best = np.zeros(len(frames))
+            motion = motion_map(frames, _REGIONS) if envelope is not None else np.zeros((len(frames), *_REGIONS), np.float32)
+        return self._vectors(motion, envelope, video_windows, audio_windows)
+
+    def stream_clip(self, video: Sliding | None, audio: tuple[Sliding, ...], fps: float | None, sample_rate: int | None) -> ClipStream:
+        "The same for a clip that comes in pieces. Of each frame 144 numbers are kept, and one of its sound."
+        return _SignalStream(self, fps, sample_rate or _SAMPLE_RATE, video, audio)
+
+    def _vectors(
+        self,
+        motion: np.ndarray
+        | None,  # of each region in each frame, float32 [shape=(T, 12, 12)]; None: there is no picture, or it is not needed
+        envelope: np.ndarray | None,  # of the sound, float64 [shape=(T,)]; None: there is no sound
+        video_windows: Windows | None,  # None: no video vectors
+        audio_windows: tuple[Windows, ...],
+    ) -> ClipEmbeddings:
+        video: np.ndarray | None = None
+        audio: tuple[np.ndarray, ...] = ()
+        if video_windows is not None and motion is not None:
+            best = np.zeros(len(motion))
             if envelope is not None:
-                best = coincidence(envelope, motion_map(frames, _REGIONS).reshape(len(frames), -1), self._fps).max(axis=1)
+                best = coincidence(envelope, motion.reshape(len(motion), -1), self._fps).max(axis=1).astype(np.float64)
             video = _video_vectors(window_mean(self._gate(best**2), self._fps, video_windows))
         if audio_windows:
             assert envelope is not None
@@ -153,3 +204,29 @@ class SignalEncoder:
 
     def _gate(self, opening: np.ndarray) -> np.ndarray:
         return (self.gate_floor + opening) / (self.gate_floor + 1)
+
+# %% ../../nbs/31_encoders_signal.ipynb #4108f25b
+class _SignalStream:
+    "A `ClipStream` of `SignalEncoder`."
+
+    def __init__(self, encoder: SignalEncoder, fps: float | None, sample_rate: int, video: Sliding | None, audio: tuple[Sliding, ...]):
+        self._encoder, self._fps, self._video, self._audio = encoder, encoder._fps, video, audio
+        self._counts = fps == encoder._fps
+        self._motion, self._envelope = Motion(_REGIONS), Envelope(sample_rate, encoder._fps)
+        self._n_frames = self._n_samples = 0
+
+    def see(self, frames: np.ndarray) -> None:
+        self._n_frames += len(frames) if self._counts else 0
+        if self._video is not None:
+            self._motion.see(frames)
+
+    def hear(self, wav: np.ndarray) -> None:
+        self._n_samples += len(wav)
+        self._envelope.hear(wav)
+
+    def finish(self, duration_s: Seconds) -> ClipEmbeddings:
+        envelope = self._envelope.values(self._n_frames or max(1, round(duration_s * self._fps))) if self._n_samples else None
+        motion = self._motion.values() if self._n_frames else None
+        video = None if self._video is None else self._video.of(duration_s)
+        audio = tuple(sliding.of(duration_s) for sliding in self._audio) if self._n_samples else ()
+        return self._encoder._vectors(motion, envelope, video, audio)

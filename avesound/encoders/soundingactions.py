@@ -73,6 +73,7 @@ class MC3Encoder:
         self.sizes = sizes
         self.num_frames = sizes.slots if num_frames is None else num_frames
         self.mel = mel_input(sizes, fill)
+        self.clip_reach_s = self.mel.reach_s
         size = (sizes.image, sizes.image) if size is None else size
         if not 1 <= self.num_frames <= sizes.slots:
             raise ValueError(f"num_frames must be 1 to {sizes.slots}, the slots of this checkpoint, got {self.num_frames}")
