@@ -21,13 +21,13 @@ from avesound.embeddings.store import (
     FOLDERS,
     CacheError,
     Embeddings,
-    audio_file,
+    EmbeddingsReader,
     cache_root,
     cached_audios,
     embeddings_folder,
     folder_settings,
+    is_cached,
     journals,
-    read_embeddings,
     read_records,
     video_file,
 )
@@ -161,6 +161,8 @@ class PairReader:
         NotComparable
             If the vectors must not be compared (`encoders.base.check_comparable`).
         """
+        self._seeing = EmbeddingsReader(self.cache.vid_emb_dir)
+        self._hearing = [EmbeddingsReader(self.cache.aud_emb_dir, length) for length in self.lengths]
         for video_id in video_ids:
             parts = self._parts(video_id)
             if parts is None:
@@ -182,8 +184,7 @@ class PairReader:
     def _parts(self, video_id: str) -> tuple[Embeddings, list[Embeddings]] | None:
         "What the files of a clip hold; None, with a note, where one of them cannot be read."
         try:
-            seen = read_embeddings(video_file(self.cache.vid_emb_dir, video_id))
-            return seen, [read_embeddings(audio_file(self.cache.aud_emb_dir, video_id, length)) for length in self.lengths]
+            return self._seeing.read(video_id), [hearing.read(video_id) for hearing in self._hearing]
         except FileNotFoundError as error:
             kind = "video" if Path(error.filename).parent == self.cache.vid_emb_dir else "audio"
             self.failures[video_id] = f"missing_{kind}", f"no {kind} embeddings: {Path(error.filename).name}{self._advice(video_id)}"
@@ -213,7 +214,7 @@ class PairReader:
     def _advice(self, video_id: str) -> str:
         "What to do about an id without embeddings, where it looks like a file's name."
         stem = without_suffix(video_id)
-        there = stem and video_file(self.cache.vid_emb_dir, stem).exists()
+        there = stem and is_cached(video_file(self.cache.vid_emb_dir, stem))
         return f"; an id is the stem of a file's name: write {stem}" if there else ""
 
     def _begin(self, video_meta: dict, audio_meta: dict, video_ids: Sequence[str]) -> None:

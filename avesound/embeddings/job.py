@@ -21,7 +21,7 @@ import numpy as np
 
 import avesound
 from .journal import FINAL, check_unchanged, file_stamp, is_unchanged
-from .store import audio_file, fingerprint, length_ms, video_file, write_embeddings
+from .store import audio_file, fingerprint, is_cached, length_ms, video_file, write_embeddings
 from ..encoders.base import Encoder, encode_clip
 from ..features import loudness_db, motion_energy
 from ..files import StorageError, sha256_of
@@ -431,4 +431,4 @@ def is_done(
     if "audio" in plan.kinds and status in ("ok", "no_video"):
         lengths = [length for length in plan.windows.lengths if length not in record.get("skipped", [])]
         files += [audio_file(plan.folders["audio"], job.video_id, length) for length in lengths]
-    return all(path.exists() for path in files)
+    return all(map(is_cached, files))
