@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,6 +23,7 @@ from avesound.embeddings.store import (
     CacheError,
     Embeddings,
     EmbeddingsReader,
+    MixedCaches,
     cache_root,
     cached_audios,
     embeddings_folder,
@@ -119,7 +121,7 @@ class ClipPair:
     video: Embeddings
     audio: tuple[Embeddings, ...]  # one for each length of audio windows
 
-    @property
+    @cached_property
     def cells(self) -> Windows:
         "The cells of time that the video windows stand for: as wide as the stride, around each centre."
         centers, stride = self.video.centers_sec, self.video.meta.get("stride_s")
@@ -246,7 +248,7 @@ class PairReader:
 def _same_origin(kind: str, first: dict, meta: dict, video_id: str) -> None:
     "Complain about a file that was made otherwise than the first of its kind."
     if first.get("fingerprint") != meta.get("fingerprint"):
-        raise CacheError(
+        raise MixedCaches(
             f"{kind} embeddings of {video_id} were made with other settings than the rest of their folder "
             f"({meta.get('fingerprint') or 'unknown'} against {first.get('fingerprint') or 'unknown'}): files of two caches have been mixed"
         )

@@ -26,6 +26,7 @@ from avesound.embeddings.packed import (
     PackedClips,
     PackWriter,
     current_sets,
+    discard,
     forget_packed,
     form_of,
     packed_clips,
@@ -35,6 +36,7 @@ from avesound.embeddings.packed import (
 from avesound.embeddings.store import (
     FOLDERS,
     CacheError,
+    MixedCaches,
     audio_file,
     cache_file_parts,
     check_video_id,
@@ -43,6 +45,7 @@ from avesound.embeddings.store import (
     folder_settings,
     kinds_in,
     read_embeddings,
+    remove_unfinished,
     video_file,
 )
 from ..files import atomic_write, locked, storing
@@ -162,16 +165,16 @@ class _Packing:
         return {video_id for video_id in self.files if video_id not in self.old or not self._is_packed(video_id, self.old)}
 
     def _is_packed(self, video_id: str, packed: PackedClips) -> bool:
-        "Whether a file holds what is packed. Raises `CacheError` where the two were made with different settings."
+        "Whether a file holds what is packed. Raises `MixedCaches` where the two were made with different settings."
         path = self.files[video_id]
         try:
             stamp = _stamp(path)
             if not _equal(file_arrays(path), packed.arrays(video_id)):
                 read_embeddings(path)  # compares the settings
                 return False
-        except (ValueError, OSError) as error:
-            if "have been mixed" in str(error):
-                raise
+        except MixedCaches:
+            raise
+        except (ValueError, OSError):
             return False
         self.stamps[video_id] = stamp
         return True
@@ -230,7 +233,7 @@ class _Packing:
             sync_folder(self.folder)
             forget_packed()
             for path in reversed(older):
-                shutil.rmtree(path)
+                discard(path)
 
     def _remove_files(self) -> None:
         "Remove the files whose contents are packed, unless they have been written to."
@@ -267,11 +270,11 @@ def _given_up(place: Path) -> Iterator[None]:
 
 def _tidy(folder: Path) -> None:
     "Remove what killed runs have left: sets that were not finished, and those that a newer one has replaced, the oldest first."
-    for path in (folder / PACKED).glob(".*.tmp"):
-        shutil.rmtree(path)
+    for path in [*(folder / PACKED).glob(".*.tmp"), *folder.glob(f".{PACKED}.*.tmp")]:
+        shutil.rmtree(path, ignore_errors=True)
     for _, *older in packed_sets(folder).values():
         for path in reversed(older):
-            shutil.rmtree(path)
+            discard(path)
 
 # %% ../../nbs/60b_embeddings_pack.ipynb #0b6c9a1d
 @dataclass(frozen=True)
@@ -335,8 +338,7 @@ def _unpack_set(folder: Path, name: str, packed: PackedClips, keep: bool, bar: t
         bar.update()
         path = video_file(folder, video_id) if name == "video" else audio_file(folder, video_id, int(name[1:-2]) / 1000)
         if path.exists():
-            with suppress(OSError):
-                read_embeddings(path)  # compares the settings; it is the later one, and stays
+            read_embeddings(path)  # compares the settings, and raises where it is damaged; else it is the later one, and stays
             continue
         try:
             arrays: dict[str, Any] = packed.arrays(video_id)
@@ -357,11 +359,8 @@ def _unpack_set(folder: Path, name: str, packed: PackedClips, keep: bool, bar: t
 
 def _remove_set(folder: Path, name: str) -> None:
     "Remove a set, the one that counts last and at once."
-    older = packed_sets(folder).get(name, [])
-    for path in reversed(older):
-        gone = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}.tmp")
-        os.rename(path, gone)
-        shutil.rmtree(gone)
+    for path in reversed(packed_sets(folder).get(name, [])):
+        discard(path)
     forget_packed()
     with suppress(OSError):  # another set is in it
         (folder / PACKED).rmdir()
@@ -380,7 +379,7 @@ def unpack(
     Raises
     ------
     FileNotFoundError, CacheError
-        If there is no such cache, a table is damaged, or files of two caches are mixed.
+        If there is no such cache, a table or a file beside it is damaged, or files of two caches are mixed.
     StorageError
         If there is no room: what is packed stays.
     """
@@ -389,6 +388,8 @@ def unpack(
         with locked(folder / ".pack.lock"):
             _tidy(folder)
             sets = {name: opened for name in current_sets(folder) if (opened := _set(folder, name))}
+            for opened in sets.values():
+                remove_unfinished(folder, opened.places.keys())
             with _bar(f"unpack {folder.name}", sum(len(opened.places) for opened in sets.values()), progress) as bar:
                 rows += [_unpack_set(folder, name, opened, keep, bar) for name, opened in sets.items()]
     return PackReport("unpacked", tuple(rows))

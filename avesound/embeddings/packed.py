@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['WINDOW_COLUMNS', 'PACKED', 'Form', 'form_of', 'split_meta', 'PackWriter', 'sync_folder', 'PackedClips', 'packed_sets',
-           'current_sets', 'packed_clips', 'forget_packed']
+           'current_sets', 'packed_clips', 'discard', 'forget_packed']
 
 # %% ../../nbs/59_embeddings_packed.ipynb #733ae97e
 import csv
@@ -14,7 +14,9 @@ import json
 import math
 import os
 import re
+import shutil
 import threading
+import time
 import weakref
 import zlib
 from collections.abc import Mapping
@@ -411,14 +413,21 @@ class PackedClips:
             raise ValueError(f"{self.folder / _TABLE}: what it says of {video_id} is no JSON object")
         return self._metas[common] | part
 
+    def place_of_windows(
+        self,
+        video_id: str,
+    ) -> tuple[int, int]:
+        "What is the same for clips whose windows lie alike."
+        i = self.places[video_id]
+        return int(self._at[i]), int(self._n[i])
+
     def windows_of(
         self,
         video_id: str,
-    ) -> tuple[tuple[int, int], dict[str, np.ndarray]]:
-        "When the vectors of a clip were taken, by column; before it what is the same for clips whose windows lie alike."
-        i = self.places[video_id]
-        at, n = int(self._at[i]), int(self._n[i])
-        return (at, n), dict(zip(self.form.windows, self._windows[at : at + n].T.copy(), strict=True))
+    ) -> dict[str, np.ndarray]:  # by column
+        "When the vectors of a clip were taken."
+        at, n = self.place_of_windows(video_id)
+        return dict(zip(self.form.windows, self._windows[at : at + n].T.copy(), strict=True))
 
     def rows_of(
         self,
@@ -439,7 +448,7 @@ class PackedClips:
         video_id: str,
     ) -> dict[str, np.ndarray]:  # in their order
         "What the file of a clip held. Raises `ValueError` where it is damaged."
-        every = self.rows_of(video_id) | self.windows_of(video_id)[1]
+        every = self.rows_of(video_id) | self.windows_of(video_id)
         if ("meta", "") in self.form.arrays:
             i = self.places[video_id]
             every["meta"] = np.array(self._own[i] if self._meta[i] == _WHOLE else _as_meta_text(self.meta_of(video_id)))
@@ -473,15 +482,11 @@ def _current(folder: str, inode: int, mtime_ns: int) -> dict[str, Path]:
 
 @lru_cache(maxsize=32)
 def _opened(path: Path, inode: int, mtime_ns: int) -> PackedClips | ValueError:
-    "A set, or what is wrong with it: a damaged one is not read again for each of its clips."
+    "A set, known by its index, or what is wrong with it: a damaged one is not read again for each of its clips."
     try:
         return PackedClips(path)
     except ValueError as error:
         return error
-    except FileNotFoundError as error:
-        if not path.exists():
-            raise
-        return ValueError(f"{path}: lacks {Path(error.filename).name}")
 
 
 def current_sets(
@@ -505,17 +510,27 @@ def packed_clips(
         if path is None:
             return None
         try:
-            about = os.stat(path)
+            about = os.stat(path / _INDEX)
             opened = _opened(path, about.st_ino, about.st_mtime_ns)
-        except FileNotFoundError:
-            if attempt == 4:
-                raise
+        except FileNotFoundError as error:
+            if attempt == 4 or path.exists():
+                raise ValueError(f"{path}: lacks {Path(error.filename).name}") from error
             forget_packed()  # it has just been replaced
             continue
         if isinstance(opened, ValueError):
             raise ValueError(str(opened))
         return opened
     return None
+
+
+def discard(
+    folder: str | os.PathLike,  # a set, or a folder of sets
+) -> None:
+    "Remove a folder at once: it gets a name that nobody reads, and then goes; on a network it stays for as long as somebody has it open."
+    folder = Path(folder)
+    gone = folder.with_name(f".{folder.name}.{os.getpid()}.{time.monotonic_ns()}.tmp")
+    os.rename(folder, gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def forget_packed() -> None:
