@@ -571,4 +571,5 @@ def test_the_commands_say_what_they_did(plain, tmp_path, capsys):
     forget_packed()
     capsys.readouterr()
     assert main(["unpack", str(cache)]) == 1 and "left     vid_emb/clip39" in capsys.readouterr().out
+    assert path.exists() and not (cache / "aud_emb" / PACKED).exists(), "what is damaged stays, for whoever can mend it"
     assert main(["pack", str(tmp_path / "nowhere")]) != 0
