@@ -471,6 +471,18 @@ def test_no_damage_goes_unnoticed(name, tmp_path):
     assert list(reader.read(["clip01"])) == [] and reader.failures["clip01"][0] == "corrupt_cache"
 
 
+@pytest.mark.parametrize("name", ["emb.npy", "motion.npy"])
+@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + b"0"], ids=["short", "long"])
+def test_an_array_has_the_size_that_its_header_says(name, change, tmp_path):
+    cache = make_cache(tmp_path / "cache", 2)
+    pack(cache / "vid_emb", progress=False)
+    path = cache / "vid_emb/packed/video" / name
+    path.write_bytes(change(path.read_bytes()))
+    forget_packed()
+    with pytest.raises(CacheError, match=f"{name}: should have"):
+        cached_videos(cache / "vid_emb")
+
+
 @pytest.mark.parametrize(
     "change",
     [
