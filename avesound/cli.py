@@ -22,7 +22,7 @@ from typing import Any
 from . import __version__
 from .layout import PLACES, missing_error
 from .lettering import PLAIN_LETTERS
-from .options import HIDDEN, Call, Entry, Fields, Option, Parser, arguments, imported, nearest, options_of, settle
+from .options import HIDDEN, REQUIRED, Call, Entry, Fields, Option, Parser, arguments, imported, nearest, options_of, settle
 
 # %% ../nbs/99_cli.ipynb #a74d95e1
 @dataclass(frozen=True)
@@ -240,6 +240,27 @@ def _verify(call: Call, mend: Call) -> int:
         return 1 if check.left else 0
     failed = [_report(report) for report in mend(check=check).values()]
     return 1 if any(failed) or call(repair=False).faults else 0
+
+# %% ../nbs/99_cli.ipynb #packcmds
+@command("embeddings.pack:pack", cache=Entry(positional=True, default=REQUIRED))
+def _pack(call: Call) -> int:
+    "One array of a cache's small files, for each kind and window length."
+    return _say_packed(call(progress=True))
+
+
+@command("embeddings.pack:unpack", cache=Entry(positional=True, default=REQUIRED))
+def _unpack(call: Call) -> int:
+    "The small files of a packed cache, as they were."
+    report = call(progress=True)
+    return _say_packed(report) or (1 if report.left else 0)  # what cannot be unpacked is damaged
+
+
+def _say_packed(report) -> int:
+    "Print what was done, and what was left as it is."
+    print(report)
+    for name, why in report.left.items():
+        print(f"  left     {name}  {why}")
+    return 0
 
 # %% ../nbs/99_cli.ipynb #8301c262
 @command("encoders.checkpoint:convert_checkpoint", path=Entry(positional=True), out=Entry(positional=True))

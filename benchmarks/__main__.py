@@ -25,6 +25,7 @@ MODULES = (  # in the order of the table
     "bootstrap",
     "similarities",
     "evaluation",
+    "packed",
     "sweep",
 )
 for module in MODULES:  # each puts its lines into LINES

@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,13 +22,14 @@ from avesound.embeddings.store import (
     FOLDERS,
     CacheError,
     Embeddings,
-    audio_file,
+    EmbeddingsReader,
+    MixedCaches,
     cache_root,
     cached_audios,
     embeddings_folder,
     folder_settings,
+    is_cached,
     journals,
-    read_embeddings,
     read_records,
     video_file,
 )
@@ -119,7 +121,7 @@ class ClipPair:
     video: Embeddings
     audio: tuple[Embeddings, ...]  # one for each length of audio windows
 
-    @property
+    @cached_property
     def cells(self) -> Windows:
         "The cells of time that the video windows stand for: as wide as the stride, around each centre."
         centers, stride = self.video.centers_sec, self.video.meta.get("stride_s")
@@ -161,6 +163,8 @@ class PairReader:
         NotComparable
             If the vectors must not be compared (`encoders.base.check_comparable`).
         """
+        self._seeing = EmbeddingsReader(self.cache.vid_emb_dir)
+        self._hearing = [EmbeddingsReader(self.cache.aud_emb_dir, length) for length in self.lengths]
         for video_id in video_ids:
             parts = self._parts(video_id)
             if parts is None:
@@ -182,8 +186,7 @@ class PairReader:
     def _parts(self, video_id: str) -> tuple[Embeddings, list[Embeddings]] | None:
         "What the files of a clip hold; None, with a note, where one of them cannot be read."
         try:
-            seen = read_embeddings(video_file(self.cache.vid_emb_dir, video_id))
-            return seen, [read_embeddings(audio_file(self.cache.aud_emb_dir, video_id, length)) for length in self.lengths]
+            return self._seeing.read(video_id), [hearing.read(video_id) for hearing in self._hearing]
         except FileNotFoundError as error:
             kind = "video" if Path(error.filename).parent == self.cache.vid_emb_dir else "audio"
             self.failures[video_id] = f"missing_{kind}", f"no {kind} embeddings: {Path(error.filename).name}{self._advice(video_id)}"
@@ -213,7 +216,7 @@ class PairReader:
     def _advice(self, video_id: str) -> str:
         "What to do about an id without embeddings, where it looks like a file's name."
         stem = without_suffix(video_id)
-        there = stem and video_file(self.cache.vid_emb_dir, stem).exists()
+        there = stem and is_cached(video_file(self.cache.vid_emb_dir, stem))
         return f"; an id is the stem of a file's name: write {stem}" if there else ""
 
     def _begin(self, video_meta: dict, audio_meta: dict, video_ids: Sequence[str]) -> None:
@@ -245,7 +248,7 @@ class PairReader:
 def _same_origin(kind: str, first: dict, meta: dict, video_id: str) -> None:
     "Complain about a file that was made otherwise than the first of its kind."
     if first.get("fingerprint") != meta.get("fingerprint"):
-        raise CacheError(
+        raise MixedCaches(
             f"{kind} embeddings of {video_id} were made with other settings than the rest of their folder "
             f"({meta.get('fingerprint') or 'unknown'} against {first.get('fingerprint') or 'unknown'}): files of two caches have been mixed"
         )

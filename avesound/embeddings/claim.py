@@ -21,6 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
+from .packed import PACKED, discard, packed_sets
 from .store import SETTINGS_FILE, CacheError, fingerprint, folder_settings
 from avesound.files import (
     StorageError,
@@ -170,7 +171,7 @@ def _check(folder: Path, settings: dict, overwrite: bool, shard: str, pattern: s
             f"{folder}: was made with other settings ({difference(present, settings)}); "
             "choose another folder, or --overwrite to make it anew"
         )
-    files = [path for path in folder.glob(pattern) if path.is_file()]
+    files = _contents(folder, pattern)
     if files:
         raise CacheError(
             f"{folder}: holds {len(files)} {pattern} files of unknown origin; choose another folder (or --overwrite to remove them)"
@@ -178,6 +179,12 @@ def _check(folder: Path, settings: dict, overwrite: bool, shard: str, pattern: s
     return True
 
 # %% ../../nbs/60a_embeddings_claim.ipynb #058c06af
+def _contents(folder: Path, pattern: str) -> list[Path]:
+    "What was made in a folder: files, and what is packed of them."
+    packed = [folder / PACKED] if pattern == "*.npz" and packed_sets(folder) else []
+    return [path for path in folder.glob(pattern) if path.is_file()] + packed
+
+
 def _write_settings(folder: Path, settings: dict) -> None:
     for unfinished in folder.glob(f".{Path(SETTINGS_FILE).stem}.*.tmp.json"):
         if is_abandoned(unfinished):
@@ -188,11 +195,13 @@ def _write_settings(folder: Path, settings: dict) -> None:
 
 def _make_anew(folder: Path, settings: dict, pattern: str) -> None:
     "Empty a folder and write its settings. Interrupted, it leaves a folder that nobody takes for one of either settings."
-    files = [path for path in folder.glob(pattern) if path.is_file()]
+    files = _contents(folder, pattern)
     if files or (folder / SETTINGS_FILE).exists():
         _write_settings(folder, {_EMPTYING: True})
-    for path in folder.glob(pattern):
-        if path.is_file():
+    for path in files:
+        if path.is_dir():
+            discard(path)
+        else:
             path.unlink(missing_ok=True)
     _write_settings(folder, settings)
 

@@ -22,7 +22,7 @@ import numpy as np
 import avesound
 from .claim import writing
 from .journal import FINAL, check_unchanged, file_stamp, is_unchanged
-from .store import audio_file, fingerprint, length_ms, video_file, write_embeddings
+from .store import audio_file, fingerprint, is_cached, length_ms, video_file, write_embeddings
 from .workers import begin_step
 from ..encoders.base import Encoder, Recipe, check_vectors, encode_clip, portable
 from ..encoders.stream import ClipStream, SlidingTrack, can_stream, stream_clip
@@ -665,4 +665,4 @@ def is_done(
     if "audio" in plan.kinds and status in ("ok", "no_video"):
         lengths = [length for length in plan.windows.lengths if length not in record.get("skipped", [])]
         files += [audio_file(plan.folders["audio"], job.video_id, length) for length in lengths]
-    return all(path.exists() for path in files)
+    return all(map(is_cached, files))

@@ -11,6 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ class ClipChoice:
     split: str | None  # name of the split; None: all clips
     clips: tuple[ClipAnnotation, ...]  # those of the split, doubtful ones included
 
-    @property
+    @cached_property
     def by_id(self) -> dict[str, ClipAnnotation]:
         "The clips of the split by their id."
         return {clip.video_id: clip for clip in self.clips}

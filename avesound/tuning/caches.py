@@ -30,6 +30,7 @@ from ..embeddings.similarity import similarity_set
 from avesound.embeddings.store import (
     audio_file,
     cache_root,
+    cached_state,
     fingerprint,
     length_ms,
     video_file,
@@ -202,11 +203,7 @@ def _files_state(cache: EmbeddingCache, clips: Sequence[ClipAnnotation], lengths
             video_file(cache.vid_emb_dir, clip.video_id),
             *(audio_file(cache.aud_emb_dir, clip.video_id, length) for length in lengths),
         ]:
-            try:
-                stat = os.stat(path)
-                digest.update(f"{path.name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-            except FileNotFoundError:
-                digest.update(f"{path.name} none\n".encode())
+            digest.update(f"{path.name} {cached_state(path)}\n".encode())
     return digest.hexdigest()
 
 # %% ../../nbs/80_tuning_caches.ipynb #a0846c8e
