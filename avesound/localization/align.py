@@ -230,6 +230,9 @@ def zscore(
     return deviation if cell is None else np.where(cell, deviation, np.nan)
 
 # %% ../../nbs/50_localization_align.ipynb #3d9b8fe7
+_AT_ONCE = 1024  # cells of a long clip that are smoothed together: weights of all pairs of an hour's cells would take 1.6 GB
+
+
 def smooth(
     curves: np.ndarray,  # float [shape=(..., T)], on cells of equal width; NaN = no cell
     sigma_s: Seconds,  # standard deviation of the Gaussian, >= 0; 0 returns the curves as they are
@@ -251,15 +254,21 @@ def smooth(
     if sigma_s == 0:
         return curves
     n_cells = curves.shape[-1]
-    lags_s = (np.arange(n_cells)[:, None] - np.arange(n_cells)) * stride_s
-    weights = np.exp(-0.5 * (lags_s / sigma_s) ** 2)
-    rows = curves.reshape(-1, n_cells)  # one matrix product, whatever the leading dimensions
+    rows = curves.reshape(-1, n_cells)  # a product of matrices, whatever the leading dimensions
     cell = ~np.isnan(rows)
-    if cell.all():
-        smoothed = rows @ (weights / weights.sum(axis=0))
-    else:
-        total = cell @ weights
-        smoothed = np.divide(np.where(cell, rows, 0.0) @ weights, total, out=np.full_like(rows, np.nan), where=cell)
+    alike, known = cell.all(), np.where(cell, rows, 0.0)
+    reach = int(min(40 * sigma_s / stride_s + 1, n_cells))  # in cells; further away a weight is zero in double precision
+    smoothed = np.full_like(rows, np.nan)
+    for first in range(0, n_cells, _AT_ONCE):
+        part = slice(first, min(first + _AT_ONCE, n_cells))
+        near = slice(max(first - reach, 0), min(part.stop + reach, n_cells))
+        lags_s = (np.arange(near.start, near.stop)[:, None] - np.arange(part.start, part.stop)) * stride_s
+        weights = np.exp(-0.5 * (lags_s / sigma_s) ** 2)
+        if alike:
+            smoothed[:, part] = rows[:, near] @ (weights / weights.sum(axis=0))
+        else:
+            total = cell[:, near] @ weights
+            np.divide(known[:, near] @ weights, total, out=smoothed[:, part], where=cell[:, part])
     return smoothed.reshape(curves.shape)
 
 # %% ../../nbs/50_localization_align.ipynb #459ea8e0
