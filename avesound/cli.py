@@ -21,6 +21,7 @@ from . import __version__
 from .layout import PLACES, missing_error
 from .lettering import PLAIN_LETTERS
 from .options import HIDDEN, Call, Entry, Fields, Option, Parser, arguments, imported, nearest, options_of, settle
+from .provenance import typed_command
 
 # %% ../nbs/99_cli.ipynb #a74d95e1
 @dataclass(frozen=True)
@@ -591,8 +592,9 @@ def main(
     argv: Sequence[str] | None = None,  # without the program's name; None: the process's own
 ) -> int:  # 0: done; 1: it failed, and stderr says why; 2: wrong options
     "The console script `avesound`. Its output dies of no encoding and of no closed pipe."
-    with _steady_output():
-        return _main(sys.argv[1:] if argv is None else argv)
+    argv = sys.argv[1:] if argv is None else argv
+    with _steady_output(), typed_command(argv):
+        return _main(argv)
 
 # %% ../nbs/99_cli.ipynb #da5226bc
 def _main(argv: Sequence[str]) -> int:

@@ -422,7 +422,7 @@ def test_clips_without_a_pdf_are_named(tiny, monkeypatch):
 
     def spoilt(*args, **options):
         found = real(*args, **options)
-        found.curves[0][1] = np.nan
+        found.curves[0][1][:] = np.nan
         return found
 
     monkeypatch.setattr(refine, "similarity_set", spoilt)
@@ -626,8 +626,7 @@ def test_the_fusion_network_knows_no_place():
     rng = np.random.default_rng(0)
     vectors, target = rng.normal(size=(12, 20, 2, 3)).astype(np.float32), rng.dirichlet(np.ones(20), 12)
     train, val = (
-        Examples(tuple(f"{s}{i}" for i in range(6)), vectors[part], target[part], np.ones((6, 20), bool))
-        for s, part in [("t", slice(0, 6)), ("v", slice(6, 12))]
+        Examples(tuple(f"{s}{i}" for i in range(6)), vectors[part], target[part]) for s, part in [("t", slice(0, 6)), ("v", slice(6, 12))]
     )
     settings = replace(QUICK, architecture="fusion")
     weights = train_network(train, val, settings, TrainingRun("own", 0), device="cpu")
