@@ -21,7 +21,6 @@ from . import __version__
 from .layout import PLACES, missing_error
 from .lettering import PLAIN_LETTERS
 from .options import HIDDEN, Call, Entry, Fields, Option, Parser, arguments, imported, nearest, options_of, settle
-from .provenance import typed_command
 
 # %% ../nbs/99_cli.ipynb #a74d95e1
 @dataclass(frozen=True)
@@ -592,9 +591,8 @@ def main(
     argv: Sequence[str] | None = None,  # without the program's name; None: the process's own
 ) -> int:  # 0: done; 1: it failed, and stderr says why; 2: wrong options
     "The console script `avesound`. Its output dies of no encoding and of no closed pipe."
-    argv = sys.argv[1:] if argv is None else argv
-    with _steady_output(), typed_command(argv):
-        return _main(argv)
+    with _steady_output():
+        return _main(sys.argv[1:] if argv is None else argv)
 
 # %% ../nbs/99_cli.ipynb #da5226bc
 def _main(argv: Sequence[str]) -> int:
@@ -607,9 +605,10 @@ def _main(argv: Sequence[str]) -> int:
     parser = command_parser(name)
     values, places = settle(parser.options, parser.given(argv[1:]))
     from avesound.media.container import MediaError
+    from avesound.provenance import typed_command
 
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), typed_command(argv):
             warnings.showwarning = _say_warning
             _say_places(typed, places)
             return COMMANDS[name].start(values)
