@@ -223,13 +223,13 @@ def sweep(
     with tqdm(total=len(rows), desc="sweep", unit="setting", disable=not progress, mininterval=0.1 if sys.stderr.isatty() else 30) as bar:
         run = _run(common, reference, criterion, options, out_dir / "parts", scoring.workers, bar)
         rows, table = _ranked(run, rows, _table(run, rows), named)
-    selection = _selection(run, table, rows[0], split, len(clips))
+    facts = {"avesound": __version__, "run": run_facts(annotations_csv)}
+    selection = _selection(run, table, rows[0], split, len(clips)) | {"run": facts["run"]}
     about = {"grid": grid, "reference": str(reference), "caches": {cache.name: cache.made_with for cache in named.values()}}
     about |= {"left_out": common.left_out, "allow_untrained": any(cache.allow_untrained for cache in named.values())}
     write_csv(table, out_dir / "aggregate.csv")
-    facts = {"avesound": __version__, "run": run_facts(annotations_csv)}
     write_json(about | options | facts, out_dir / "sweep.json")
-    write_json(selection | {"run": facts["run"]}, out_dir / "selection.json")
+    write_json(selection, out_dir / "selection.json")
     _write_figures(out_dir, table, criterion, common.subset)
     for row in rows[:top_k]:
         _evaluated(row, named[row.cache], annotations_csv, split, scoring, out_dir)
