@@ -678,9 +678,10 @@ def _main(argv: Sequence[str]) -> int:
     parser = command_parser(name)
     values, places = settle(parser.options, parser.given(argv[1:]))
     from avesound.media.container import MediaError
+    from avesound.provenance import typed_command
 
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), typed_command(argv):
             warnings.showwarning = _say_warning
             _say_places(typed, places)
             return COMMANDS[name].start(values)

@@ -65,7 +65,7 @@ def test_the_workflow_step_by_step(work):
     )
     assert len(list((work / "out/curves").glob("*.png"))) == 2
     curves = pd.read_csv(work / "out/curves/curves.csv")
-    assert list(curves.columns) == ["video_id", "t_sec", "similarity", "pdf"] and curves["video_id"].nunique() == 5
+    assert list(curves.columns) == ["video_id", "t_sec", "similarity", "pdf", "run_id"] and curves["video_id"].nunique() == 5
 
 
 def test_the_command_line_and_the_function_give_the_same_result(work):

@@ -2,6 +2,10 @@
 
 import json
 import math
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +21,7 @@ from avesound.embeddings.store import audio_file, read_embeddings, video_file, w
 from avesound.evaluation.evaluate import ClipChoice, Scoring, evaluate
 from avesound.evaluation.protocol import ProtocolError, Selection, write_selection
 from avesound.localization.align import AlignSettings
+from avesound.provenance import run_id_of
 from avesound.timeline import Windows, sliding_windows
 
 
@@ -541,3 +546,98 @@ def test_the_clips_are_listed_once_and_not_for_each_clip():
     "A list of N clips that is made N times cost an evaluation of 100,000 clips most of its time."
     choice = ClipChoice(AnnotatedClips({}, frozenset(), "", Path("a.csv")), None, tuple(ClipAnnotation(f"c{i}", "x", ()) for i in range(3)))
     assert choice.by_id is choice.by_id and list(choice.by_id) == ["c0", "c1", "c2"]
+
+
+# ---- clips of different length, and files of different runs
+
+
+def _unequal(folder, lengths, events=None):
+    "A cache of clips of these lengths (in seconds, a window every 0.25 s), and annotations."
+    rows = ["video_id,event_label,start_s,end_s,quality,split"]
+    for k, seconds in enumerate(lengths):
+        rng, windows = np.random.default_rng(k), sliding_windows(seconds, 1.0, 0.25)
+        seen, heard = rng.normal(size=(2, len(windows), 16)).astype(np.float32)
+        start, end = 0.2 * seconds, 0.5 * seconds
+        inside = (windows.centers_s >= start) & (windows.centers_s < end)
+        heard[inside] = seen[inside]
+        write_embeddings(folder / f"cache/vid_emb/c{k}.npz", seen, windows, {}, motion=rng.random(len(windows)))
+        write_embeddings(folder / f"cache/aud_emb/c{k}__L1000ms.npz", heard, windows, {}, loudness_db=rng.random(len(windows)))
+        rows.append(f"c{k},x,{start},{end},good,test")
+        if k % 3 == 0:  # a second event
+            rows.append(f"c{k},x,{0.7 * seconds},{0.8 * seconds},good,test")
+    (folder / "a.csv").write_text("\n".join(rows) + "\n")
+    return folder / "cache", folder / "a.csv"
+
+
+def test_what_is_said_of_a_clip_does_not_depend_on_the_length_of_the_others(tmp_path):
+    lengths = [10, 10, 0.5, 3, 90, 3, 7.25, 10, 1, 0.25]
+    cache, csv = _unequal(tmp_path / "all", lengths)
+    together = evaluate(cache, csv, settings=AlignSettings(score_smooth_sigma=0.5), scoring=Scoring(n_boot=20, n_shuffles=3))
+    of_all, baselines = together.summary.set_index("video_id"), together.baselines
+    for k in range(len(lengths)):
+        own = tmp_path / f"own{k}.csv"
+        own.write_text("\n".join(line for line in csv.read_text().splitlines() if line.startswith(("video_id", f"c{k},"))) + "\n")
+        alone = evaluate(cache, own, settings=AlignSettings(score_smooth_sigma=0.5), scoring=Scoring(n_boot=20, n_shuffles=0))
+        pd.testing.assert_frame_equal(alone.summary.set_index("video_id"), of_all.loc[[f"c{k}"]], rtol=1e-12, atol=1e-12)
+        mine = baselines[(baselines["video_id"] == f"c{k}") & (baselines["method"] != "shuffled")].reset_index(drop=True)
+        pd.testing.assert_frame_equal(alone.baselines, mine, rtol=1e-12, atol=1e-12)
+        part = together.curves[together.curves["video_id"] == f"c{k}"].reset_index(drop=True)
+        pd.testing.assert_frame_equal(alone.curves, part, rtol=1e-12, atol=1e-12)
+
+
+def test_one_clip_of_an_hour_among_short_ones_costs_what_it_is(tmp_path):
+    cache, csv = _unequal(tmp_path, [10] * 30 + [1800])
+    code = (
+        "import sys, time; from avesound.cli import main; code = main(sys.argv[1:]); "
+        "peak = next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')); "
+        "print('PEAK', peak, time.process_time()); sys.exit(code)"
+    )
+    line = ["evaluate", "--vid_emb_dir", cache, "--aud_emb_dir", cache, "--annotations_csv", csv, "--summary_csv", tmp_path / "s.csv"]
+    done = subprocess.run([sys.executable, "-c", code, *map(str, line)], capture_output=True, text=True, check=True)
+    _, peak_kb, cpu_s = next(line for line in done.stdout.splitlines() if line.startswith("PEAK")).split()
+    assert int(peak_kb) < 300_000 and float(cpu_s) < 10, done.stdout[-200:]  # padded to the longest: 4 GB, 70 s
+
+
+def test_files_of_two_runs_are_refused_by_name(tmp_path):
+    from avesound.evaluation.compare import compare
+    from avesound.provenance import MixedRunsError
+    from avesound.report.analyze import analyze
+    from avesound.viewer.run import Run, open_run
+
+    cache, csv = _unequal(tmp_path, [10] * 12)
+    for name, tau in [("a", 0.5), ("b", 0.9), ("again", 0.5)]:
+        result = evaluate(cache, csv, settings=AlignSettings(tau=tau), scoring=Scoring(n_boot=20, n_shuffles=2))
+        result.save(tmp_path / name / "s.csv", tmp_path / name)
+    files = ("s.csv", "s_baselines.csv", "s.json", "curves.csv")
+    record = json.loads((tmp_path / "a/s.json").read_text())
+    assert {run_id_of(tmp_path / "a" / name) for name in files} == {record["run"]["id"]} and record["run"]["command"] == "Python"
+    assert [(tmp_path / "a" / name).read_bytes() == (tmp_path / "again" / name).read_bytes() for name in files] == [True, True, False, True]
+    again = json.loads((tmp_path / "again/s.json").read_text())
+    assert {name for name in record if record[name] != again[name]} <= {"run", "notes"}  # what differs from run to run stands there
+
+    def readers(folder):
+        yield "analyze", lambda: analyze(folder / "s.csv", folder / "report", "x")
+        yield "compare", lambda: compare([folder / "s.csv", tmp_path / "b/s.csv"], names=["one", "two"], n_boot=20, n_perm=20)
+        yield "view", lambda: open_run(Run(summary_csv=folder / "s.csv", curves_csv=folder / "curves.csv", annotations_csv=csv))
+
+    sees = {
+        "s.csv": ["analyze", "compare", "view"],
+        "s.json": ["analyze", "compare", "view"],
+        "s_baselines.csv": ["analyze", "compare", "view"],
+    }
+    for odd, who in (sees | {"curves.csv": ["analyze", "view"]}).items():
+        mixed = tmp_path / f"mixed {odd}"
+        mixed.mkdir()
+        for name in files:
+            shutil.copy(tmp_path / ("b" if name == odd else "a") / name, mixed / name)
+        for reader, read in readers(mixed):
+            if reader in who:
+                with pytest.raises(MixedRunsError, match=rf"(?s)different runs: .*{re.escape(odd)} \(run r.*again"):
+                    read()
+            else:
+                read()
+    for name in ("s.csv", "s_baselines.csv", "curves.csv"):  # older files have no id
+        table = pd.read_csv(tmp_path / "a" / name).drop(columns="run_id")
+        table.to_csv(tmp_path / "a" / name, index=False)
+    for _, read in readers(tmp_path / "a"):
+        read()

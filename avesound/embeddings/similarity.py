@@ -17,22 +17,21 @@ from ..data.annotations import ClipAnnotation
 from .cache import CacheLike, ClipPair, EmbeddingCache, PairReader, misfits
 from .store import Embeddings
 from ..localization.align import AlignSettings, audio_queries, pad_curves, similarity_curves, unit_vectors
+from ..localization.ragged import AT_ONCE, Ragged, alike
 from ..timeline import Seconds, nearest_index
 
 # %% ../../nbs/67_embeddings_similarity.ipynb #e7c81296
 @dataclass(frozen=True, eq=False)
 class CurveSet:
-    "Similarity curves of B clips on one padded time axis, and what baselines need. NaN where a clip has no cell."
+    "Similarity curves of B clips, and what baselines need: each as long as its clip."
 
     video_ids: tuple[str, ...]
-    curves: tuple[
-        np.ndarray, ...
-    ]  # one for each audio length, float64 [shape=(B, K, T)]: cosine of each of K queries with each of T windows
-    cells: np.ndarray  # float64 [shape=(B, T, 2)], start and end of each cell, seconds
+    curves: tuple[Ragged, ...]  # one for each audio length, of each clip float64 [shape=(K, T)]: cosines of K queries with T windows
+    cells: Ragged  # of each clip float64 [shape=(T, 2)], start and end of each cell, seconds
     duration_s: np.ndarray  # float64 [shape=(B,)]
     stride_s: Seconds  # width of a cell
-    loudness_db: np.ndarray  # float64 [shape=(B, T)], of the shortest audio windows at each cell
-    motion: np.ndarray  # float64 [shape=(B, T)], grey levels
+    loudness_db: Ragged  # of each clip float64 [shape=(T,)], of the shortest audio windows at each cell; NaN = unknown
+    motion: Ragged  # of each clip float64 [shape=(T,)], grey levels; NaN = unknown
     failures: dict[str, tuple[str, str]]  # clips without curves: id -> (status, what was wrong)
     video_meta: dict  # of the cache; empty for a foreign one
     audio_meta: dict
@@ -42,6 +41,17 @@ class CurveSet:
     def is_flat(self) -> np.ndarray:
         "Which clips have curves that say nothing, bool [shape=(B,)]."
         return np.array([video_id in self.flat for video_id in self.video_ids], dtype=bool)
+
+    def blocks(self) -> Iterator[np.ndarray]:  # int64 [shape=(b,)] each
+        "Places of clips that are alike in cells and queries, so many at a time that arrays of them are small."
+        return alike(self.curves[0].shapes, *(curve.shapes for curve in self.curves[1:]))
+
+    def scales(
+        self,
+        places: np.ndarray,  # int [shape=(b,)], of clips that are alike
+    ) -> list[np.ndarray]:  # one for each audio length, float64 [shape=(b, K, T)]
+        "Curves of some clips, as `align` takes them."
+        return [curve.block(places) for curve in self.curves]
 
 # %% ../../nbs/67_embeddings_similarity.ipynb #911f8cb0
 FLAT = 1e-6  # cosines of single-precision vectors are not known better: a curve that moves less does not move
@@ -87,15 +97,14 @@ def similarity_set(
     reader.failures |= misfits(_spacings(rows), "windows every {} s")
     rows = [row for row in rows if row.video_id not in reader.failures]
     reader.refuse_nothing(len(events), len(rows))
-    n_cells = max(len(row.cells) for row in rows)
     return CurveSet(
         video_ids=tuple(row.video_id for row in rows),
-        curves=tuple(pad_curves([row.curves[i] for row in rows]) for i in range(len(reader.lengths))),
-        cells=_padded([row.cells for row in rows], n_cells),
+        curves=tuple(Ragged.of([row.curves[i] for row in rows]) for i in range(len(reader.lengths))),
+        cells=Ragged.of([row.cells for row in rows]),
         duration_s=np.array([row.duration_s for row in rows]),
         stride_s=_stride([row.cells for row in rows]),
-        loudness_db=_padded([row.loudness_db for row in rows], n_cells),
-        motion=_padded([row.motion for row in rows], n_cells),
+        loudness_db=Ragged.of([row.loudness_db for row in rows]),
+        motion=Ragged.of([row.motion for row in rows]),
         failures=reader.failures,
         video_meta=reader.video_meta,
         audio_meta=reader.audio_meta,
@@ -138,12 +147,13 @@ def informative(
         raise ValueError(
             f"none of {len(curve_set.video_ids)} clips has a curve that says anything about when ({next(iter(curve_set.flat.values()))})"
         )
-    arrays = {name: getattr(curve_set, name)[rows] for name in ("cells", "duration_s", "loudness_db", "motion")}
+    arrays = {name: getattr(curve_set, name).of_clips(rows) for name in ("cells", "loudness_db", "motion")}
     failures = curve_set.failures | {video_id: ("flat", why) for video_id, why in curve_set.flat.items()}
     return replace(
         curve_set,
         video_ids=tuple(curve_set.video_ids[i] for i in rows),
-        curves=tuple(curve[rows] for curve in curve_set.curves),
+        curves=tuple(curve.of_clips(rows) for curve in curve_set.curves),
+        duration_s=curve_set.duration_s[rows],
         failures=failures,
         flat={},
         **arrays,
@@ -184,21 +194,13 @@ def _stride(cells: Sequence[np.ndarray]) -> Seconds:
     strides = np.array([np.median(np.diff(c[:, 0])) for c in cells if len(c) > 1])
     return float(strides.mean()) if len(strides) else 1.0
 
-# %% ../../nbs/67_embeddings_similarity.ipynb #ca2c6b73
-def _padded(columns: Sequence[np.ndarray], n: int) -> np.ndarray:
-    "float64 [shape=(B, n, ...)], NaN beyond a clip's own."
-    padded = np.full((len(columns), n, *columns[0].shape[1:]), np.nan)
-    for row, column in zip(padded, columns):
-        row[: len(column)] = column
-    return padded
-
 # %% ../../nbs/67_embeddings_similarity.ipynb #07953f3e
 @dataclass(frozen=True, eq=False)
 class ShuffledCurves:
-    "Similarity curves of b clips with the sound of R other clips each."
+    "Similarity curves of b clips that are alike in their cells, with the sound of R other clips each."
 
     rows: np.ndarray  # int64 [shape=(b,)], places of the clips among the ids that were asked for
-    curves: tuple[np.ndarray, ...]  # one for each audio length, float64 [shape=(R, b, K, T)]; NaN = no cell
+    curves: tuple[np.ndarray, ...]  # one for each audio length, float64 [shape=(R, b, K, T)]; NaN = no such query
 
 # %% ../../nbs/67_embeddings_similarity.ipynb #ef9c3ee5
 def shuffled_curves(
@@ -208,11 +210,10 @@ def shuffled_curves(
     L_sec: Sequence[Seconds] = (1.0,),  # lengths of the audio windows, one or several
     settings: AlignSettings = AlignSettings(),  # its `audio_query` and `multi_offsets`
     n_shuffles: int = 99,  # R; at most N - 1
-    n_cells: int | None = None,  # T to pad to; None: the longest of the block
-    block: int = 64,  # b, clips at once
+    block: int = 64,  # b, clips at once; fewer, where they are long
     seed: int = 0,  # of the order
 ) -> Iterator[ShuffledCurves]:  # blocks that cover all N clips; none where N < 2 or `n_shuffles` is 0
-    """Each clip's picture with the sound of others, in blocks of clips.
+    """Each clip's picture with the sound of others, in blocks of clips that have the same number of cells.
 
     The r-th shuffle pairs the k-th clip of a random order with the sound of the (k - r)-th. Audio queries are those of the
     picture's clip and the other's sound; the query "oracle" goes to the moment of the picture's event.
@@ -232,24 +233,18 @@ def shuffled_curves(
     for pair in before:  # the last R clips come before the first
         for heard, part in zip(sounds, pair.audio):
             heard.add(part)
-    rows: list[int] = []
-    columns: list[list[np.ndarray]] = []
+    waiting = _Waiting(block)
     for i, pair in zip(order, reader.read([clips[i].video_id for i in order])):
         if pair.video_id != clips[i].video_id:
             break
         seen, events = unit_vectors(pair.video.emb).astype(np.float32), _events(clips[i])
-        columns.append([_against(pair, seen, heard, settings, events) for heard in sounds])
-        rows.append(i)
+        yield from waiting.add(int(i), [_against(pair, seen, heard, settings, events) for heard in sounds])
         for heard, part in zip(sounds, pair.audio):
             heard.add(part)
-        if len(rows) == block:
-            yield _shuffled_block(rows, columns, n_cells)
-            rows, columns = [], []
     if reader.failures:
         video_id, (_, detail) = next(iter(reader.failures.items()))
         raise ValueError(f"{video_id} cannot be read any more: {detail}")
-    if rows:
-        yield _shuffled_block(rows, columns, n_cells)
+    yield from waiting.rest()
 
 # %% ../../nbs/67_embeddings_similarity.ipynb #5c157f4e
 class _Sound:
@@ -299,21 +294,43 @@ def _against(pair: ClipPair, seen: np.ndarray, heard: _LastSounds, settings: Ali
         if key not in index:
             index[key] = _queries(settings, pair, sound.heard, events)
         meets = index[key]
-        if len(meets) == 1:
-            cosines = np.einsum("td,td->t", seen, sound.unit[np.maximum(meets[0], 0)])[None]
+        if len(meets) < max(2, len(sound.unit)):
+            cosines = np.stack([np.einsum("td,td->t", seen, sound.unit[np.maximum(row, 0)]) for row in meets])
         else:
             cosines = np.take_along_axis(sound.unit @ seen.T, np.maximum(meets, 0), axis=0)
         curves.append(np.where(meets < 0, np.nan, cosines))
     return pad_curves(curves)
 
+# %% ../../nbs/67_embeddings_similarity.ipynb #6ca259ff
+class _Waiting:
+    "Clips that wait for others with the same number of cells and queries, to become a block."
 
-def _shuffled_block(rows: list[int], columns: list[list[np.ndarray]], n_cells: int | None) -> ShuffledCurves:
-    n = n_cells or max(c.shape[-1] for column in columns for c in column)
-    blocks = []
-    for k in range(len(columns[0])):
-        n_queries = max(column[k].shape[1] for column in columns)
-        block = np.full((columns[0][k].shape[0], len(rows), n_queries, n), np.nan)
-        for b, column in enumerate(columns):
-            block[:, b, : column[k].shape[1], : column[k].shape[2]] = column[k]
-        blocks.append(block)
-    return ShuffledCurves(np.array(rows), tuple(blocks))
+    def __init__(self, block: int):
+        self.block, self.n_cells = block, 0
+        self.waiting: dict[tuple, list[tuple[int, list[np.ndarray]]]] = {}  # shapes -> clips, and their curves [shape=(R, K, T)]
+
+    def add(self, clip: int, curves: list[np.ndarray]) -> Iterator[ShuffledCurves]:
+        "One clip more; the blocks that are full, and where too much waits, the largest."
+        kind, n_own = tuple(curve.shape for curve in curves), sum(curve.size for curve in curves)
+        same = self.waiting.setdefault(kind, [])
+        same.append((clip, curves))
+        self.n_cells += n_own
+        if len(same) == self.block or len(same) * n_own >= AT_ONCE:
+            yield self._taken(kind)
+        while self.n_cells > 8 * AT_ONCE:
+            yield self._taken(max(self.waiting, key=lambda kind: len(self.waiting[kind]) * _size(kind)))
+
+    def rest(self) -> Iterator[ShuffledCurves]:
+        "What still waits."
+        while self.waiting:
+            yield self._taken(next(iter(self.waiting)))
+
+    def _taken(self, kind: tuple) -> ShuffledCurves:
+        clips = self.waiting.pop(kind)
+        self.n_cells -= len(clips) * _size(kind)
+        scales = zip(*(curves for _, curves in clips))
+        return ShuffledCurves(np.array([clip for clip, _ in clips]), tuple(np.stack(scale, axis=1) for scale in scales))
+
+
+def _size(kind: tuple) -> int:
+    return sum(int(np.prod(shape)) for shape in kind)

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..encoders.base import Problem
-from .tables import HEADLINE
+from .tables import HEADLINE, files_of_run, methods_beside
 from ..files import atomic_write, read_table, shorten, write_csv
 from ..lettering import latex_text, markdown_text, new_figure, shortened
 from ..metrics.bootstrap import FEW_LINE, MeanInterval, holm, interval_text, method_table, paired_p_value, too_few
 from ..metrics.clip import LOWER_IS_BETTER
+from ..provenance import one_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,8 +129,8 @@ def compare(
     Raises
     ------
     FileNotFoundError, ValueError
-        If a file is not there or is no summary, names are no names, a metric or baseline is unknown, there is no clip in
-        common, or the summaries do not agree on where an event is.
+        If a file is not there or is no summary, lies beside files of another run, names are no names, a metric or baseline is
+        unknown, there is no clip in common, or the summaries do not agree on where an event is.
     """
     if (
         isinstance(summaries, (str, os.PathLike))
@@ -137,6 +138,8 @@ def compare(
         or (names is not None and (len(names) != len(summaries) or len(set(names)) < len(names)))
     ):
         raise ValueError(f"compare needs two or more summaries and a different name for each, got {len(summaries)} and names {names}")
+    for path in summaries:
+        one_run(files_of_run(path))
     tables = [_read_summary(path, metrics) for path in summaries]
     names = list(names) if names is not None else _names_of(summaries, tables)
     ids = [i for i in tables[0].index if all(i in table.index for table in tables)]
@@ -252,10 +255,10 @@ def _baseline_values(
 ) -> dict[str, dict[str, np.ndarray]]:
     if not baselines:
         return {}
-    named = [Path(path).with_name(f"{Path(path).stem}_{kind}.csv") for kind in ("baselines", "methods")]  # methods: of a refiner
-    beside = next((file for file in named if file.is_file()), None)
+    beside = methods_beside(path)
     if beside is None:
-        raise FileNotFoundError(f'{named[0]} is not there; without it, compare no baselines: --baselines "", or baselines=()')
+        lacking = Path(path).with_name(f"{Path(path).stem}_baselines.csv")
+        raise FileNotFoundError(f'{lacking} is not there; without it, compare no baselines: --baselines "", or baselines=()')
     table = read_table(beside, numbers=metrics)
     unknown = [name for name in baselines if name not in set(table["method"])]
     if unknown:

@@ -11,7 +11,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from ..encoders.base import ORACLE, Problem
 from .figures import plot_clip
 from avesound.evaluation.methods import (
     Method,
+    Truth,
     baseline_methods,
     encoder_answer,
     extracted_wrong,
@@ -48,10 +49,12 @@ from avesound.evaluation.refined import (
 )
 from .rows import ScoredClips, conformal_columns, curve_rows, lost_rows, method_rows, summary_rows
 from .tables import SUBSETS, Overall, calibration_checks, subset_table
-from ..files import as_json, atomic_write, shorten, write_csv
+from ..files import as_json, atomic_write, shorten
 from ..localization.align import AlignSettings, align
 from ..localization.predict import predict
-from ..metrics.calibration import TARGETS, conformal_margin, fit_temperature
+from ..metrics.calibration import TARGETS, best_temperature, conformal_margin
+from ..metrics.clip import log_score
+from ..provenance import content_id, run_facts, write_together
 from ..refiner.network import Refiner, load_refiner
 from ..timeline import Seconds
 
@@ -204,15 +207,27 @@ def calibrated(
     "Settings with the temperature that these clips choose, and by how much their intervals must be widened."
     curves, settings = similarity_set(cache, clips, L_sec=plan.L_sec, settings=plan.settings), plan.settings
     by_id = {clip.video_id: clip for clip in clips}
-    events = truth_of(curves, [by_id[video_id] for video_id in curves.video_ids]).events
+    truth = truth_of(curves, [by_id[video_id] for video_id in curves.video_ids])
     fitted: dict[str, Any] = {"split": clips[0].own_split, "n_clips": len(curves.video_ids), "temperature": None}
     if settings.tau_adapt is None:
-        temperature = fit_temperature(list(curves.curves), curves.stride_s, settings, events, curves.cells)
+        temperature = best_temperature(partial(_log_scores, truth, curves, settings), settings.tau)
         fitted["temperature"] = asdict(temperature) | {"tau_before": settings.tau}
         settings = replace(settings, tau=temperature.tau)
-    interval = predict(align(list(curves.curves), curves.stride_s, settings).pdf, curves.cells, settings).interval
-    margins = {target: conformal_margin(events, interval, level, target) for target in TARGETS}
+    interval = np.empty((len(curves.cells), 2))
+    for places in curves.blocks():
+        pdf = align(curves.scales(places), curves.stride_s, settings).pdf
+        interval[places] = predict(pdf, curves.cells.block(places), settings).interval
+    margins = {target: conformal_margin(truth.events, interval, level, target) for target in TARGETS}
     return replace(plan, settings=settings, fitted=fitted | {"level": level, "margin_s": margins, "covered": {}})
+
+
+def _log_scores(truth: Truth, curves: CurveSet, settings: AlignSettings, tau: float) -> np.ndarray:
+    "Log score of each clip at a temperature, float64 [shape=(B,)]."
+    scores = np.full(len(curves.cells), np.nan)
+    for places in curves.blocks():
+        pdf = align(curves.scales(places), curves.stride_s, replace(settings, tau=tau)).pdf
+        scores[places] = log_score(truth.events[places], pdf, curves.cells.block(places))
+    return scores
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #1fd87cb1
 def methods_of(
@@ -240,10 +255,9 @@ def _wrong_curves(
     "The clips with wrong sound: from caches made with it, or from the vectors paired anew where the picture was seen without the sound."
     how: dict[str, Any] = {"L_sec": plan.L_sec, "settings": plan.settings}
     if shuffled_dirs:
-        yield extracted_wrong(shuffled_dirs, seen.clips, seen.curves, like=cache, **how)
+        yield from extracted_wrong(shuffled_dirs, seen.clips, seen.curves, like=cache, **how)
     elif not (seen.curves.video_meta.get("encoder") or {}).get("video_hears"):
-        n_cells = seen.curves.cells.shape[1]
-        yield from shuffled_curves(cache, seen.clips, n_shuffles=scoring.n_shuffles, n_cells=n_cells, seed=scoring.seed, **how)
+        yield from shuffled_curves(cache, seen.clips, n_shuffles=scoring.n_shuffles, seed=scoring.seed, **how)
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #5a47dd0f
 def problems_of(
@@ -346,20 +360,33 @@ class Evaluation:
         | None = None,  # written with <stem>.json and <stem>_baselines.csv beside it, <stem>_methods.csv of a refiner
         curve_dir: str | os.PathLike | None = None,  # gets curves.csv
     ) -> "Evaluation":  # the same; with a note where it could not be noted that test clips were scored
-        "Write the tables, each whole or not at all. Raises `ValueError` where `summary_csv` does not end in .csv."
+        """Write the tables, each whole or not at all, and none before all are complete; each has the id of the run (`provenance`).
+
+        Raises
+        ------
+        ValueError
+            If `summary_csv` does not end in .csv.
+        """
         check_summary_csv(summary_csv)
         failed = self.test_run.note() if self.test_run else None
         saved = self
         if failed is not None:
             notes = [*self.overall.notes, f"that these test clips were scored could not be noted: {failed}"]
             saved = replace(self, overall=replace(self.overall, notes=notes))
+        summary, tables = saved.summary, {}
         if summary_csv is not None:
             others = "baselines" if saved.overall.refiner is None else "methods"
-            write_csv(saved.summary, summary_csv)
-            write_csv(saved.baselines, Path(summary_csv).with_name(f"{Path(summary_csv).stem}_{others}.csv"))
-            saved.overall.save(Path(summary_csv).with_suffix(".json"))
-        if curve_dir is not None:
-            write_csv(saved.curves, Path(curve_dir) / "curves.csv")
+            tables[Path(summary_csv)] = summary
+            tables[Path(summary_csv).with_name(f"{Path(summary_csv).stem}_{others}.csv")] = saved.baselines
+        curves_csv = [] if curve_dir is None else [Path(curve_dir) / "curves.csv"]
+        record = saved.overall.as_json()
+        said = {name: part for name, part in record.items() if name not in ("run", "notes")}  # notes know what was tried before
+        run = {"id": content_id(summary, saved.baselines, saved.curves, said)} | record["run"]
+        saved = replace(saved, overall=replace(saved.overall, run=run))
+        files = {**tables, **dict.fromkeys(curves_csv, saved.curves)}
+        if summary_csv is not None:
+            files[Path(summary_csv).with_suffix(".json")] = record
+        write_together(files, saved.overall.run["id"], once=curves_csv)
         return saved
 
     def plot_clips(
@@ -452,7 +479,8 @@ def evaluate(
     notes += _wrong_sound_notes(methods)
     summary, covered = _summary(cache, choice, plan, seen, methods[0], scoring, bool(problems))
     overall = _overall(cache, choice, plan, seen, methods, rivals, scoring)
-    overall = replace(overall, status=dict(Counter(summary["status"])), problems=problems, notes=notes)
+    facts = run_facts(annotations_csv, splits=choice.annotated.splits_from or "annotations")
+    overall = replace(overall, status=dict(Counter(summary["status"])), problems=problems, notes=notes, run=facts)
     if plan.fitted is not None:
         overall.calibration["fitted"] = as_json(plan.fitted | {"covered": covered})
     others = methods if plan.refiner is not None else methods[1:]
@@ -503,8 +531,8 @@ def _failures(cache: EmbeddingCache, choice: ClipChoice, curves: CurveSet) -> di
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #816af842
 def _curves(seen: ScoredClips, methods: Sequence[Method]) -> "pd.DataFrame":
-    refined = {method.name: method.answer.pdf for method in methods if method.name == "refined" and method.answer is not None}
-    return curve_rows(seen, pdf=seen.answer.pdf, **{f"pdf_{name}": pdf for name, pdf in refined.items()})
+    refined = {method.name: method.answer.known_pdf for method in methods if method.name == "refined" and method.answer is not None}
+    return curve_rows(seen, pdf=seen.answer.known_pdf, **{f"pdf_{name}": pdf for name, pdf in refined.items()})
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #4ad69af4
 def _overall(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # %% ../../nbs/74_evaluation_figures.ipynb #5afbaa89
-COLORS = {
+COLORS: dict[str, str] = {
     "similarity": "#56B4E9",
     "pdf": "#0072B2",
     "event": "#E69F00",

@@ -7,7 +7,7 @@ __all__ = ['Truth', 'truth_of', 'Answer', 'score', 'Draws', 'Method', 'scored', 
            'training_rates', 'extracted_wrong', 'wrong_sound']
 
 # %% ../../nbs/72_evaluation_methods.ipynb #953deb01
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from ..embeddings.similarity import CurveSet, ShuffledCurves, similarity_set
 from ..localization.align import AlignSettings, align
 from ..localization.baselines import BASELINES, ORACLES, BaselineResult, ClipSignals, event_rate
 from ..localization.predict import predict
+from ..localization.ragged import AT_ONCE, Ragged, alike
 from ..metrics.clip import clip_metrics, events_array, is_partial
 from ..timeline import Seconds
 
@@ -27,9 +28,36 @@ class Truth:
     "What the answers about B clips are judged by."
 
     events: np.ndarray  # float64 [shape=(B, E, 2)], seconds; NaN beyond a clip's own, and throughout for a clip that is not judged
-    cells: np.ndarray  # float64 [shape=(B, T, 2)], start and end of each cell, seconds; NaN = no cell
+    cells: Ragged  # of each clip float64 [shape=(T, 2)], start and end of each cell, seconds; one padded array is taken, too
     duration_s: np.ndarray  # float64 [shape=(B,)]
     hit_deltas: tuple[Seconds, ...] = (0.25, 0.5, 1.0)  # tolerances of hit_* and hit_event_*
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cells", Ragged.unpadded(self.cells))
+
+    @property
+    def n_events(self) -> np.ndarray:
+        "Of each clip, int64 [shape=(B,)]."
+        return (~np.isnan(self.events[..., 0])).sum(axis=-1)
+
+    def blocks(self) -> Iterator[np.ndarray]:  # int64 [shape=(b,)] each
+        "Places of clips that are alike in their numbers of cells and of events, a few at a time."
+        return alike(self.cells.lengths, self.n_events)
+
+    def metrics(
+        self,
+        places: np.ndarray,  # int [shape=(b,)], of clips that are alike
+        pdf: np.ndarray,  # float64 [shape=(..., b, T)]
+        t_sec: np.ndarray | None,  # float64 [shape=(..., b)]; None = drawn from `pdf`
+        interval: np.ndarray,  # float64 [shape=(..., b, 2)]
+        curve: np.ndarray,  # float64 [shape=(..., b, T)]
+    ) -> dict[str, np.ndarray]:  # float64 [shape=(..., b)] each
+        "Every metric (`metrics.clip.clip_metrics`) of what is said about some clips."
+        events, about = self.events[places], {"curve": curve, "interval": interval}
+        used = ~np.isnan(events[..., 0]).all(axis=0)
+        events = events[:, used] if used.any() else events[:, :1]
+        cells, durations = self.cells.block(places), self.duration_s[places]
+        return clip_metrics(events, t_sec, pdf, cells, duration_s=durations, hit_deltas=self.hit_deltas, **about)
 
     @property
     def partial(self) -> np.ndarray:
@@ -41,7 +69,7 @@ class Truth:
         rows: np.ndarray,  # places of some clips, or bool [shape=(B,)]
     ) -> "Truth":
         "That of some clips."
-        return replace(self, events=self.events[rows], cells=self.cells[rows], duration_s=self.duration_s[rows])
+        return replace(self, events=self.events[rows], cells=self.cells.of_clips(rows), duration_s=self.duration_s[rows])
 
 # %% ../../nbs/72_evaluation_methods.ipynb #6b40f0dd
 def truth_of(
@@ -55,59 +83,79 @@ def truth_of(
     return Truth(events, curves.cells, curves.duration_s, tuple(float(delta) for delta in hit_deltas))
 
 # %% ../../nbs/72_evaluation_methods.ipynb #784a5ec7
+class _Columns(dict[str, np.ndarray]):
+    "Columns of B clips, written block by block; NaN where nothing was."
+
+    def put(
+        self,
+        n_clips: int,  # B
+        places: np.ndarray,  # int [shape=(b,)]
+        block: Mapping[str, np.ndarray],  # name -> float [shape=(b, ...)], or [shape=(r, b, ...)] with draws
+        draws: tuple[slice, int] | None = None,  # which of how many these are
+    ) -> None:
+        for name, value in block.items():
+            lead = () if draws is None else (draws[1],)
+            if name not in self:
+                self[name] = np.full((*lead, n_clips, *value.shape[len(lead) + 1 :]), np.nan)
+            self[name][places if draws is None else (draws[0], places)] = value
+
+# %% ../../nbs/72_evaluation_methods.ipynb #c5efe47e
 @dataclass(frozen=True, eq=False)
 class Answer:
-    "What a method says about B clips; a further leading axis holds several such answers. NaN where it says nothing."
+    "What a method says about B clips. NaN where it says nothing."
 
-    pdf: np.ndarray  # float64 [shape=(..., B, T)], probability of each cell
-    curve: np.ndarray  # float64 [shape=(..., B, T)], a score of each cell
-    t_sec: np.ndarray | None  # float64 [shape=(..., B)], predicted moment, seconds; None = drawn from `pdf`
-    interval: np.ndarray  # float64 [shape=(..., B, 2)], predicted start and end, seconds
-    confidence: np.ndarray  # float64 [shape=(..., B)], in [0, 1]
-    entropy: np.ndarray  # float64 [shape=(..., B)], of the PDF, nats
+    t_sec: np.ndarray | None  # float64 [shape=(B,)], predicted moment, seconds; None = drawn from the PDF
+    interval: np.ndarray  # float64 [shape=(B, 2)], predicted start and end, seconds
+    confidence: np.ndarray  # float64 [shape=(B,)], in [0, 1]
+    entropy: np.ndarray  # float64 [shape=(B,)], of the PDF, nats
+    pdf: Ragged | None = None  # of each clip float64 [shape=(T,)], probability of each cell; None: it was not kept
+    curve: Ragged | None = None  # of each clip float64 [shape=(T,)], a score of each cell
 
     @classmethod
     def of_pdf(
         cls,
-        pdf: np.ndarray,  # float64 [shape=(..., B, T)]
-        cells: np.ndarray,  # float64 [shape=(B, T, 2)], seconds
+        pdf: "Ragged | np.ndarray",  # of each clip float64 [shape=(T,)]; or [shape=(B, T)], padded
+        cells: "Ragged | np.ndarray",  # of each clip float64 [shape=(T, 2)], seconds; or [shape=(B, T, 2)], padded
         settings: AlignSettings,  # how a moment and an interval are read off
-        curve: np.ndarray | None = None,  # a score of each cell; None: its probability
+        curve: Ragged | None = None,  # a score of each cell; None: its probability
     ) -> "Answer":
         "What a PDF says."
-        read = predict(pdf, cells, settings)
-        return cls(pdf, pdf if curve is None else curve, read.t_sec, read.interval, read.confidence, read.entropy)
+        cells = Ragged.unpadded(cells)
+        pdf = Ragged.unpadded(pdf, cells.lengths)
+        read = _Columns()
+        for places in alike(cells.lengths):
+            read.put(len(pdf), places, vars(predict(pdf.block(places), cells.block(places), settings)))
+        return cls(read["t_sec"], read["interval"], read["confidence"], read["entropy"], pdf, pdf if curve is None else curve)
 
-    @classmethod
-    def of_baseline(cls, result: BaselineResult, cells: np.ndarray, settings: AlignSettings) -> "Answer":
-        "What a baseline says: where it names a moment or an interval, these."
-        read = cls.of_pdf(result.pdf, cells, settings, result.curve)
-        return replace(read, t_sec=result.t_sec, interval=read.interval if result.interval is None else result.interval)
+    @property
+    def known_pdf(self) -> Ragged:
+        "Its PDFs. Raises `ValueError` where they were not kept."
+        if self.pdf is None:
+            raise ValueError("the PDFs of this answer were not kept")
+        return self.pdf
 
     def silent(
         self,
         rows: np.ndarray,  # bool [shape=(B,)]
     ) -> "Answer":
         "The same, but nothing is predicted for some clips; their PDFs are still to be seen."
-        blank = {name: np.where(rows, np.nan, getattr(self, name)) for name in ("t_sec", "confidence", "entropy")}
-        return replace(self, interval=np.where(rows[:, None], np.nan, self.interval), **blank)
+        t_sec = None if self.t_sec is None else np.where(rows, np.nan, self.t_sec)
+        confidence, entropy = np.where(rows, np.nan, self.confidence), np.where(rows, np.nan, self.entropy)
+        return replace(self, t_sec=t_sec, interval=np.where(rows[:, None], np.nan, self.interval), confidence=confidence, entropy=entropy)
 
-# %% ../../nbs/72_evaluation_methods.ipynb #c5efe47e
+# %% ../../nbs/72_evaluation_methods.ipynb #94b4604b
 def score(
     truth: Truth,
-    answer: Answer,
-) -> dict[str, np.ndarray]:  # metric -> float64 [shape=(..., B)]; NaN where a clip has no event, or the answer is silent
+    answer: Answer,  # with its PDFs
+) -> dict[str, np.ndarray]:  # metric -> float64 [shape=(B,)]; NaN where a clip has no event, or the answer is silent
     "Every metric of every clip (`metrics.clip.clip_metrics`)."
-    return clip_metrics(
-        truth.events,
-        answer.t_sec,
-        answer.pdf,
-        truth.cells,
-        curve=answer.curve,
-        interval=answer.interval,
-        duration_s=truth.duration_s,
-        hit_deltas=truth.hit_deltas,
-    )
+    pdf, metrics = answer.known_pdf, _Columns()
+    curve = pdf if answer.curve is None else answer.curve
+    for places in truth.blocks():
+        t_sec = None if answer.t_sec is None else answer.t_sec[places]
+        of_block = truth.metrics(places, pdf.block(places), t_sec, answer.interval[places], curve.block(places))
+        metrics.put(len(pdf), places, of_block)
+    return dict(metrics)
 
 # %% ../../nbs/72_evaluation_methods.ipynb #52564cfb
 @dataclass(frozen=True, eq=False)
@@ -154,10 +202,16 @@ def scored(
 def encoder_answer(
     curves: CurveSet,
     settings: AlignSettings,
-) -> tuple[Answer, np.ndarray]:  # and the temperature of each clip's curves, float64 [shape=(B, Q)]
+) -> tuple[Answer, np.ndarray]:  # and the temperature of each clip, mean over its curves, float64 [shape=(B,)]; NaN = no curve
     "What an encoder's similarity says: nothing where it does not change over time."
-    aligned = align(list(curves.curves), curves.stride_s, settings)
-    return Answer.of_pdf(aligned.pdf, curves.cells, settings, aligned.curve).silent(curves.is_flat), aligned.tau
+    pdf, curve, tau = Ragged.empty(curves.cells.lengths), Ragged.empty(curves.cells.lengths), np.full(len(curves.cells), np.nan)
+    for places in curves.blocks():
+        aligned = align(curves.scales(places), curves.stride_s, settings)
+        pdf.put(places, aligned.pdf)
+        curve.put(places, aligned.curve)
+        n = (~np.isnan(aligned.tau)).sum(axis=-1)
+        tau[places] = np.where(n, np.nansum(aligned.tau, axis=-1) / np.maximum(n, 1), np.nan)
+    return Answer.of_pdf(pdf, curves.cells, settings, curve).silent(curves.is_flat), tau
 
 # %% ../../nbs/72_evaluation_methods.ipynb #3609ee25
 def baseline_methods(
@@ -167,11 +221,52 @@ def baseline_methods(
     training: Sequence[ClipAnnotation],  # clips of the train split that are not scored
     settings: AlignSettings,
 ) -> list[Method]:
-    "All of `localization.baselines`, scored."
-    rates = training_rates(training, clips, curves.cells)
-    signals = ClipSignals(curves.cells, curves.duration_s, curves.loudness_db, curves.motion, *rates)
-    names = [name for name in BASELINES if rates[0] is not None or name not in ("train_prior", "class_prior")]
-    return [scored(name, truth, Answer.of_baseline(BASELINES[name](signals, settings), curves.cells, settings)) for name in names]
+    "All of `localization.baselines`, scored. Their PDFs are not kept."
+    rates = _TrainingRates(training)
+    names = [name for name in BASELINES if rates or name not in ("train_prior", "class_prior")]
+    metrics, read = {name: _Columns() for name in names}, {name: _Columns() for name in names}
+    for places in truth.blocks():
+        cells = curves.cells.block(places)
+        known = rates.at([clips[i] for i in places], cells)
+        about = [of_clips.block(places) for of_clips in (curves.loudness_db, curves.motion)]
+        signals = ClipSignals(cells, curves.duration_s[places], *about, *known)
+        for name in names:
+            columns = _baseline_columns(BASELINES[name](signals, settings), cells, settings)
+            read[name].put(len(clips), places, {part: columns[part] for part in columns if part not in ("pdf", "curve")})
+            of_block = truth.metrics(places, columns["pdf"], columns.get("t_sec"), columns["interval"], columns["curve"])
+            metrics[name].put(len(clips), places, of_block)
+    said = {name: Answer(c.get("t_sec"), c["interval"], c["confidence"], c["entropy"]) for name, c in read.items()}
+    return [Method(name, dict(metrics[name]), said[name]) for name in names]
+
+
+def _baseline_columns(result: BaselineResult, cells: np.ndarray, settings: AlignSettings) -> dict[str, np.ndarray]:
+    "What a baseline says of b clips that are alike: where it names a moment or an interval, these; no t_sec where any moment is drawn."
+    read = {"pdf": result.pdf, "curve": result.curve} | vars(predict(result.pdf, cells, settings))
+    read |= {} if result.interval is None else {"interval": result.interval}
+    return {name: value for name, value in read.items() if name != "t_sec"} | ({} if result.t_sec is None else {"t_sec": result.t_sec})
+
+# %% ../../nbs/72_evaluation_methods.ipynb #db26c5ee
+class _TrainingRates:
+    "When events of training clips go on, of all and of each category."
+
+    def __init__(self, training: Sequence[ClipAnnotation]):
+        with_events = [clip for clip in training if clip.events]
+        self.events = events_array([clip.events for clip in with_events]) if with_events else None
+        labels = {clip.event_label for clip in with_events}
+        self.of_label = {label: events_array([c.events for c in with_events if c.event_label == label]) for label in labels}
+
+    def __bool__(self) -> bool:
+        return self.events is not None
+
+    def at(self, clips: Sequence[ClipAnnotation], cells: np.ndarray) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
+        "See `training_rates`."
+        if self.events is None:
+            return None, None
+        overall = event_rate(self.events, cells)
+        by_class, labels = overall.copy(), np.array([clip.event_label for clip in clips], dtype=object)
+        for label in set(labels) & set(self.of_label):
+            by_class[labels == label] = event_rate(self.of_label[label], cells[labels == label])
+        return overall, by_class
 
 
 def training_rates(
@@ -180,17 +275,7 @@ def training_rates(
     cells: np.ndarray,  # float64 [shape=(B, T, 2)], seconds
 ) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:  # float64 [shape=(B, T)] each; None where no training clip has an event
     "`event_rate` of the training clips at each scored clip's cells, and that of each clip's own category (where it has none, of all)."
-    training = [clip for clip in training if clip.events]
-    if not training:
-        return None, None
-    overall = event_rate(events_array([clip.events for clip in training]), cells)
-    by_class = overall.copy()
-    for label in {clip.event_label for clip in clips}:
-        same = [clip.events for clip in training if clip.event_label == label]
-        rows = [i for i, clip in enumerate(clips) if clip.event_label == label]
-        if same:
-            by_class[rows] = event_rate(events_array(same), cells[rows])
-    return overall, by_class
+    return _TrainingRates(training).at(clips, cells)
 
 # %% ../../nbs/72_evaluation_methods.ipynb #0d6eb416
 def extracted_wrong(
@@ -200,8 +285,8 @@ def extracted_wrong(
     settings: AlignSettings,
     L_sec: Sequence[Seconds] = (1.0,),  # lengths of the audio windows
     like: EmbeddingCache | None = None,  # whose projector is taken, and whether untrained vectors may be compared
-) -> ShuffledCurves:  # of all clips; NaN where a cache lacks one
-    """Curves of the same clips with wrong sound, from caches made with it.
+) -> Iterator[ShuffledCurves]:  # blocks that cover all clips; NaN where a cache lacks one
+    """Curves of the same clips with wrong sound, from caches made with it. A clip that has another length there counts as lacking.
 
     Raises
     ------
@@ -209,21 +294,40 @@ def extracted_wrong(
         If a cache was not made with wrong sound, or with another encoder or other windows, or has the wrong sound of another; and as
         `similarity_set`.
     """
-    place = {clip.video_id: i for i, clip in enumerate(clips)}
-    filled = [np.full((len(caches), *curve.shape), np.nan) for curve in curves.curves]
     fields = {} if like is None else {"projector": like.projector, "allow_untrained": like.allow_untrained}
-    for r, cache in enumerate(EmbeddingCache.of(cache, **fields) for cache in caches):
+    read: list[tuple[CurveSet, dict[int, int]]] = []  # curves, and where among them each clip is
+    for cache in (EmbeddingCache.of(cache, **fields) for cache in caches):
         wrong = similarity_set(cache, clips, L_sec=L_sec, settings=settings)
         if not (wrong.video_meta.get("wrong_sound") and wrong.audio_meta.get("wrong_sound")):
             raise ValueError(f"{cache.root}: was not made with wrong sound (extract --wrong_sound 1)")
-        alike = all(a.shape[1:] == b.shape[1:] for a, b in zip(wrong.curves, curves.curves))
-        if wrong.video_meta.get("encoder") != curves.video_meta.get("encoder") or not alike:
+        where = _same_shape(wrong, curves)
+        if wrong.video_meta.get("encoder") != curves.video_meta.get("encoder") or 2 * len(where) <= len(wrong.video_ids):
             raise ValueError(f"{cache.root}: was made with another encoder or other windows than the cache that is scored")
-        for whole, part in zip(filled, wrong.curves):
-            whole[r, [place[video_id] for video_id in wrong.video_ids]] = part
-        if any(all(np.array_equal(whole[r], whole[other], equal_nan=True) for whole in filled) for other in range(r)):
+        if any(_same_curves(wrong, other) for other, _ in read):
             raise ValueError(f"{cache.root}: has the same wrong sound as another of the caches; what is given twice would count twice")
-    return ShuffledCurves(np.arange(len(clips)), tuple(filled))
+        read.append((wrong, where))
+    for places in curves.blocks():
+        scales = [np.full((len(read), *scale.shape), np.nan) for scale in curves.scales(places)]
+        for r, (wrong, where) in enumerate(read):
+            known = [(b, where[i]) for b, i in enumerate(places) if i in where]
+            for scale, curve in zip(scales, wrong.curves):
+                for b, there in known:
+                    scale[r, b] = curve[there]
+        yield ShuffledCurves(places, tuple(scales))
+
+
+def _same_shape(wrong: CurveSet, curves: CurveSet) -> dict[int, int]:
+    "Where the clips of `curves` are in `wrong`, those that have as many cells and queries."
+    there, where = {video_id: k for k, video_id in enumerate(wrong.video_ids)}, {}
+    for i, video_id in enumerate(curves.video_ids):
+        k = there.get(video_id)
+        if k is not None and all((a.shapes[k] == b.shapes[i]).all() for a, b in zip(wrong.curves, curves.curves)):
+            where[i] = k
+    return where
+
+
+def _same_curves(a: CurveSet, b: CurveSet) -> bool:
+    return a.video_ids == b.video_ids and all(np.array_equal(x.values, y.values, equal_nan=True) for x, y in zip(a.curves, b.curves))
 
 # %% ../../nbs/72_evaluation_methods.ipynb #a7ec36c1
 def wrong_sound(
@@ -233,16 +337,27 @@ def wrong_sound(
     settings: AlignSettings,
 ) -> Method | None:  # "shuffled"; None where there are no blocks
     "How the same encoder does with the sound of other clips."
-    columns: dict[str, np.ndarray] = {}
+    columns, n_events = _Columns(), truth.n_events
     for block in blocks:
-        part = truth.of(block.rows)
-        aligned = align(list(block.curves), stride_s, settings)
-        answer = Answer.of_pdf(aligned.pdf, part.cells, settings, aligned.curve)
-        for name, value in (score(part, answer) | {"_interval": answer.interval, "_confidence": answer.confidence}).items():
-            if name not in columns:
-                columns[name] = np.full((value.shape[0], len(truth.events), *value.shape[2:]), np.nan)
-            columns[name][:, block.rows] = value
+        for some in alike(n_events[block.rows]):  # clips with as many events
+            for draws in _draws(block.curves, len(some)):
+                aligned = align([_some(curve[draws], some) for curve in block.curves], stride_s, settings)
+                read = predict(aligned.pdf, truth.cells.block(block.rows[some]), settings)
+                metrics = truth.metrics(block.rows[some], aligned.pdf, read.t_sec, read.interval, aligned.curve)
+                drawn = metrics | {"_interval": read.interval, "_confidence": read.confidence}
+                columns.put(len(n_events), block.rows[some], drawn, (draws, len(block.curves[0])))
     if not columns:
         return None
-    draws = Draws(columns, columns.pop("_interval"), columns.pop("_confidence"))
-    return Method("shuffled", {name: value.mean(axis=0) for name, value in columns.items()}, draws=draws)
+    kept = Draws(columns, columns.pop("_interval"), columns.pop("_confidence"))
+    return Method("shuffled", {name: value.mean(axis=0) for name, value in columns.items()}, draws=kept)
+
+
+def _some(curves: np.ndarray, clips: np.ndarray) -> np.ndarray:
+    return curves if len(clips) == curves.shape[1] else curves[:, clips]  # all of them: no copy
+
+
+def _draws(curves: Sequence[np.ndarray], n_clips: int) -> Iterator[slice]:
+    "So many draws at a time that arrays of all their cells stay small."
+    n_draws, _, n_queries, n_cells = max((curve.shape for curve in curves), key=lambda shape: shape[2])
+    step = max(1, AT_ONCE // max(1, n_clips * n_queries * n_cells))
+    return (slice(first, first + step) for first in range(0, n_draws, step))

@@ -7,7 +7,7 @@ __all__ = ['LEAST_MASS', 'RIVALS', 'BLIND', 'REFINED_HEADLINE', 'information', '
            'check_refiner', 'check_encoders', 'refiner_notes', 'refiner_record', 'format_refinement']
 
 # %% ../../nbs/77_evaluation_refined.ipynb #2dd3c9f6
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,14 @@ import numpy as np
 from ..embeddings.cache import EmbeddingCache
 from ..embeddings.projector import Projector
 from ..embeddings.similarity import CurveSet
-from .methods import Answer, Method, scored
+from .methods import Answer, Method, Truth, scored
 from .rows import ScoredClips
 from .tables import SUBSETS, Overall, head_lines, heading
 from ..files import shorten
 from ..localization.align import AlignSettings
+from ..localization.ragged import Ragged, alike
 from ..metrics.bootstrap import FEW_LINE, Difference, interval_text, method_table
-from ..refiner.network import Refiner, RefinerError, event_target, own_pdf, relative_pdf, window_vectors
+from ..refiner.network import N_CELLS, Refiner, RefinerError, event_target, own_pdf, relative_pdf, window_vectors
 from ..timeline import Seconds
 
 # %% ../../nbs/77_evaluation_refined.ipynb #1229cbe2
@@ -73,42 +74,61 @@ def refined_methods(
     truth, unrefined = seen.truth, seen.answer
     inputs = _Inputs(refiner, cache, seen)
     pdfs = {"refined": inputs.refined()} | {"prior": inputs.refined(fed="uniform"), "shuffled": inputs.refined(fed="shuffled")}
-    pdfs["mean_target"] = inputs.on_own_cells(np.repeat(refiner.weights["mean_target"][None].astype(np.float64), inputs.n, axis=0))
-    methods = {"unrefined": scored("unrefined", truth, unrefined, information=information(truth.events, unrefined.pdf, truth.cells))}
+    pdfs["mean_target"] = inputs.on_own_cells(np.repeat(refiner.weights["mean_target"][None].astype(np.float64), len(inputs.known), axis=0))
+    methods = {"unrefined": scored("unrefined", truth, unrefined, information=_information(truth, unrefined.known_pdf))}
     methods |= {name: _scored_pdf(name, seen, pdf, settings) for name, pdf in pdfs.items()}
     return [methods[name] for name in ("refined", *RIVALS)]
 
 # %% ../../nbs/77_evaluation_refined.ipynb #74944517
-def _scored_pdf(name: str, seen: ScoredClips, pdf: np.ndarray, settings: AlignSettings) -> Method:
+def _scored_pdf(name: str, seen: ScoredClips, pdf: Ragged, settings: AlignSettings) -> Method:
     answer = Answer.of_pdf(pdf, seen.truth.cells, settings).silent(seen.curves.is_flat)
-    return scored(name, seen.truth, answer, information=information(seen.truth.events, pdf, seen.truth.cells))
+    return scored(name, seen.truth, answer, information=_information(seen.truth, pdf))
+
+
+def _information(truth: Truth, pdf: Ragged) -> np.ndarray:
+    column = np.full(len(pdf), np.nan)
+    for places in truth.blocks():
+        column[places] = information(truth.events[places], pdf.block(places), truth.cells.block(places))
+    return column
 
 # %% ../../nbs/77_evaluation_refined.ipynb #84b7721b
 class _Inputs:
     "What a refiner is fed of some clips, and the way back to their cells. Clips without a PDF have none refined."
 
     def __init__(self, refiner: Refiner, cache: EmbeddingCache, seen: ScoredClips):
-        self.refiner, pdf = refiner, seen.answer.pdf
-        self.shape, self.known = pdf.shape, ~np.isnan(pdf).all(axis=1)
-        self.cells, self.duration_s = seen.truth.cells[self.known], seen.truth.duration_s[self.known]
-        self.cell: np.ndarray | None = None  # bool [shape=(B, T)], where the network gives a PDF on the clip's own cells
+        self.refiner, self.cells, self.duration_s = refiner, seen.truth.cells, seen.truth.duration_s
+        pdf = seen.answer.known_pdf
+        self.known = np.flatnonzero([not np.isnan(own).all() for own in pdf])  # places of the clips that have a PDF
+        self.inputs: np.ndarray | list[np.ndarray]
         if refiner.settings.architecture == "fusion":
-            ids = [video_id for video_id, known in zip(seen.curves.video_ids, self.known) if known]
-            self.inputs, self.cell = window_vectors(cache, ids, refiner.record["L_sec"][0]), ~np.isnan(self.cells[..., 0])
+            self.inputs = window_vectors(cache, [seen.curves.video_ids[i] for i in self.known], refiner.record["L_sec"][0])
         else:
-            self.inputs = relative_pdf(pdf[self.known], self.cells, self.duration_s)
+            self.inputs = np.empty((len(self.known), N_CELLS))
+            for some, places in self._blocks():
+                self.inputs[some] = relative_pdf(pdf.block(places), self.cells.block(places), self.duration_s[places])
 
-    @property
-    def n(self) -> int:
-        return int(self.known.sum())
+    def _blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        "Places of clips that are alike: among the known ones, and among all."
+        return ((some, self.known[some]) for some in alike(self.cells.lengths[self.known]))
 
-    def refined(self, **how: Any) -> np.ndarray:
-        "Refined PDFs on the clips' own cells, float64 [shape=(B, T)]; see `Refiner.refine`."
-        return self.on_own_cells(self.refiner.refine(self.inputs, self.cell, **how))
+    def refined(self, **how: Any) -> Ragged:
+        "Refined PDFs on the clips' own cells; see `Refiner.refine`."
+        mass = self.refiner.refine(self.inputs, **how)
+        return self._filled(mass) if isinstance(mass, Ragged) else self.on_own_cells(mass)
 
-    def on_own_cells(self, mass: np.ndarray) -> np.ndarray:
-        filled, same_cells = np.full(self.shape, np.nan), self.cell is not None and mass.shape == self.cell.shape
-        filled[self.known] = np.where(np.asarray(self.cell), mass, np.nan) if same_cells else own_pdf(mass, self.cells, self.duration_s)
+    def _filled(self, mass: Ragged) -> Ragged:
+        filled = Ragged.empty(self.cells.lengths)
+        for some, places in self._blocks():
+            filled.put(places, mass.block(some))
+        return filled
+
+    def on_own_cells(
+        self,
+        mass: np.ndarray,  # float64 [shape=(n, 128)], of the known clips, on 128 cells of equal time
+    ) -> Ragged:
+        filled = Ragged.empty(self.cells.lengths)
+        for some, places in self._blocks():
+            filled.put(places, own_pdf(mass[some], self.cells.block(places), self.duration_s[places]))
         return filled
 
 # %% ../../nbs/77_evaluation_refined.ipynb #456f8595
@@ -195,7 +215,7 @@ def refiner_notes(
 
 def refiner_record(refiner: Refiner) -> dict[str, Any]:
     "What of a refiner's record goes with a result: all but lists of clips and losses."
-    return {name: value for name, value in refiner.record.items() if name not in ("runs", "train", "val", "encoders", "left_out")}
+    return {name: value for name, value in refiner.record.items() if name not in ("run", "runs", "train", "val", "encoders", "left_out")}
 
 # %% ../../nbs/77_evaluation_refined.ipynb #875398c0
 def format_refinement(

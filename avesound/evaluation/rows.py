@@ -15,6 +15,7 @@ import numpy as np
 from ..data.annotations import ClipAnnotation
 from ..embeddings.similarity import CurveSet
 from .methods import Answer, Method, Truth
+from ..localization.ragged import Ragged
 from ..metrics.bootstrap import bootstrap_interval
 from ..metrics.calibration import conformal_interval, interval_miss
 
@@ -30,7 +31,7 @@ class ScoredClips:
     curves: CurveSet  # of these clips, in this order
     truth: Truth
     answer: Answer  # what the encoder's similarity says
-    tau: np.ndarray  # float64 [shape=(B, Q)], temperature of each query of each scale; NaN = no curve
+    tau: np.ndarray  # float64 [shape=(B,)], temperature, mean over queries and scales; NaN = no curve
 
     @property
     def status(self) -> list[str]:
@@ -47,8 +48,6 @@ def summary_rows(
     "What was predicted for each clip, and how good it is."
     import pandas as pd
 
-    n_queries = (~np.isnan(scored.tau)).sum(axis=-1)
-    tau = np.where(n_queries, np.nansum(scored.tau, axis=-1) / np.maximum(n_queries, 1), np.nan)
     moments = np.full(len(scored.clips), np.nan) if answer.t_sec is None else answer.t_sec
     rows = [_of_clip(clip, status, t, scored.curves.flat) for clip, status, t in zip(scored.clips, scored.status, moments)]
     return pd.DataFrame(rows).assign(
@@ -59,7 +58,7 @@ def summary_rows(
         **metrics,
         partial=scored.truth.partial,
         duration_s=scored.curves.duration_s,
-        tau=tau,
+        tau=scored.tau,
     )
 
 
@@ -135,18 +134,21 @@ def method_rows(
 
 def curve_rows(
     scored: ScoredClips,
-    **pdfs: np.ndarray,  # columns, float64 [shape=(B, T)]
+    **pdfs: Ragged,  # columns, of each clip float64 [shape=(T,)]
 ) -> "pd.DataFrame":  # video_id, t_sec, similarity, and the columns: a row for each cell
     "The plain cosine (mean over queries and lengths) and PDFs of every cell."
     import pandas as pd
 
-    plain = [np.nansum(c, axis=1) / np.maximum((~np.isnan(c)).sum(axis=1), 1) for c in scored.curves.curves]
-    clip, cell = np.nonzero(~np.isnan(scored.curves.cells[..., 0]))
+    curves = scored.curves
+    similarity = Ragged.empty(curves.cells.lengths)
+    for places in curves.blocks():
+        plain = [np.nansum(c, axis=1) / np.maximum((~np.isnan(c)).sum(axis=1), 1) for c in curves.scales(places)]
+        similarity.put(places, np.mean(plain, axis=0))
     return pd.DataFrame(
         {
-            "video_id": np.array(scored.curves.video_ids, dtype=object)[clip],
-            "t_sec": scored.curves.cells.mean(axis=-1)[clip, cell],
-            "similarity": np.mean(plain, axis=0)[clip, cell],
+            "video_id": np.repeat(np.array(curves.video_ids, dtype=object), curves.cells.lengths),
+            "t_sec": curves.cells.values.reshape(-1, 2).mean(axis=-1),
+            "similarity": similarity.values,
         }
-        | {name: pdf[clip, cell] for name, pdf in pdfs.items()}
+        | {name: pdf.values for name, pdf in pdfs.items()}
     )

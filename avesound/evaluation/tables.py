@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['SUBSETS', 'HEADLINE', 'ENOUGH_DRAWS', 'UNSAID', 'SubsetTable', 'subset_table', 'calibration_checks', 'Overall',
-           'as_overall', 'read_parts', 'read_overall', 'format_overall', 'head_lines', 'shown_metrics', 'heading']
+           'as_overall', 'read_parts', 'read_overall', 'methods_beside', 'files_of_run', 'format_overall', 'head_lines',
+           'shown_metrics', 'heading']
 
 # %% ../../nbs/73_evaluation_tables.ipynb #ef519cec
 import json
@@ -34,6 +35,7 @@ from avesound.metrics.bootstrap import (
 )
 from ..metrics.calibration import drawn_moments, hdr_coverage, reliability
 from ..metrics.clip import LOWER_IS_BETTER, mean_average_precision
+from ..provenance import run_id_of
 from ..timeline import Seconds
 
 # %% ../../nbs/73_evaluation_tables.ipynb #e52b33de
@@ -143,7 +145,10 @@ def calibration_checks(
     levels = np.round(np.arange(0.1, 1.0, 0.1), 1)
     away = np.abs(drawn_moments(truth.events, seed=seed) - answer.t_sec)
     right = np.where(np.isnan(away), np.nan, away <= settings.conf_radius_s + stride_s / 2)
-    covered = hdr_coverage(truth.events, answer.pdf, truth.cells, levels.tolist())
+    covered = np.full((len(levels), len(away)), np.nan)
+    for places in truth.blocks():
+        pdf, cells = answer.known_pdf.block(places), truth.cells.block(places)
+        covered[:, places] = hdr_coverage(truth.events[places], pdf, cells, levels.tolist())
     checks: dict[str, Any] = {"levels": levels.tolist(), "hdr_coverage": {}, "reliability": {}}
     for subset in SUBSETS:
         rows = ~np.isnan(right) & (truth.partial if subset == "partial" else True)
@@ -172,6 +177,7 @@ class Overall:
     notes: list[str]  # what a reader should know
     settings: dict[str, Any]
     avesound: str  # version
+    run: dict[str, Any] = field(default_factory=dict)  # how it came about, see `provenance.run_facts`; the id of the run once it is saved
     means: dict[str, dict[str, dict[str, MeanInterval]]]  # subset -> method -> metric -> mean
     differences: dict[str, dict[str, Difference]]  # subset -> metric -> the first method minus its rivals
     p_shuffled: dict[str, dict[str, float]] = field(default_factory=dict)  # subset -> metric -> p-value against wrong sound
@@ -268,6 +274,24 @@ def read_overall(
         return as_overall(json.loads(Path(path).read_text(encoding="utf-8")))
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: is not what evaluate writes beside a summary ({error})") from None
+
+# %% ../../nbs/73_evaluation_tables.ipynb #cd36690c
+def methods_beside(
+    summary_csv: str | os.PathLike,
+) -> Path | None:  # <stem>_baselines.csv, or a refiner's <stem>_methods.csv; None where neither is there
+    "The file with the other methods of a summary. Where both are there, the one that is of the same run."
+    path = Path(summary_csv)
+    there = [file for kind in ("baselines", "methods") if (file := path.with_name(f"{path.stem}_{kind}.csv")).is_file()]
+    own = run_id_of(path) if len(there) > 1 else None
+    return next((file for file in there if own is not None and run_id_of(file) == own), there[0] if there else None)
+
+
+def files_of_run(
+    summary_csv: str | os.PathLike,
+) -> list[Path]:  # the summary, its record and its other methods, those that are there
+    "The files that evaluate writes with one stem: what `provenance.one_run` looks at before they are read."
+    path = Path(summary_csv)
+    return [file for file in (path, path.with_suffix(".json"), methods_beside(path)) if file is not None and file.is_file()]
 
 # %% ../../nbs/73_evaluation_tables.ipynb #f2e2dc41
 def format_overall(

@@ -8,7 +8,7 @@ __all__ = ['AUDIO_QUERIES', 'FUSIONS', 'AlignSettings', 'unit_vectors', 'cosine_
            'AlignResult', 'align']
 
 # %% ../../nbs/50_localization_align.ipynb #16af9c59
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -185,15 +185,17 @@ def similarity_curves(
         If the arrays do not fit together (see also `cosine_similarity`).
     """
     video, audio, index = np.asarray(video_emb), np.asarray(audio_emb), np.asarray(index)
-    # A clip with one query needs no matrix.
-    direct = video.ndim == audio.ndim == index.ndim == 2 and len(index) == 1 and video.shape[1] == audio.shape[1]
+    # A clip with few queries needs no matrix, which for an hour of windows would have 200 million cells.
+    few = index.ndim == 2 and len(index) < max(2, len(audio))
+    direct = few and video.ndim == audio.ndim == 2 and video.shape[1] == audio.shape[1]
     similarity = None if direct else cosine_similarity(video, audio)
     n_video, n_audio = (len(video), len(audio)) if similarity is None else similarity.shape[-2:]
     if index.ndim < 2 or index.shape[-1] != n_video or (index < -1).any() or (index >= n_audio).any():
         raise ValueError(f"index must have shape (..., K, {n_video}) with values from -1 to {n_audio - 1}, got shape {index.shape}")
     if similarity is None:
-        cosines = np.einsum("td,td->t", unit_vectors(video), unit_vectors(audio)[np.maximum(index[0], 0)])
-        curves = np.clip(cosines, -1.0, 1.0)[None]
+        seen, heard = unit_vectors(video), unit_vectors(audio)
+        cosines = [np.einsum("td,td->t", seen, heard[np.maximum(row, 0)]) for row in index]
+        curves = np.clip(np.stack(cosines), -1.0, 1.0)
     else:
         curves = np.take_along_axis(np.swapaxes(similarity, -1, -2), np.maximum(index, 0), axis=-2)
     return np.where(index < 0, np.nan, curves)
@@ -230,6 +232,23 @@ def zscore(
     return deviation if cell is None else np.where(cell, deviation, np.nan)
 
 # %% ../../nbs/50_localization_align.ipynb #3d9b8fe7
+_AT_ONCE = 1024  # cells of a long clip that are smoothed together: weights of all pairs of an hour's cells would take 1.6 GB
+
+
+def _smoothing_weights(n_cells: int, reach: int, sigma_s: Seconds, stride_s: Seconds) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    "Cells, the cells near them, and the weights of those [shape=(near, cells)]; pieces from the middle of a clip share theirs."
+    before: tuple[int, int, int] | None = None
+    weights = np.empty(0)
+    for first in range(0, n_cells, _AT_ONCE):
+        part = slice(first, min(first + _AT_ONCE, n_cells))
+        near = slice(max(first - reach, 0), min(part.stop + reach, n_cells))
+        if before != (first - near.start, near.stop - near.start, part.stop - first):
+            lags_s = (np.arange(near.start, near.stop)[:, None] - np.arange(first, part.stop)) * stride_s
+            weights = np.exp(-0.5 * (lags_s / sigma_s) ** 2)
+            before = first - near.start, near.stop - near.start, part.stop - first
+        yield part, near, weights
+
+
 def smooth(
     curves: np.ndarray,  # float [shape=(..., T)], on cells of equal width; NaN = no cell
     sigma_s: Seconds,  # standard deviation of the Gaussian, >= 0; 0 returns the curves as they are
@@ -251,15 +270,17 @@ def smooth(
     if sigma_s == 0:
         return curves
     n_cells = curves.shape[-1]
-    lags_s = (np.arange(n_cells)[:, None] - np.arange(n_cells)) * stride_s
-    weights = np.exp(-0.5 * (lags_s / sigma_s) ** 2)
-    rows = curves.reshape(-1, n_cells)  # one matrix product, whatever the leading dimensions
+    rows = curves.reshape(-1, n_cells)  # a product of matrices, whatever the leading dimensions
     cell = ~np.isnan(rows)
-    if cell.all():
-        smoothed = rows @ (weights / weights.sum(axis=0))
-    else:
-        total = cell @ weights
-        smoothed = np.divide(np.where(cell, rows, 0.0) @ weights, total, out=np.full_like(rows, np.nan), where=cell)
+    alike, known = cell.all(), np.where(cell, rows, 0.0)
+    reach = int(min(40 * sigma_s / stride_s + 1, n_cells))  # in cells; further away a weight is zero in double precision
+    smoothed = np.full_like(rows, np.nan)
+    for part, near, weights in _smoothing_weights(n_cells, reach, sigma_s, stride_s):
+        if alike:
+            smoothed[:, part] = rows[:, near] @ (weights / weights.sum(axis=0))
+        else:
+            total = cell[:, near] @ weights
+            np.divide(known[:, near] @ weights, total, out=smoothed[:, part], where=cell[:, part])
     return smoothed.reshape(curves.shape)
 
 # %% ../../nbs/50_localization_align.ipynb #459ea8e0

@@ -8,6 +8,7 @@ __all__ = ['FEW', 'FEW_ALIKE', 'FEW_LINE', 'MeanIntervals', 'resample_counts', '
            'rank_p_value', 'holm']
 
 # %% ../../nbs/56_metrics_bootstrap.ipynb #58b1c101
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,11 +28,12 @@ class MeanIntervals:
     n_clips: np.ndarray  # int64 [shape=(...)], clips that have a value
 
 # %% ../../nbs/56_metrics_bootstrap.ipynb #e722433a
+@functools.lru_cache(maxsize=2)  # a table asks for those of all clips and of partial ones, again and again
 def resample_counts(
     n_rows: int,  # clips, > 0
     n_boot: int,  # number of resamples, > 0
     seed: int,
-) -> np.ndarray:  # float32 [shape=(n_boot, n_rows)], how often each clip is drawn
+) -> np.ndarray:  # float32 [shape=(n_boot, n_rows)], how often each clip is drawn; read-only
     "Resamples as counts; the same for every caller with the same three numbers, so that whatever is computed from them is paired."
     rng = np.random.default_rng(seed)
     counts = np.empty((n_boot, n_rows), dtype=np.float32)
@@ -40,6 +42,7 @@ def resample_counts(
         block = counts[first : first + at_once]
         drawn = rng.integers(0, n_rows, block.shape) + np.arange(len(block))[:, None] * n_rows
         block[:] = np.bincount(drawn.ravel(), minlength=block.size).reshape(block.shape)
+    counts.setflags(write=False)
     return counts
 
 # %% ../../nbs/56_metrics_bootstrap.ipynb #0070571c
@@ -282,8 +285,9 @@ def paired_p_value(
     observed = np.abs(difference.sum(axis=0))
     rng = np.random.default_rng(seed)
     as_far = np.zeros(difference.shape[1], dtype=np.int64)
-    for first in range(0, n_perm, 1024):  # bounds the memory
-        signs = rng.integers(0, 2, size=(min(1024, n_perm - first), len(a))) * 2.0 - 1.0
+    at_once = max(1, min(1024, 2**23 // len(a)))  # bounds the memory; what is drawn does not depend on it
+    for first in range(0, n_perm, at_once):
+        signs = rng.integers(0, 2, size=(min(at_once, n_perm - first), len(a))) * 2.0 - 1.0
         as_far += (np.abs(signs @ difference) >= observed * (1 - 1e-9)).sum(axis=0)
     return np.where(known.any(axis=0), (1 + as_far) / (1 + n_perm), np.nan).reshape(a.shape[1:])
 

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['TARGETS', 'Reliability', 'reliability', 'drawn_moments', 'hdr_coverage', 'TemperatureFit', 'fit_temperature',
-           'interval_miss', 'conformal_margin', 'conformal_interval']
+           'best_temperature', 'interval_miss', 'conformal_margin', 'conformal_interval']
 
 # %% ../../nbs/57_metrics_calibration.ipynb #07b4aab3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -159,13 +159,29 @@ def fit_temperature(
     ValueError
         If `settings` adapts the temperature to each clip, or no clip's score depends on it.
     """
-    from scipy.optimize import minimize_scalar
-
     if settings.tau_adapt is not None:
         raise ValueError("fit_temperature chooses one temperature for all clips; tau_adapt chooses one for each. Leave one of them out")
 
     def scores(tau: float) -> np.ndarray:
         return log_score(events, align(curves, stride_s, replace(settings, tau=tau)).pdf, cells)
+
+    return best_temperature(scores, settings.tau, bounds=bounds)
+
+
+def best_temperature(
+    scores: Callable[[float], np.ndarray],  # temperature -> log score of each clip, float64 [shape=(B,)]; NaN where it has none
+    before: float,  # the temperature that the settings had
+    *,
+    bounds: tuple[float, float] = (0.02, 50.0),  # temperatures tried
+) -> TemperatureFit:
+    """The same for scores that are computed in any way, block by block say.
+
+    Raises
+    ------
+    ValueError
+        If no clip's score depends on the temperature.
+    """
+    from scipy.optimize import minimize_scalar
 
     grid = np.geomspace(*bounds, 25)
     by_tau = np.stack([scores(tau) for tau in grid])
@@ -178,7 +194,7 @@ def fit_temperature(
         lambda log_tau: -np.nanmean(scores(np.exp(log_tau))), bounds=around, method="bounded", options={"xatol": 1e-3}
     )
     tau = float(np.exp(refined.x)) if -refined.fun >= np.nanmean(by_tau[best]) else float(grid[best])
-    return TemperatureFit(tau, float(np.nanmean(scores(tau))), float(np.nanmean(scores(settings.tau))), int(decide.sum()))
+    return TemperatureFit(tau, float(np.nanmean(scores(tau))), float(np.nanmean(scores(before))), int(decide.sum()))
 
 # %% ../../nbs/57_metrics_calibration.ipynb #8b1efbf2
 TARGETS = ("event", "moment")  # what an interval must hold

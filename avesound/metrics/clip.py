@@ -447,22 +447,29 @@ def _average_precisions(
     predicted = ~np.isnan(interval).any(axis=-1) & (n_events > 0)
     overlap = np.nan_to_num(tiou(events, interval))
     order = np.flatnonzero(predicted)[np.argsort(-score[predicted], kind="stable")]
-    ends = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)[: len(order)]  # of groups of equal score
-    drawn = weights[..., order]
-    n_predicted = np.cumsum(drawn, axis=-1)
+    ends = np.append(np.flatnonzero(np.diff(score[order]) < -1e-12), len(order) - 1)[: len(order)]  # of groups of equals
     total = weights @ n_events.astype(np.float32)
-    precisions = []
+    rows = weights.reshape(-1, len(events))
+    step = max(1, 2**22 // max(1, len(events)))  # bounds the memory: resamples of many clips, a few at a time
+    parts = [_areas(overlap[order], ends, rows[first : first + step][:, order], thresholds) for first in range(0, len(rows), step)]
+    areas = np.concatenate([*parts], axis=1).reshape(len(thresholds), *weights.shape[:-1])
+    return [np.where(total > 0, area / np.where(total > 0, total, 1), np.nan) for area in areas]
+
+
+def _areas(overlap: np.ndarray, ends: np.ndarray, drawn: np.ndarray, thresholds: Sequence[float]) -> np.ndarray:
+    "Sum of precision times number of right intervals, float [shape=(thresholds, resamples)]; intervals in order of their score."
+    n_predicted = np.cumsum(drawn, axis=-1)
+    areas = []
     for threshold in thresholds:
-        right = np.flatnonzero(overlap[order] >= threshold - 1e-9)
+        right = np.flatnonzero(overlap >= threshold - 1e-9)
         group = np.searchsorted(ends, right)  # that each right interval is in
         last = np.flatnonzero(np.diff(group, append=-1))  # the last right one of each group that has any
         n_right = np.cumsum(drawn[..., right], axis=-1)[..., last]
         n_so_far = n_predicted[..., ends[group[last]]]
         precision = np.divide(n_right, n_so_far, out=np.zeros(n_right.shape), where=n_so_far > 0)
         precision = np.maximum.accumulate(precision[..., ::-1], axis=-1)[..., ::-1]
-        area = (precision * np.diff(n_right, axis=-1, prepend=0.0)).sum(axis=-1)
-        precisions.append(np.where(total > 0, area / np.where(total > 0, total, 1), np.nan))
-    return precisions
+        areas.append((precision * np.diff(n_right, axis=-1, prepend=0.0)).sum(axis=-1))
+    return np.array(areas)
 
 # %% ../../nbs/55_metrics_clip.ipynb #5c060a2c
 def average_precision_at_tiou(
@@ -474,8 +481,8 @@ def average_precision_at_tiou(
 ) -> np.ndarray:  # float64 [shape=(...)], in [0, 1]; NaN without an event
     """Interpolated average precision of intervals over clips (Caba Heilbron et al. 2015), one interval a clip.
 
-    Precision at a recall is the highest at that recall or beyond. Intervals of equal score enter together. Clips without an event are left
-    out.
+    Precision at a recall is the highest at that recall or beyond. Intervals of equal score (to 1e-12) enter together. Clips
+    without an event are left out.
     """
     return _average_precisions(events, interval, score, [threshold], weights)[0]
 

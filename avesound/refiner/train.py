@@ -26,9 +26,12 @@ from ..embeddings.similarity import CurveSet, informative, similarity_set
 from ..encoders.base import ORACLE, resolve_device
 from ..files import as_json, shorten
 from ..localization.align import AlignSettings, align
+from ..localization.ragged import Ragged
 from ..metrics.clip import events_array
+from ..provenance import run_facts
 from avesound.refiner.network import (
     FED,
+    N_CELLS,
     Examples,
     Refiner,
     RefinerError,
@@ -44,7 +47,7 @@ from avesound.refiner.network import (
     window_vectors,
     write_tensors,
 )
-from ..timeline import Seconds
+from ..timeline import Interval, Seconds
 
 # %% ../../nbs/70_refiner_train.ipynb #61b401ea
 @dataclass(eq=False)
@@ -104,22 +107,34 @@ def _examples(
     lengths: Sequence[Seconds],
 ) -> tuple[Examples, list[str]]:
     "The clips of a split as the network sees them, and those whose event lies outside them."
-    pdf = align(list(curves.curves), curves.stride_s, settings).pdf
-    lacking = [video_id for video_id, row in zip(curves.video_ids, pdf) if np.isnan(row).all()]
+    target = _targets([annotated[video_id].events for video_id in curves.video_ids], curves, training.architecture)
+    good = np.array([not np.isnan(own).any() for own in target], dtype=bool)
+    lacking: list[str] = []
+    relative = np.full((len(curves.cells), N_CELLS), np.nan)
+    for places in curves.blocks():
+        pdf = align(curves.scales(places), curves.stride_s, settings).pdf
+        silent = np.isnan(pdf).all(axis=1)
+        lacking += [curves.video_ids[i] for i in places[silent]]
+        if training.architecture != "fusion" and (some := good[places] & ~silent).any():
+            kept = places[some]
+            relative[kept] = relative_pdf(pdf[some], curves.cells.block(kept), curves.duration_s[kept])
     if lacking:
         raise ValueError(f"{len(lacking)} clips have no PDF (their curves are NaN throughout): {shorten(lacking)}")
-    events, fusion = events_array([annotated[video_id].events for video_id in curves.video_ids]), training.architecture == "fusion"
-    target = event_target(events, curves.cells if fusion else relative_cells(curves.duration_s))
-    good = ~np.isnan(target).any(axis=1)
     ids = tuple(video_id for video_id, kept in zip(curves.video_ids, good) if kept)
-    if fusion:
-        inputs = window_vectors(cache, ids, lengths[0])
-        cell = ~np.isnan(curves.cells[good, : inputs.shape[1], 0])
-        target = target[:, : inputs.shape[1]]
-    else:
-        inputs = relative_pdf(pdf[good], curves.cells[good], curves.duration_s[good])
-        cell = np.ones(inputs.shape, dtype=bool)
-    return Examples(ids, inputs, target[good], cell), [video_id for video_id, kept in zip(curves.video_ids, good) if not kept]
+    inputs = window_vectors(cache, ids, lengths[0]) if training.architecture == "fusion" else relative[good]
+    wanted = [own for own, kept in zip(target, good) if kept]
+    return Examples(ids, inputs, wanted), [video_id for video_id, kept in zip(curves.video_ids, good) if not kept]
+
+
+def _targets(clips: Sequence[Sequence[Interval]], curves: CurveSet, architecture: str) -> list[np.ndarray]:
+    "What is wanted of each clip, float64 [shape=(G,)]: on its own cells for the architecture fusion, else on 128 of equal time."
+    events = events_array(clips)
+    if architecture != "fusion":
+        return list(event_target(events, relative_cells(curves.duration_s)))
+    target = Ragged.empty(curves.cells.lengths)
+    for places in curves.blocks():
+        target.put(places, event_target(events[places], curves.cells.block(places)))
+    return list(target)
 
 
 def _same_caches(a: CurveSet, b: CurveSet) -> None:
@@ -153,7 +168,7 @@ def _data_sha256(annotated: dict[str, ClipAnnotation], examples: dict[str, Examp
             if i in kept
         ]
         marks = [meta.get("fingerprint") for meta in (part.video_meta, part.audio_meta)]
-        of_curves = [hashlib.sha256(c.astype(np.float32).tobytes()).hexdigest() for c in part.curves]
+        of_curves = [hashlib.sha256(c.values.astype(np.float32).tobytes()).hexdigest() for c in part.curves]
         facts[f"{split} cache"] = marks if None not in marks else of_curves
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
@@ -283,7 +298,8 @@ def train_refiner(
     partial = None if refiner_ckpt is None else Path(refiner_ckpt).with_name(f"{Path(refiner_ckpt).stem}.partial.safetensors")
     networks = _Networks(partial, identity, overwrite)
     networks.train(material.examples, training, device, progress)
-    record = identity | _record(material, networks.runs, settings, device)
+    run = run_facts(annotations_csv, splits=annotated.splits_from or "annotations")
+    record = identity | _record(material, networks.runs, settings, device) | {"run": run}
     refiner = Refiner(networks.weights | {"mean_target": _mean_target(material)}, as_json(record))
     if refiner_ckpt is not None:
         refiner.save(refiner_ckpt)

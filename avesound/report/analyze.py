@@ -23,7 +23,8 @@ from .. import __version__
 from ..embeddings.clips import media_files
 from ..encoders.base import ORACLE, Problem
 from ..evaluation.tables import UNSAID
-from ..files import as_json, atomic_write, printable, sha256_of, shorten, storing
+from ..files import as_json, atomic_write, csv_header, printable, sha256_of, shorten, storing
+from ..provenance import one_run
 from ..lettering import fonts_for
 from ..localization.align import AlignSettings
 from avesound.report.breakdown import (
@@ -199,14 +200,18 @@ def _write_folder(folder: Path, files: dict[str, bytes]) -> None:
 
 def _curves(summary_csv: Path, curves_csv: str | os.PathLike | None, summary: Summary, notes: list[str]) -> "pd.DataFrame | None":
     "The curves that were named, or those that lie beside the summary and are of its run: curves_refiner/ is tried for summary_refiner.csv."
-    column = "pdf_refined" if "refiner" in summary.table else "pdf"
+    refined = "refiner" in summary.table
+    column = "pdf_refined" if refined else "pdf"
     if curves_csv is not None:
+        one_run([summary_csv, curves_csv])
         curves = read_curves(curves_csv, pdf_column=column)
         check_curves(curves, summary, curves_csv)
         return curves
     folders = dict.fromkeys((f"curves{summary_csv.stem.removeprefix('summary')}", ".", "curves"))
     for path in (summary_csv.parent / folder / "curves.csv" for folder in folders):
         if path.is_file():
+            if ("pdf_refined" in csv_header(path)) == refined:  # else they are an encoder's beside a refiner's summary
+                one_run([summary_csv, path], "run evaluate again, with --curve_dir, or take the curves away")
             try:
                 curves = read_curves(path, pdf_column=column)
                 check_curves(curves, summary, path)

@@ -22,6 +22,7 @@ from ..encoders.base import Problem
 from ..evaluation.tables import Overall, read_parts
 from ..files import as_json, shorten
 from ..localization.baselines import ORACLES
+from ..localization.ragged import Ragged, alike
 from ..metrics.bootstrap import FEW, Difference, MeanInterval, MethodTable, bootstrap_interval, method_table
 from ..metrics.calibration import drawn_moments, hdr_coverage, reliability
 from ..metrics.clip import LOWER_IS_BETTER, dist, expected_point_metrics, mae
@@ -292,18 +293,16 @@ def _reliability(confidence: np.ndarray, true: np.ndarray, seed: int) -> dict[st
 def curve_arrays(
     curves: "pd.DataFrame",  # of `read_curves`
     ids: Sequence[str],  # N clips
-) -> tuple[np.ndarray, np.ndarray]:  # PDF float64 [shape=(N, T)] and cells [shape=(N, T, 2)], NaN where there is none
-    "Curves in long form as padded arrays."
+) -> tuple[Ragged, Ragged]:  # of each clip its PDF, float64 [shape=(T,)], and its cells, [shape=(T, 2)]; T = 0 where there is none
+    "Curves in long form as arrays, each as long as its clip."
     parts = {str(video_id): part for video_id, part in curves.groupby("video_id", sort=False)}
-    n_cells = max(map(len, parts.values()))
-    pdf, cells = np.full((len(ids), n_cells), np.nan), np.full((len(ids), n_cells, 2), np.nan)
+    pdf, cells = [np.empty(0)] * len(ids), [np.empty((0, 2))] * len(ids)
     for i, video_id in enumerate(ids):
         if video_id in parts:
             part = parts[video_id]
             bounds = cells_of_centers(part["t_sec"].to_numpy())
-            pdf[i, : len(part)] = part["pdf"]
-            cells[i, : len(part)] = np.stack([bounds.starts_sec, bounds.ends_sec], axis=1)
-    return pdf, cells
+            pdf[i], cells[i] = part["pdf"].to_numpy(), np.stack([bounds.starts_sec, bounds.ends_sec], axis=1)
+    return Ragged.of(pdf), Ragged.of(cells)
 
 # %% ../../nbs/86_report_breakdown.ipynb #53e6f809
 def check_curves(
@@ -319,18 +318,31 @@ def check_curves(
         If no clip is in both, or more than one clip in twenty has a prediction that is neither.
     """
     pdf, cells = curve_arrays(curves, summary.table["video_id"].tolist())
-    rows = ~np.isnan(pdf).all(axis=1) & summary.table["t_pred_sec"].notna().to_numpy()
+    t = summary.table["t_pred_sec"].to_numpy()
+    rows = _has_pdf(pdf) & ~np.isnan(t)
     if not rows.any():
         raise ValueError(f"{path}: has curves of none of the clips of the summary")
-    centers, t = cells.mean(axis=-1)[rows], summary.table["t_pred_sec"].to_numpy()[rows]
-    pdf = np.nan_to_num(pdf[rows])
-    tops = pdf >= pdf.max(axis=1, keepdims=True) * (1 - 1e-4)  # written with six digits, equal cells look tied
-    at_peak = ((np.abs(centers - t[:, None]) <= 0.02) & tops).any(axis=1)
-    wrong = ~at_peak & (np.abs((np.nan_to_num(centers) * pdf).sum(axis=1) - t) > 0.02)
+    known = np.flatnonzero(rows)
+    wrong = np.zeros(len(known), dtype=bool)
+    for some in alike(pdf.lengths[known]):
+        places = known[some]
+        wrong[some] = _neither_peak_nor_mean(pdf.block(places), cells.block(places).mean(axis=-1), t[places])
     if wrong.sum() > 0.05 * len(wrong):
         named = summary.table.loc[rows, "video_id"][wrong].tolist()
         where = f"in {wrong.sum()} of {len(wrong)} clips ({shorten(named)})"
         raise ValueError(f"{path}: is of another run: {where} the summary's prediction is neither peak nor mean of the PDF")
+
+
+def _has_pdf(pdf: Ragged) -> np.ndarray:
+    return np.array([len(own) > 0 and not np.isnan(own).all() for own in pdf], dtype=bool)
+
+
+def _neither_peak_nor_mean(pdf: np.ndarray, centers: np.ndarray, t: np.ndarray) -> np.ndarray:
+    "Of which predictions that is so, bool [shape=(b,)]."
+    pdf = np.nan_to_num(pdf)
+    tops = pdf >= pdf.max(axis=1, keepdims=True) * (1 - 1e-4)  # written with six digits, equal cells look tied
+    at_peak = ((np.abs(centers - t[:, None]) <= 0.02) & tops).any(axis=1)
+    return ~at_peak & (np.abs((np.nan_to_num(centers) * pdf).sum(axis=1) - t) > 0.02)
 
 # %% ../../nbs/86_report_breakdown.ipynb #64f7081a
 LEVELS = tuple(i / 10 for i in range(1, 10))  # probabilities of highest-density regions
@@ -345,12 +357,14 @@ def coverage_tables(
 ) -> dict[str, Any] | None:  # all, partial -> level, mean, low, high (a value for each of LEVELS), n; None: no clip has both
     "Share of the events in highest-density regions, with 95 % intervals, over clips with a curve and known events."
     pdf, cells = curve_arrays(curves, summary.table["video_id"].tolist())
-    rows = summary.scored & ~np.isnan(event_lengths(summary)) & ~np.isnan(pdf).all(axis=1)
-    tables = {}
+    rows = summary.scored & ~np.isnan(event_lengths(summary)) & _has_pdf(pdf)
+    covered, known, tables = np.full((len(rows), len(LEVELS)), np.nan), np.flatnonzero(rows), {}
+    for some in alike(pdf.lengths[known]):
+        places = known[some]
+        covered[places] = hdr_coverage(summary.events[places], pdf.block(places), cells.block(places), LEVELS).T
     for subset, chosen in {"all": rows, "partial": rows & summary.table["partial"].to_numpy(bool)}.items():
         if chosen.any():
-            shares = hdr_coverage(summary.events[chosen], pdf[chosen], cells[chosen], LEVELS).T
-            cover = bootstrap_interval(shares, n_boot=n_boot, seed=seed)
+            cover = bootstrap_interval(covered[chosen], n_boot=n_boot, seed=seed)
             tables[subset] = {"level": LEVELS, "mean": cover.mean, "low": cover.low, "high": cover.high, "n": int(chosen.sum())}
     return tables or None
 

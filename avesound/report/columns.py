@@ -17,6 +17,7 @@ import numpy as np
 
 from ..files import NO_NUMBER, csv_table, numbers_of, shorten
 from ..layout import PLACES, missing_error
+from ..provenance import RUN_ID
 from ..timeline import LONGEST_S
 
 if TYPE_CHECKING:
@@ -119,6 +120,8 @@ def read_columns(
     table: dict[str, np.ndarray | list[str]] = {}
     for i, name in enumerate(names):
         texts = {line: fields[i] for line, fields in rows.items()}
+        if name == RUN_ID:  # says of which run the file is (`provenance.one_run`), nothing of a clip
+            continue
         if name in TEXTS:
             table[name] = [text.strip() for text in texts.values()]
         elif name in aliases or HIT.fullmatch(name):

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..evaluation.tables import Overall, as_overall
+from ..evaluation.tables import Overall, as_overall, files_of_run, methods_beside
 from ..files import shorten
 from ..metrics.bootstrap import MeanInterval
 from ..metrics.clip import dist, hit, hit_event, inside, is_partial, mae
 from .columns import ALIASES, TEXTS, Columns, read_columns
+from ..provenance import one_run
 from ..timeline import LONGEST_S, Interval, Seconds, merge_intervals
 
 if TYPE_CHECKING:
@@ -195,6 +196,7 @@ def read_summary(
         starts, or several runs; or if no clip in it was scored.
     """
     path = Path(summary_csv)
+    one_run(files_of_run(path))
     columns = read_columns(path)
     notes = list(columns.notes)
     overall = _read_overall(path, notes)
@@ -422,7 +424,7 @@ def _read_baselines(path: Path, table: "pd.DataFrame", notes: list[str]) -> "dic
 
     A table for each method but the one of the summary, row by row as `table`.
     """
-    beside = next((file for kind in ("baselines", "methods") if (file := path.with_name(f"{path.stem}_{kind}.csv")).is_file()), None)
+    beside = methods_beside(path)
     if beside is None:
         return {}
     said = read_columns(beside).table

@@ -31,6 +31,7 @@ from ..localization.align import FUSIONS, AlignSettings
 from ..metrics.bootstrap import FEW, FEW_LINE, MeanInterval, holm, interval_text, paired_difference, paired_p_value
 from ..metrics.clip import LOWER_IS_BETTER
 from ..timeline import Seconds
+from ..provenance import run_facts
 from .caches import CommonClips, clips_of_split, common_similarities, find_caches
 from .grid import SweepSetting, grid_metrics, metric_names
 
@@ -270,7 +271,7 @@ def ablate(
         "caches": {cache.name: cache.made_with for cache in known}, "n_boot": n_boot, "seed": seed,
         "problems": common.problems, "notes": notes, "avesound": __version__,
     }  # fmt: skip
-    return Ablation(table, as_json(about)).save(out_dir)
+    return Ablation(table, as_json(about | {"run": run_facts(annotations_csv)})).save(out_dir)
 
 # %% ../../nbs/83_tuning_ablate.ipynb #edd83375
 def _known_caches(

@@ -39,6 +39,7 @@ from ..encoders.base import ORACLE, Problem
 from ..files import as_json, atomic_write
 from ..layout import missing_error
 from ..localization.align import AlignSettings
+from ..localization.ragged import Ragged
 from ..metrics.clip import events_array, is_partial
 from ..timeline import Seconds
 
@@ -107,14 +108,14 @@ def _is_cache(folder: Path) -> bool:
 # %% ../../nbs/80_tuning_caches.ipynb #4827c40c
 @dataclass(frozen=True, eq=False)
 class Similarities:
-    """Similarity curves of N clips for one cache and one audio query; NaN where a clip has no cell.
+    """Similarity curves of N clips for one cache and one audio query.
 
     Clips whose curves say nothing are among the failures.
     """
 
     video_ids: tuple[str, ...]
-    curves: dict[Seconds, np.ndarray]  # length of audio windows -> float64 [shape=(N, K, T)]
-    cells: np.ndarray  # float64 [shape=(N, T, 2)], start and end of each cell, seconds
+    curves: dict[Seconds, Ragged]  # length of audio windows -> of each clip float64 [shape=(K, T)]
+    cells: Ragged  # of each clip float64 [shape=(T, 2)], start and end of each cell, seconds
     duration_s: np.ndarray  # float64 [shape=(N,)]
     stride_s: Seconds  # width of a cell
     failures: dict[str, tuple[str, str]]  # clips without curves: id -> (status, what was wrong)
@@ -127,8 +128,8 @@ class Similarities:
         "Those of some clips, in their order."
         place = {video_id: i for i, video_id in enumerate(self.video_ids)}
         index = np.array([place[video_id] for video_id in video_ids], dtype=int)
-        curves = {length: curve[index] for length, curve in self.curves.items()}
-        return replace(self, video_ids=tuple(video_ids), curves=curves, cells=self.cells[index], duration_s=self.duration_s[index])
+        curves = {length: curve.of_clips(index) for length, curve in self.curves.items()}
+        return replace(self, video_ids=tuple(video_ids), curves=curves, cells=self.cells.of_clips(index), duration_s=self.duration_s[index])
 
 # %% ../../nbs/80_tuning_caches.ipynb #3b9821ea
 def kept_npz(
@@ -192,6 +193,7 @@ def _state(cache: EmbeddingCache, clips: Sequence[ClipAnnotation], lengths: Sequ
         "projector": None if cache.projector is None else cache.projector.provenance,
         "events": [[(e.start_s, e.end_s) for e in clip.events] for clip in clips] if query == "oracle" else None,
         "avesound": __version__,
+        "layout": "one behind the other",  # of the arrays in the file
     }
 
 # %% ../../nbs/80_tuning_caches.ipynb #1807378d
@@ -210,8 +212,10 @@ def _files_state(cache: EmbeddingCache, clips: Sequence[ClipAnnotation], lengths
 def _arrays(similarities: Similarities) -> dict[str, Any]:
     "As they are kept; see `_from_arrays`."
     about = {"stride_s": similarities.stride_s, "failures": similarities.failures, "problems": similarities.problems}
-    arrays = {"video_ids": np.array(similarities.video_ids), "cells": similarities.cells, "duration_s": similarities.duration_s}
-    curves = {f"L{length_ms(length)}ms": curve for length, curve in similarities.curves.items()}
+    arrays = {"video_ids": np.array(similarities.video_ids), "duration_s": similarities.duration_s}
+    columns = {"cells": similarities.cells} | {f"L{length_ms(length)}ms": curve for length, curve in similarities.curves.items()}
+    curves = {name: column.values for name, column in columns.items()}
+    curves |= {f"{name}_shapes": column.shapes for name, column in columns.items()}
     return arrays | {"about": np.array(json.dumps(as_json(about)))} | curves
 
 # %% ../../nbs/80_tuning_caches.ipynb #53efd33e
@@ -219,13 +223,17 @@ def _from_arrays(kept: dict[str, np.ndarray], lengths: Sequence[Seconds]) -> Sim
     about = json.loads(str(kept["about"][()]))
     return Similarities(
         video_ids=tuple(kept["video_ids"].tolist()),
-        curves={length: kept[f"L{length_ms(length)}ms"] for length in lengths},
-        cells=kept["cells"],
+        curves={length: _ragged(kept, f"L{length_ms(length)}ms") for length in lengths},
+        cells=_ragged(kept, "cells"),
         duration_s=kept["duration_s"],
         stride_s=about["stride_s"],
         failures={video_id: tuple(failure) for video_id, failure in about["failures"].items()},
         problems=tuple(Problem.read(problem) for problem in about["problems"]),
     )
+
+
+def _ragged(kept: dict[str, np.ndarray], name: str) -> Ragged:
+    return Ragged(kept[name], kept[f"{name}_shapes"])
 
 # %% ../../nbs/80_tuning_caches.ipynb #886f8835
 def clips_of_split(

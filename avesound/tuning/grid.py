@@ -22,6 +22,7 @@ from ..evaluation.tables import SUBSETS
 from ..lettering import new_figure, shortened
 from ..localization.align import FUSIONS, AlignSettings, adapt_tau, align, fuse, temporal_pdf, temporal_scores
 from ..localization.predict import peak, soft_argmax
+from ..localization.ragged import Ragged, alike
 from ..metrics.bootstrap import bootstrap_interval
 from ..metrics.clip import LOG_SCORE_FLOOR, LOWER_IS_BETTER, auroc, average_precision, event_fraction, mass_in, point_metrics
 from ..timeline import Seconds
@@ -170,10 +171,14 @@ def metric_names(
     return [*named, "mass_inside", "log_score", *(["auroc", "average_precision"] if ranking else [])]
 
 # %% ../../nbs/81_tuning_grid.ipynb #42efe641
+_CELLS_AT_ONCE = 2**22  # of clips whose scores are computed at once
+
+
 def grid_metrics(
     rows: Sequence[SweepSetting],  # S settings of one audio query; `cache` is not looked at
-    curves: Mapping[Seconds, np.ndarray],  # similarities for each length of audio windows, float [shape=(N, K, T)]; NaN = no cell
-    cells: np.ndarray,  # float [shape=(N, T, 2)], start and end of each cell, seconds
+    curves: Mapping[Seconds, Ragged | np.ndarray],  # similarities for each length of audio windows, of each clip float [shape=(K, T)]
+    cells: Ragged
+    | np.ndarray,  # of each clip float [shape=(T, 2)], start and end of each cell, seconds; or one padded array, as curves too
     stride_s: Seconds,  # width of a cell
     events: np.ndarray,  # float [shape=(N, E, 2)], seconds, see `metrics.clip.events_array`
     *,
@@ -193,29 +198,33 @@ def grid_metrics(
     missing = {length for row in rows for length in row.L_sec} - set(curves)
     if missing:
         raise ValueError(f"no curves for audio windows of {sorted(missing)} s; there are: {sorted(curves)} s")
-    curves = {length: np.asarray(curve, dtype=np.float64) for length, curve in curves.items()}
-    # Clips of equal length stand together; a block is a slice of them.
-    n_cells = (~np.isnan(cells[..., 0])).sum(axis=-1)
-    order = np.argsort(n_cells, kind="stable")
-    cells, events = cells[order], events[order]
-    values = {name: np.empty((len(rows), len(order))) for name in metric_names(hit_deltas, ranking)}
+    cells = Ragged.unpadded(cells)
+    ragged = {length: _unpadded_curves(curve, cells.lengths) for length, curve in curves.items()}
+    values = {name: np.empty((len(rows), len(cells))) for name in metric_names(hit_deltas, ranking)}
     stages = _stages(rows)
+    kinds = alike(cells.lengths, *(curve.shapes for curve in ragged.values()), at_once=_CELLS_AT_ONCE)
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
-        for n in np.unique(n_cells):
-            first, last = np.searchsorted(n_cells[order], [n, n + 1])
-            chosen = slice(None) if last - first == len(order) else order[first:last]  # a slice copies nothing
-            alike = {length: curve[chosen, :, :n] for length, curve in curves.items()}
-            clips = _Clips(alike, cells[first:last, :n], events[first:last], stride_s)
-            columns = {name: value[:, first:last] for name, value in values.items()}
-            for (zscore, sigma), parts in stages.items():
+        for places in kinds:
+            part = {length: curve.block(places) for length, curve in ragged.items()}
+            clips = _Clips(part, cells.block(places), events[places], stride_s)
+            follow = len(places) and places[-1] - places[0] == len(places) - 1
+            where = slice(places[0], places[-1] + 1) if follow else places  # columns of neighbours are written in place
+            columns = {name: value[:, where] for name, value in values.items()}
+            for (zscore, sigma), fused in stages.items():
                 settings = AlignSettings(score_zscore=zscore, score_smooth_sigma=sigma)
-                _fill_metrics(columns, clips, settings, parts, hit_deltas, pool)
+                _fill_metrics(columns, clips, settings, fused, hit_deltas, pool)
                 if ranking:
-                    _fill_ranking(columns, clips, settings, parts)
-    if (np.diff(order) > 0).all():
-        return values
-    back = np.argsort(order)
-    return {name: value[:, back] for name, value in values.items()}
+                    _fill_ranking(columns, clips, settings, fused)
+            if not follow:
+                for name, column in columns.items():
+                    values[name][:, places] = column
+    return values
+
+
+def _unpadded_curves(curves: "Ragged | np.ndarray", n_cells: np.ndarray) -> Ragged:
+    if isinstance(curves, Ragged):
+        return curves
+    return Ragged.of([np.asarray(own, dtype=np.float64)[:, :n] for own, n in zip(curves, n_cells)])
 
 # %% ../../nbs/81_tuning_grid.ipynb #6a50eabd
 @dataclass(frozen=True, eq=False)

@@ -26,8 +26,9 @@ from ..evaluation.evaluate import Scoring, evaluate
 from ..evaluation.tables import Overall
 from ..files import as_json, atomic_write, write_csv, write_json
 from ..metrics.bootstrap import FEW_LINE, MeanInterval, holm, interval_text, paired_difference, paired_p_value
+from ..provenance import run_facts
 from ..timeline import Seconds
-from .caches import CommonClips, clips_of_split, common_similarities, find_caches, kept_npz
+from .caches import CommonClips, Similarities, clips_of_split, common_similarities, find_caches, kept_npz
 from .grid import Grid, SweepSetting, grid_metrics, grid_table, metric_names, plot_heat, plot_marginals, ranked, varied
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class _Run:
 
 # %% ../../nbs/82_tuning_sweep.ipynb #08d77667
 def _run(common: CommonClips, reference: SweepSetting, criterion: str, options: dict, folder: Path, workers: int | None, bar: tqdm) -> _Run:
-    of_source = {str(source): _digest(*s.curves.values(), s.cells, np.array(s.stride_s)) for source, s in common.similarities.items()}
+    of_source = {str(source): _digest(*_columns(s), np.array(s.stride_s)) for source, s in common.similarities.items()}
     state = {
         "similarities": of_source,
         "events": _digest(common.events, common.partial),
@@ -63,6 +64,11 @@ def _run(common: CommonClips, reference: SweepSetting, criterion: str, options: 
     return _Run(common, reference, beside, criterion, options, state, folder, workers, bar)
 
 # %% ../../nbs/82_tuning_sweep.ipynb #2ea22118
+def _columns(similarities: Similarities) -> list[np.ndarray]:
+    columns = [*similarities.curves.values(), similarities.cells]
+    return [array for column in columns for array in (column.values, column.shapes)]
+
+
 def _digest(*arrays: np.ndarray) -> str:
     digest = hashlib.sha256()
     for array in arrays:
@@ -82,12 +88,13 @@ def _table(run: _Run, rows: Sequence[SweepSetting]) -> "pd.DataFrame":
     "A row for each setting, as `grid_table`, with difference, difference_low, difference_high and p to the reference."
     import pandas as pd
 
+    at_once = max(8, min(256, 2**21 // len(run.common.video_ids)))  # bounds the memory: a metric of so many settings and all clips
     groups: dict[tuple, list[int]] = {}
     for i, row in enumerate(rows):
         groups.setdefault((row.source, row.settings.score_zscore, row.settings.score_smooth_sigma), []).append(i)
     tables, order = [], []
     for group in groups.values():
-        for part in (group[i : i + 256] for i in range(0, len(group), 256)):
+        for part in (group[i : i + at_once] for i in range(0, len(group), at_once)):
             tables.append(_part(run, [rows[i] for i in part]))
             order += part
             run.bar.update(len(part))
@@ -216,11 +223,12 @@ def sweep(
     with tqdm(total=len(rows), desc="sweep", unit="setting", disable=not progress, mininterval=0.1 if sys.stderr.isatty() else 30) as bar:
         run = _run(common, reference, criterion, options, out_dir / "parts", scoring.workers, bar)
         rows, table = _ranked(run, rows, _table(run, rows), named)
-    selection = _selection(run, table, rows[0], split, len(clips))
+    facts = {"avesound": __version__, "run": run_facts(annotations_csv)}
+    selection = _selection(run, table, rows[0], split, len(clips)) | {"run": facts["run"]}
     about = {"grid": grid, "reference": str(reference), "caches": {cache.name: cache.made_with for cache in named.values()}}
     about |= {"left_out": common.left_out, "allow_untrained": any(cache.allow_untrained for cache in named.values())}
     write_csv(table, out_dir / "aggregate.csv")
-    write_json(about | options | {"avesound": __version__}, out_dir / "sweep.json")
+    write_json(about | options | facts, out_dir / "sweep.json")
     write_json(selection, out_dir / "selection.json")
     _write_figures(out_dir, table, criterion, common.subset)
     for row in rows[:top_k]:

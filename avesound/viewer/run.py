@@ -33,12 +33,14 @@ from avesound.embeddings.store import (
     read_embeddings,
     video_file,
 )
+from ..evaluation.tables import files_of_run
 from ..files import csv_header, printable, read_table
 from ..localization.align import AlignSettings, align, cosine_similarity
 from ..localization.predict import predict
 from ..media.container import NoAudio, TooShort, probe
 from ..media.decode import decode_audio
 from ..metrics.clip import clip_metrics, events_array, is_partial
+from ..provenance import one_run
 from ..timeline import Interval, Seconds
 
 # %% ../../nbs/92_viewer_run.ipynb #a23aa463
@@ -132,6 +134,7 @@ def open_run(
     ValueError
         If a file is not what it should be, or there is no clip at all.
     """
+    _check_one_run(run)
     clips = {} if run.annotations_csv is None else read_clips(run.annotations_csv).clips
     media = {} if run.vid_dir is None else media_folder(run.vid_dir).files
     lengths, scores = _lengths_of(run), _scores_of(run)
@@ -200,6 +203,15 @@ def _settings_of(run: Run) -> tuple[AlignSettings, tuple[Seconds, ...]]:
         return AlignSettings(**values), tuple(float(length) for length in recorded.get("L_sec", ()))
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{beside}: is not what evaluate writes beside a summary ({error})") from error
+
+
+def _check_one_run(run: Run) -> None:
+    "Complain where summary, record and curves are of different runs. An encoder's summary may have the curves of a refiner beside it."
+    files = [] if run.summary_csv is None else files_of_run(run.summary_csv)
+    if run.curves_csv is not None and run.summary_csv is not None:
+        of_refiner = ["refiner" in csv_header(run.summary_csv), "pdf_refined" in csv_header(run.curves_csv)]
+        files += [run.curves_csv] if of_refiner != [False, True] else []
+    one_run(files)
 
 
 def _refined_of(run: Run) -> dict[str, np.ndarray]:
