@@ -46,6 +46,8 @@ class Ragged:
         arrays: Sequence[np.ndarray],  # of B clips, float, alike in their number of dimensions
     ) -> "Ragged":
         "Those of some clips. Raises `ValueError` where their dimensions differ in number."
+        if isinstance(arrays, np.ndarray):  # clips that are alike: nothing to join
+            return cls(arrays.astype(np.float64, copy=False).reshape(-1), np.tile(arrays.shape[1:], (len(arrays), 1)).astype(np.int64))
         arrays = [np.asarray(array, dtype=np.float64) for array in arrays]
         if len({array.ndim for array in arrays}) > 1:
             raise ValueError(f"arrays must have the same number of dimensions, got shapes {[array.shape for array in arrays[:5]]} …")
@@ -66,7 +68,7 @@ class Ragged:
             known = ~np.isnan(padded.reshape(*padded.shape[:2], -1)[..., 0])
             lengths = np.maximum(padded.shape[1] - known[:, ::-1].argmax(axis=1), 1) * known.any(axis=1)
             lengths = np.maximum(lengths, min(1, padded.shape[1]))
-        return cls.of([row[:n] for row, n in zip(padded, lengths)])
+        return cls.of(padded if (lengths == padded.shape[1]).all() else [row[:n] for row, n in zip(padded, lengths)])
 
     @classmethod
     def empty(

@@ -224,7 +224,8 @@ def grid_metrics(
 def _unpadded_curves(curves: "Ragged | np.ndarray", n_cells: np.ndarray) -> Ragged:
     if isinstance(curves, Ragged):
         return curves
-    return Ragged.of([np.asarray(own, dtype=np.float64)[:, :n] for own, n in zip(curves, n_cells)])
+    curves = np.asarray(curves, dtype=np.float64)
+    return Ragged.of(curves if (n_cells == curves.shape[-1]).all() else [own[:, :n] for own, n in zip(curves, n_cells)])
 
 # %% ../../nbs/81_tuning_grid.ipynb #6a50eabd
 @dataclass(frozen=True, eq=False)
