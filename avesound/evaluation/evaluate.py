@@ -21,6 +21,7 @@ from .. import __version__
 from ..data.annotations import ClipAnnotation, split_name, without_suffix
 from ..data.splits import AnnotatedClips, read_clips
 from ..embeddings.cache import CacheLike, EmbeddingCache, problems_between
+from ..embeddings.dask import DaskClient
 from ..embeddings.projector import Projector
 from ..embeddings.similarity import CurveSet, ShuffledCurves, shuffled_curves, similarity_set
 from ..encoders.base import ORACLE, Problem
@@ -124,6 +125,7 @@ class Scoring:
     n_shuffles: int = 49  # other clips whose sound each clip is played; 0: no row `shuffled`
     conformal_level: float = 0.9  # share of clips whose widened interval shall hold the event, in (0, 1)
     seed: int = 0  # of the bootstrap and of the shuffles
+    dask: str | DaskClient | None = None  # a Dask cluster that scores wrong sounds: an address, local:N, or a client; None: this machine
 
     def __post_init__(self):
         deltas = () if isinstance(self.hit_deltas, str) else np.atleast_1d(np.asarray(self.hit_deltas, dtype=float)).tolist()
@@ -244,7 +246,7 @@ def methods_of(
     if plan.refiner is not None:
         return [*refined_methods(plan.refiner, cache, seen, plan.settings), *baselines], list(RIVALS)
     blocks = _wrong_curves(plan, cache, seen, shuffled_dirs, scoring)
-    wrong = wrong_sound(seen.truth, blocks, seen.curves.stride_s, plan.settings)
+    wrong = wrong_sound(seen.truth, blocks, seen.curves.stride_s, plan.settings, scoring.dask)
     methods = [scored("encoder", seen.truth, seen.answer), *baselines, *([] if wrong is None else [wrong])]
     return methods, [method.name for method in methods[1:] if not method.is_oracle]
 

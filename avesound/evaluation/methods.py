@@ -9,11 +9,13 @@ __all__ = ['Truth', 'truth_of', 'Answer', 'score', 'Draws', 'Method', 'scored', 
 # %% ../../nbs/72_evaluation_methods.ipynb #953deb01
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from ..data.annotations import ClipAnnotation
 from ..embeddings.cache import CacheLike, EmbeddingCache
+from ..embeddings.dask import DaskClient, map_blocks
 from ..embeddings.similarity import CurveSet, ShuffledCurves, similarity_set
 from ..localization.align import AlignSettings, align
 from ..localization.baselines import BASELINES, ORACLES, BaselineResult, ClipSignals, event_rate
@@ -335,21 +337,32 @@ def wrong_sound(
     blocks: Iterable[ShuffledCurves],  # that cover all clips
     stride_s: Seconds,  # width of a cell
     settings: AlignSettings,
+    dask: str | DaskClient | None = None,  # a cluster that scores the blocks; None: this process
 ) -> Method | None:  # "shuffled"; None where there are no blocks
     "How the same encoder does with the sound of other clips."
-    columns, n_events = _Columns(), truth.n_events
-    for block in blocks:
-        for some in alike(n_events[block.rows]):  # clips with as many events
-            for draws in _draws(block.curves, len(some)):
-                aligned = align([_some(curve[draws], some) for curve in block.curves], stride_s, settings)
-                read = predict(aligned.pdf, truth.cells.block(block.rows[some]), settings)
-                metrics = truth.metrics(block.rows[some], aligned.pdf, read.t_sec, read.interval, aligned.curve)
-                drawn = metrics | {"_interval": read.interval, "_confidence": read.confidence}
-                columns.put(len(n_events), block.rows[some], drawn, (draws, len(block.curves[0])))
+    columns, n_clips = _Columns(), len(truth.events)
+    jobs = ((block, truth.of(block.rows)) for block in blocks)
+    work = partial(_drawn, stride_s=stride_s, settings=settings)
+    for (block, _), drawn in map_blocks(work, jobs, dask):
+        columns.put(n_clips, block.rows, drawn, (slice(None), len(block.curves[0])))
     if not columns:
         return None
     kept = Draws(columns, columns.pop("_interval"), columns.pop("_confidence"))
     return Method("shuffled", {name: value.mean(axis=0) for name, value in columns.items()}, draws=kept)
+
+
+def _drawn(job: tuple[ShuffledCurves, Truth], stride_s: Seconds, settings: AlignSettings) -> dict[str, np.ndarray]:
+    "Metrics, intervals and confidences of a block with the sound of R other clips each, float64 [shape=(R, b, ...)]."
+    block, truth = job
+    columns = _Columns()
+    for some in alike(truth.n_events):  # clips with as many events
+        for draws in _draws(block.curves, len(some)):
+            aligned = align([_some(curve[draws], some) for curve in block.curves], stride_s, settings)
+            read = predict(aligned.pdf, truth.cells.block(some), settings)
+            metrics = truth.metrics(some, aligned.pdf, read.t_sec, read.interval, aligned.curve)
+            drawn = metrics | {"_interval": read.interval, "_confidence": read.confidence}
+            columns.put(len(block.rows), some, drawn, (draws, len(block.curves[0])))
+    return dict(columns)
 
 
 def _some(curves: np.ndarray, clips: np.ndarray) -> np.ndarray:

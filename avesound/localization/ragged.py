@@ -43,7 +43,7 @@ class Ragged:
     @classmethod
     def of(
         cls,
-        arrays: Sequence[np.ndarray],  # of B clips, float, alike in their number of dimensions
+        arrays: Sequence[np.ndarray] | np.ndarray,  # of B clips, float, alike in their number of dimensions
     ) -> "Ragged":
         "Those of some clips. Raises `ValueError` where their dimensions differ in number."
         if isinstance(arrays, np.ndarray):  # clips that are alike: nothing to join

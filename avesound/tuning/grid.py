@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..embeddings.dask import DaskClient, map_blocks
 from ..evaluation.tables import SUBSETS
 from ..lettering import new_figure, shortened
 from ..localization.align import FUSIONS, AlignSettings, adapt_tau, align, fuse, temporal_pdf, temporal_scores
@@ -185,6 +186,7 @@ def grid_metrics(
     hit_deltas: Sequence[Seconds] = (0.25, 0.5, 1.0),  # tolerances of the hits, seconds, >= 0
     ranking: bool = False,  # auroc and average_precision too; they depend on the curve alone and are computed once for each
     workers: int | None = None,  # threads; None: one for each core, at most 8
+    dask: str | DaskClient | None = None,  # a cluster that scores blocks of clips; None: this process
 ) -> dict[str, np.ndarray]:  # float64 [shape=(S, N)] each: mae, dist, inside, hit_*, hit_event_*, mass_inside, log_score
     """What `align`, `predict` and `clip_metrics` say for every setting and every clip.
 
@@ -201,24 +203,32 @@ def grid_metrics(
     cells = Ragged.unpadded(cells)
     ragged = {length: _unpadded_curves(curve, cells.lengths) for length, curve in curves.items()}
     values = {name: np.empty((len(rows), len(cells))) for name in metric_names(hit_deltas, ranking)}
-    stages = _stages(rows)
     kinds = alike(cells.lengths, *(curve.shapes for curve in ragged.values()), at_once=_CELLS_AT_ONCE)
-    with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
-        for places in kinds:
-            part = {length: curve.block(places) for length, curve in ragged.items()}
-            clips = _Clips(part, cells.block(places), events[places], stride_s)
-            follow = len(places) and places[-1] - places[0] == len(places) - 1
-            where = slice(places[0], places[-1] + 1) if follow else places  # columns of neighbours are written in place
-            columns = {name: value[:, where] for name, value in values.items()}
-            for (zscore, sigma), fused in stages.items():
-                settings = AlignSettings(score_zscore=zscore, score_smooth_sigma=sigma)
-                _fill_metrics(columns, clips, settings, fused, hit_deltas, pool)
-                if ranking:
-                    _fill_ranking(columns, clips, settings, fused)
-            if not follow:
-                for name, column in columns.items():
-                    values[name][:, places] = column
+    jobs = (
+        (places, _Clips({length: curve.block(places) for length, curve in ragged.items()}, cells.block(places), events[places], stride_s))
+        for places in kinds
+    )
+    n_threads = workers or min(8, os.cpu_count() or 1)
+    work = functools.partial(_scored, rows=rows, hit_deltas=hit_deltas, ranking=ranking, workers=n_threads if dask is None else 1)
+    for (places, _), columns in map_blocks(work, jobs, dask):
+        for name, column in columns.items():
+            values[name][:, places] = column
     return values
+
+
+def _scored(
+    job: tuple[np.ndarray, "_Clips"], rows: Sequence[SweepSetting], hit_deltas: Sequence[Seconds], ranking: bool, workers: int
+) -> dict[str, np.ndarray]:
+    "`grid_metrics` of clips that are alike, float64 [shape=(S, G)] each."
+    clips = job[1]
+    columns = {name: np.empty((len(rows), len(clips.cells))) for name in metric_names(hit_deltas, ranking)}
+    with ThreadPoolExecutor(workers) as pool:
+        for (zscore, sigma), fused in _stages(rows).items():
+            settings = AlignSettings(score_zscore=zscore, score_smooth_sigma=sigma)
+            _fill_metrics(columns, clips, settings, fused, hit_deltas, pool)
+            if ranking:
+                _fill_ranking(columns, clips, settings, fused)
+    return columns
 
 
 def _unpadded_curves(curves: "Ragged | np.ndarray", n_cells: np.ndarray) -> Ragged:

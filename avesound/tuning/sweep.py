@@ -9,7 +9,8 @@ __all__ = ['SweepReport', 'GridScoring', 'sweep']
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from tqdm.auto import tqdm
 from .. import __version__
 from ..data.annotations import ClipAnnotation, split_name
 from ..embeddings.cache import EmbeddingCache
+from ..embeddings.dask import DaskClient, dask_client
 from ..embeddings.store import fingerprint
 from ..encoders.base import Problem
 from ..evaluation.evaluate import Scoring, evaluate
@@ -46,11 +48,13 @@ class _Run:
     options: dict  # hit_deltas, ranking, n_boot, seed, n_perm
     state: dict  # what the numbers of any row depend on, the row aside; JSON values
     folder: Path  # for the parts
-    workers: int | None
+    scoring: "GridScoring"  # who works on it
     bar: tqdm
 
 # %% ../../nbs/82_tuning_sweep.ipynb #08d77667
-def _run(common: CommonClips, reference: SweepSetting, criterion: str, options: dict, folder: Path, workers: int | None, bar: tqdm) -> _Run:
+def _run(
+    common: CommonClips, reference: SweepSetting, criterion: str, options: dict, folder: Path, scoring: "GridScoring", bar: tqdm
+) -> _Run:
     of_source = {str(source): _digest(*_columns(s), np.array(s.stride_s)) for source, s in common.similarities.items()}
     state = {
         "similarities": of_source,
@@ -60,8 +64,8 @@ def _run(common: CommonClips, reference: SweepSetting, criterion: str, options: 
         "options": options,
         "avesound": __version__,
     }
-    beside = _values(common, [reference], options, workers)[criterion][0]
-    return _Run(common, reference, beside, criterion, options, state, folder, workers, bar)
+    beside = _values(common, [reference], options, scoring)[criterion][0]
+    return _Run(common, reference, beside, criterion, options, state, folder, scoring, bar)
 
 # %% ../../nbs/82_tuning_sweep.ipynb #2ea22118
 def _columns(similarities: Similarities) -> list[np.ndarray]:
@@ -76,12 +80,11 @@ def _digest(*arrays: np.ndarray) -> str:
     return digest.hexdigest()
 
 # %% ../../nbs/82_tuning_sweep.ipynb #74364e13
-def _values(common: CommonClips, rows: Sequence[SweepSetting], options: dict, workers: int | None) -> dict[str, np.ndarray]:
+def _values(common: CommonClips, rows: Sequence[SweepSetting], options: dict, scoring: "GridScoring") -> dict[str, np.ndarray]:
     "Metrics [shape=(S, N)] of rows of one source."
     s = common.similarities[rows[0].source]
-    return grid_metrics(
-        rows, s.curves, s.cells, s.stride_s, common.events, hit_deltas=options["hit_deltas"], ranking=options["ranking"], workers=workers
-    )
+    how = {"hit_deltas": options["hit_deltas"], "ranking": options["ranking"], "workers": scoring.workers, "dask": scoring.dask}
+    return grid_metrics(rows, s.curves, s.cells, s.stride_s, common.events, **how)
 
 # %% ../../nbs/82_tuning_sweep.ipynb #af74d763
 def _table(run: _Run, rows: Sequence[SweepSetting]) -> "pd.DataFrame":
@@ -109,7 +112,7 @@ def _part(run: _Run, rows: list[SweepSetting]) -> "pd.DataFrame":
     path = run.folder / f"{fingerprint(run.state | {'rows': [[row.cache, row.L_sec, asdict(row.settings)] for row in rows]})}.npz"
     kept = kept_npz(path)
     if kept is None:
-        values = _values(run.common, rows, run.options, run.workers)
+        values = _values(run.common, rows, run.options, run.scoring)
         resampling = {name: run.options[name] for name in ("n_boot", "seed")}
         table = grid_table(rows, values, run.common.partial, **resampling).drop(columns=named.columns)
         scores = values[run.criterion][:, run.common.deciding].T
@@ -167,6 +170,7 @@ class GridScoring:
     n_boot: int = 1000  # resamples of the bootstrap
     seed: int = 0  # of bootstrap and sign flips
     workers: int | None = None  # threads; None: one for each core, at most 8
+    dask: str | DaskClient | None = None  # a Dask cluster to score on: an address, local:N, or a client; None: this machine
 
     def options(self, n_rows: int) -> dict:
         "What the numbers of a row depend on, JSON values."
@@ -177,6 +181,15 @@ class GridScoring:
             "seed": self.seed,
         }
         return options | {"n_perm": max(9999, 50 * n_rows)}
+
+    @contextmanager
+    def at_work(self) -> Iterator["GridScoring"]:
+        "The same, with its cluster open for as long as the block runs."
+        if self.dask is None:
+            yield self
+            return
+        with dask_client(self.dask) as client:
+            yield replace(self, dask=client)
 
 # %% ../../nbs/82_tuning_sweep.ipynb #afb8ace0
 def sweep(
@@ -220,8 +233,9 @@ def sweep(
     rows = every if reference in every else [reference, *every]
     common = _common(named, rows, reference, clips, out_dir, progress)
     options = scoring.options(len(every))
-    with tqdm(total=len(rows), desc="sweep", unit="setting", disable=not progress, mininterval=0.1 if sys.stderr.isatty() else 30) as bar:
-        run = _run(common, reference, criterion, options, out_dir / "parts", scoring.workers, bar)
+    bar = tqdm(total=len(rows), desc="sweep", unit="setting", disable=not progress, mininterval=0.1 if sys.stderr.isatty() else 30)
+    with bar, scoring.at_work() as crew:
+        run = _run(common, reference, criterion, options, out_dir / "parts", crew, bar)
         rows, table = _ranked(run, rows, _table(run, rows), named)
     facts = {"avesound": __version__, "run": run_facts(annotations_csv)}
     selection = _selection(run, table, rows[0], split, len(clips)) | {"run": facts["run"]}
