@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from test_containers import write_pair
 
 from avesound.embeddings.clips import media_files
-from avesound.embeddings.extract import extract
+from avesound.embeddings.extract import RunSettings, extract
 from avesound.embeddings.journal import FINAL
 from avesound.media import clock, container
 from avesound.media.container import MediaError, NoAudio, NoVideo, probe
@@ -984,8 +984,10 @@ def test_an_error_of_the_machine_is_no_property_of_a_clip(tmp_path, monkeypatch,
         monkeypatch.setattr(clock, "_packets", lambda container, *rest: real_packets(Unreadable() if failing else container, *rest))
     with pytest.raises((OSError, MemoryError)):
         decode_clip(tmp_path / "clips" / "a.mp4")
-    report = extract(tmp_path / "clips", tmp_path / "cache", progress=False)
-    assert report.counts == {"error": 1} and os.strerror(code) in report.records[0]["detail"]
+    here = RunSettings(workers=0)  # where the clip is opened as this test has it
+    report = extract(tmp_path / "clips", tmp_path / "cache", run=here, progress=False)
+    status = "out_of_memory" if code == errno.ENOMEM else "error"
+    assert report.counts == {status: 1} and os.strerror(code) in report.records[0]["detail"]
     failing = False
     assert extract(tmp_path / "clips", tmp_path / "cache", progress=False).counts == {"ok": 1}
 

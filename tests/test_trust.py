@@ -300,7 +300,7 @@ def decode_clip(path, **how):
     finally:
         for descriptor in held: os.close(descriptor)
 room.decode_clip = decode_clip
-print(extract(sys.argv[1], sys.argv[2], run=RunSettings(workers=1), progress=False).records[1])
+print(extract(sys.argv[1], sys.argv[2], run=RunSettings(workers=0), progress=False).records[1])
 """
 
     def few():

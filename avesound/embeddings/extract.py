@@ -40,7 +40,7 @@ from avesound.embeddings.job import (
 )
 from .journal import FINAL, Journal, check_retry, check_unchanged, file_stamp, is_unchanged, note_stopped
 from .store import FOLDERS, CacheError, cache_root, fingerprint, journals, read_records, remove_unfinished
-from .workers import Ended, Limits, free_memory, map_workers, usable_cores
+from .workers import Ended, JobLimits, free_memory, map_workers, usable_cores
 from ..encoders.base import Encoder, create_encoder
 from ..files import StorageError, printable, sha256_of, shorten
 from ..media.container import MAX_PIXELS
@@ -91,12 +91,12 @@ class RunSettings:
         return min(8, usable_cores()) if self.workers is None else self.workers
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> JobLimits:
         "What one clip may take."
         free = free_memory()
         share = None if free is None else max(_LEAST_MEMORY, int(free / max(self.n_workers, 1)))
         memory = share if self.worker_memory is None else int(self.worker_memory * 2**30)
-        return Limits(self.timeout_s, self.encode_timeout_s, memory)
+        return JobLimits(self.timeout_s, self.encode_timeout_s, memory)
 
 # %% ../../nbs/64_embeddings_extract.ipynb #b18f92f1
 @dataclass(frozen=True)
