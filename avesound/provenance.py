@@ -101,8 +101,6 @@ RUN_ID = "run_id"  # the column of a CSV file; in JSON it is `run.id`
 def write_together(
     files: "Mapping[str | os.PathLike, pd.DataFrame | Mapping[str, Any]]",  # .csv -> table, .json -> record with a part `run`
     run_id: str,  # which each of them gets
-    *,
-    once: Sequence[str | os.PathLike] = (),  # tables of many rows, which have the id in their first row alone
 ) -> None:
     "Write the files of one run, each whole or not at all, and none before all are complete."
     with ExitStack() as moves:  # it moves them when the block ends well
@@ -111,8 +109,7 @@ def write_together(
             if isinstance(content, Mapping):
                 write_json({**content, "run": {"id": run_id, **content["run"]}}, temporary)
             else:
-                ids = [run_id, *[None if path in once else run_id] * (len(content) - 1)]
-                write_csv(content.assign(**{RUN_ID: ids[: len(content)]}), temporary)
+                write_csv(content.assign(**{RUN_ID: run_id}), temporary)
 
 # %% ../nbs/06_provenance.ipynb #fef3b3fc
 class MixedRunsError(ValueError):

@@ -1,11 +1,13 @@
 "What a run survives: workers that crash, hang or take all memory, runs that are killed. Every fault is produced for real, by signals."
 
+import multiprocessing
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +186,22 @@ def test_a_pool_whose_workers_die_before_they_begin_is_renewed_and_then_given_up
     monkeypatch.setattr(room, "_start_worker", os._exit)  # what a worker does first is to end
     with pytest.raises(room.WorkerError, match="ended 4 times in a row before they could begin"):
         list(room.map_workers(str.upper, ["a"], 1))
+
+
+def tripled(n: int) -> list:
+    from avesound.embeddings.workers import map_workers
+
+    return sorted(map_workers(abs, [-n, 2 * n, -3 * n], 2))
+
+
+def test_workers_start_in_the_children_of_others_and_say_where_they_may_not():
+    from avesound.embeddings.workers import WorkerError
+
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        assert pool.submit(tripled, 1).result(60) == [(-3, 3), (-1, 1), (2, 2)]
+    with context.Pool(1) as pool, pytest.raises(WorkerError, match="being a worker itself.*workers=0"):
+        pool.apply(tripled, (1,))
 
 
 # Long trials -----------------------------------------------------------------------------------------------------------------

@@ -383,7 +383,7 @@ def map_workers(
     Raises
     ------
     WorkerError
-        If the machine does not let workers be started.
+        If the machine does not let workers be started, or this process may not start any.
     TypeError
         If the work cannot be sent to another process.
     """
@@ -391,6 +391,10 @@ def map_workers(
         for job in jobs:
             yield job, work(job)
         return
+    if multiprocessing.current_process().daemon:
+        raise WorkerError(
+            "this process may not start others, being a worker itself (of multiprocessing.Pool, say): workers=0 does all in it"
+        )
     waiting, reports = iter(jobs), Path(tempfile.mkdtemp(prefix="avesound-workers-"))
     threads = max(1, usable_cores() // workers)
     crew: _Crew[J] = _Crew(_Sent(pickled((work, farewell)), limits, reports, threads, dict(os.environ)), workers)

@@ -388,7 +388,7 @@ class Evaluation:
         files = {**tables, **dict.fromkeys(curves_csv, saved.curves)}
         if summary_csv is not None:
             files[Path(summary_csv).with_suffix(".json")] = record
-        write_together(files, saved.overall.run["id"], once=curves_csv)
+        write_together(files, saved.overall.run["id"])
         return saved
 
     def plot_clips(

@@ -272,15 +272,17 @@ def smooth(
     n_cells = curves.shape[-1]
     rows = curves.reshape(-1, n_cells)  # a product of matrices, whatever the leading dimensions
     cell = ~np.isnan(rows)
-    alike, known = cell.all(), np.where(cell, rows, 0.0)
+    alike = bool(cell.all())
+    known = rows if alike else np.where(cell, rows, 0.0)
     reach = int(min(40 * sigma_s / stride_s + 1, n_cells))  # in cells; further away a weight is zero in double precision
-    smoothed = np.full_like(rows, np.nan)
+    pieces = []
     for part, near, weights in _smoothing_weights(n_cells, reach, sigma_s, stride_s):
         if alike:
-            smoothed[:, part] = rows[:, near] @ (weights / weights.sum(axis=0))
+            pieces.append(known[:, near] @ (weights / weights.sum(axis=0)))
         else:
-            total = cell[:, near] @ weights
-            np.divide(known[:, near] @ weights, total, out=smoothed[:, part], where=cell[:, part])
+            empty = np.full((len(rows), part.stop - part.start), np.nan)
+            pieces.append(np.divide(known[:, near] @ weights, cell[:, near] @ weights, out=empty, where=cell[:, part]))
+    smoothed = pieces[0] if len(pieces) == 1 else np.concatenate(pieces, axis=1)
     return smoothed.reshape(curves.shape)
 
 # %% ../../nbs/50_localization_align.ipynb #459ea8e0

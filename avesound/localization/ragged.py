@@ -43,7 +43,7 @@ class Ragged:
     @classmethod
     def of(
         cls,
-        arrays: Sequence[np.ndarray] | np.ndarray,  # of B clips, float, alike in their number of dimensions
+        arrays: "Sequence[np.ndarray] | np.ndarray",  # of B clips, float, alike in their number of dimensions
     ) -> "Ragged":
         "Those of some clips. Raises `ValueError` where their dimensions differ in number."
         if isinstance(arrays, np.ndarray):  # clips that are alike: nothing to join
@@ -150,8 +150,10 @@ def alike(
 ) -> Iterator[np.ndarray]:  # int64 [shape=(b,)] each, places of clips, in order within a block; all clips in the end
     "Clips that have the same shapes, so many at a time that a block has at most `at_once` cells, and at least one."
     columns = [np.array(shape, dtype=np.int64, ndmin=2).reshape(len(shape), *np.shape(shape)[1:] or (1,)) for shape in shapes]
-    _, kind = np.unique(np.concatenate(columns, axis=1), axis=0, return_inverse=True)
-    kind = kind.reshape(-1)
+    table = np.concatenate(columns, axis=1)
+    kind = np.zeros(len(table), dtype=np.int64)
+    if (table != table[:1]).any():  # else they are all of one kind, as in AVE
+        kind = np.unique(table, axis=0, return_inverse=True)[1].reshape(-1)
     order = np.argsort(kind, kind="stable")
     for places in np.split(order, np.flatnonzero(np.diff(kind[order])) + 1):
         if len(places):
