@@ -92,7 +92,10 @@ def test_of_fourteen_clips_one_segfaults_and_one_never_returns(small_set, odd, t
 
 
 class Deadly:
-    "An encoder that fails by the length of the clip, as one with a bug in a kernel would: 2 s never returns, 3 s crashes, 4 s is greedy, 6 s calls `sys.exit`."
+    """An encoder that fails by the length of the clip, as one with a bug in a kernel would.
+
+    2 s never returns, 3 s crashes, 4 s is greedy, 6 s calls `sys.exit`.
+    """
 
     def __init__(self, spec):
         self.spec = spec
