@@ -94,7 +94,10 @@ def test_of_fourteen_clips_one_segfaults_and_one_never_returns(small_set, odd, t
 
 
 class Deadly:
-    "An encoder that fails by the length of the clip, as one with a bug in a kernel would: 2 s never returns, 3 s crashes, 4 s is greedy."
+    """An encoder that fails by the length of the clip, as one with a bug in a kernel would.
+
+    2 s never returns, 3 s crashes, 4 s is greedy, 6 s calls `sys.exit`.
+    """
 
     def __init__(self, spec):
         self.spec = spec
@@ -114,6 +117,8 @@ class Deadly:
             signal.raise_signal(signal.SIGABRT)
         if seconds == 4:
             np.ones(2**29)
+        if seconds == 6:
+            sys.exit("no such kernel")
         vectors = [np.ones((len(windows), self.spec.dim), np.float32) for windows in (video_windows, *audio_windows)]
         return ClipEmbeddings(vectors[0], tuple(vectors[1:]))
 
@@ -123,19 +128,19 @@ def test_an_encoder_that_crashes_hangs_or_is_greedy_costs_its_clips_alone(tmp_pa
     from avesound.media.write import write_clip
     from conftest import flash_and_click
 
-    for seconds in (1, 2, 3, 4, 5):
+    for seconds in (1, 2, 3, 4, 5, 6):
         frames, wav = flash_and_click(duration_s=seconds)
         write_clip(tmp_path / f"clips/{seconds}.mp4", frames, 20, wav)
     run = RunSettings(workers=2, encode_timeout_s=2, worker_memory=1)
     report = extract(tmp_path / "clips", tmp_path / "c", encoder=Deadly(create_encoder("signal").spec), run=run, progress=False)
     rows = {row["id"]: row for row in report.records}
     assert {name: row["status"] for name, row in rows.items()} == {
-        "1": "ok", "2": "timeout", "3": "crashed", "4": "out_of_memory", "5": "ok",
+        "1": "ok", "2": "timeout", "3": "crashed", "4": "out_of_memory", "5": "ok", "6": "crashed",
     }  # fmt: skip
     assert "longer than 2 s to be encoded" in rows["2"]["detail"] and "(encode_clip)" in rows["2"]["detail"]
-    assert "SIGABRT while it encoded the clip" in rows["3"]["detail"]
+    assert "SIGABRT while it encoded the clip" in rows["3"]["detail"] and "exit code 1 while it encoded the clip" in rows["6"]["detail"]
     later = extract(tmp_path / "clips", tmp_path / "c", encoder="signal", progress=False, run=RunSettings(overwrite=True))
-    assert later.counts == {"ok": 5}
+    assert later.counts == {"ok": 6}
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system has no limit of the kind")
@@ -170,14 +175,49 @@ def test_a_run_that_is_asked_to_end_does_so_within_two_seconds(name, code, says,
 
 def test_a_run_that_is_killed_leaves_no_worker_behind_and_accuses_no_clip(small_set, odd, tmp_path):
     clips = folder_of(small_set, tmp_path / "clips", 4, "sleeps")
+    (tmp_path / "tmp").mkdir()
     for _ in range(3):
-        with subprocess.Popen(command(clips, tmp_path / "c"), env=odd, stderr=subprocess.DEVNULL) as run:
+        environment = odd | {"TMPDIR": str(tmp_path / "tmp")}
+        with subprocess.Popen(command(clips, tmp_path / "c"), env=environment, stderr=subprocess.DEVNULL) as run:
             wait_until(lambda: len(rows_of(tmp_path / "c")) == 4)
             processes = psutil.Process(run.pid).children(recursive=True)
             time.sleep(0.3)
             run.kill()
         wait_until_gone(processes, 10)
+        assert not list((tmp_path / "tmp").glob("avesound-*"))  # what the run can no longer remove
     assert extract(clips, tmp_path / "c", progress=False).counts == {"ok": 5}
+
+
+def test_an_encoder_that_cannot_be_sent_says_so_and_leaves_nothing(small_set, tmp_path, monkeypatch):
+    import tempfile
+    import threading
+
+    from avesound.encoders.base import create_encoder
+
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    encoder = Deadly(create_encoder("signal").spec)
+    encoder.lock = threading.Lock()
+    with pytest.raises(TypeError, match="cannot be sent to other processes.*lock.*workers=0"):
+        extract(small_set, tmp_path / "c", encoder=encoder, progress=False)
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+def test_a_worker_that_starts_when_its_run_is_over_says_nothing_of_it(tmp_path):
+    code = """
+import os, sys
+from avesound.embeddings import workers as room
+class Missing:
+    def __init__(self, what): self.what = what
+    def __reduce__(self): return self.what
+for what in ((os.stat, ("no such lock",)), (int, ("no number",))):
+    process = room._context().Process(target=print, args=(Missing(what),))
+    process.start()
+    process.join()
+    print(process.exitcode)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert done.stdout.split() == ["1", "1"] and "no such lock" not in done.stderr and "no number" in done.stderr, done.stderr
 
 
 def test_a_pool_whose_workers_die_before_they_begin_is_renewed_and_then_given_up(monkeypatch):

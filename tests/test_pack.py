@@ -21,11 +21,12 @@ from avesound.cli import main
 from avesound.data.splits import read_clips
 from avesound.embeddings import pack as packing
 from avesound.embeddings.cache import EmbeddingCache, PairReader
-from avesound.embeddings.claim import claimed
+from avesound.embeddings.claim import ClaimError, LostClaim, claimed
 from avesound.embeddings.extract import RunSettings, WindowSettings, extract
 from avesound.embeddings.fit import fit_projector
 from avesound.embeddings.pack import pack, unpack
 from avesound.embeddings.packed import PACKED, PackedClips, PackWriter, forget_packed, form_of, packed_sets
+from avesound.embeddings.status import cache_status
 from avesound.embeddings.store import (
     FOLDERS,
     CacheError,
@@ -38,6 +39,7 @@ from avesound.embeddings.store import (
     video_file,
     write_embeddings,
 )
+from avesound.embeddings.verify import remake, verify_cache
 from avesound.evaluation.crossmodal import evaluate_crossmodal, queries_of_clips
 from avesound.evaluation.evaluate import Scoring, evaluate
 from avesound.files import StorageError
@@ -570,6 +572,92 @@ def test_ids_in_a_table_lead_nowhere(tmp_path):
     with pytest.raises(CacheError, match="id of a clip"):
         unpack(cache, progress=False)
     assert not list(tmp_path.rglob("*stray*"))
+
+
+SPOILED = {
+    "longer": lambda path: path.write_bytes(path.read_bytes() + b"0"),
+    "gone": lambda path: path.unlink(),
+    "other": lambda path: path.write_text("{}"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [("vid_emb/packed/video/emb.npy", "longer"), ("vid_emb/packed/video/motion.npy", "gone"), ("aud_emb/packed/L500ms/index.json", "other"),
+     ("aud_emb/packed/L500ms/clips.csv", "other")],
+)  # fmt: skip
+def test_a_set_that_cannot_be_used_is_named_set_aside_and_made_anew(name, how, small_set, tmp_path, capsys):
+    cache, settings = tmp_path / "cache", {"windows": WindowSettings(lengths=(0.5, 1.0)), "progress": False}
+    extract(small_set, cache, **settings)
+    before = vectors(cache)
+    pack(cache, progress=False)
+    SPOILED[how](cache / name)
+    forget_packed()
+    for attempt in (lambda: extract(small_set, cache, **settings), lambda: unpack(cache, progress=False)):
+        with pytest.raises(CacheError, match="avesound verify --repair"):
+            attempt()
+    status = cache_status(cache, vid_dir=small_set)
+    folder = str((cache / name).parent)
+    assert len(status.stale) == (6 if "vid_emb" in name else 5) and folder in status.damaged[0] and folder in str(status)
+    check = verify_cache(cache, progress=False)
+    assert [fault.path for fault in check.faults if fault.status == "damaged"] == [(cache / name).parent], check
+    assert {fault.video_id for fault in check.faults if fault.status == "lost"} == set(status.stale)
+    assert main(["verify", str(cache), "--repair", "--vid_dir", str(small_set)]) == 0
+    assert vectors(cache) == before and (cache / name).parent.with_name(f"{(cache / name).parent.name}.damaged").is_dir()
+    pack(cache, progress=False)
+    assert vectors(cache) == before and verify_cache(cache, progress=False).faults == ()
+    again = packed_sets((cache / name).parents[2])[(cache / name).parent.name][0]
+    SPOILED[how](again / (cache / name).name)
+    forget_packed()
+    verify_cache(cache, repair=True, progress=False)
+    assert extract(small_set, cache, **settings).n_new == len(status.stale) and vectors(cache) == before
+
+
+def test_a_set_of_other_settings_is_set_aside_and_made_anew(small_set, tmp_path):
+    for name, stride_s in (("cache", 0.25), ("other", 0.5)):
+        extract(small_set, tmp_path / name, windows=WindowSettings(stride_s=stride_s), progress=False)
+        before = vectors(tmp_path / "cache")
+        pack(tmp_path / name, progress=False)
+    cache = tmp_path / "cache"
+    shutil.rmtree(cache / "vid_emb/packed")
+    shutil.move(tmp_path / "other/vid_emb/packed", cache / "vid_emb/packed")
+    forget_packed()
+    check = verify_cache(cache, progress=False)
+    assert {fault.status for fault in check.faults} == {"mixed"} and "6 of its clips" in check.faults[0].detail
+    remake(verify_cache(cache, repair=True, progress=False), small_set, progress=False)
+    assert vectors(cache) == before and verify_cache(cache, progress=False).faults == ()
+
+
+def test_a_file_of_other_settings_is_not_packed(plain, tmp_path):
+    cache = copy_of(plain, tmp_path)
+    write_clip(cache, 3, stride_s=0.5)
+    report = pack(cache, progress=False)
+    assert set(report.left) == {"vid_emb/clip03.npz", "aud_emb/clip03__L500ms.npz", "aud_emb/clip03__L1000ms.npz"}
+    assert "was made with settings" in report.left["vid_emb/clip03.npz"] and len(contents(cache)) == 3
+    assert [row.n_clips for row in report.sets] == [N - 1] * 3
+
+
+def test_a_folder_is_not_given_to_other_settings_while_it_is_unpacked(plain, tmp_path, monkeypatch):
+    cache, asleep = copy_of(plain, tmp_path), []
+    pack(cache, progress=False)
+    with claimed({cache / "vid_emb": made_by("video")}):  # a run that goes on there disturbs nobody
+        unpack(cache, keep=True, progress=False)
+    for path in cache.rglob("*.npz"):
+        path.unlink()
+    equal = packing._equal
+
+    def overwrites(*arrays) -> bool:
+        with pytest.raises(ClaimError, match=f"process {os.getpid()}"):
+            claim_folder(cache / "vid_emb", made_by("video", 0.5), overwrite=True)
+        if len(asleep) == 3:  # and it was taken for dead all the same
+            (cache / "vid_emb/settings.json").write_text(json.dumps(made_by("video", 0.5)))
+        asleep.append(1)
+        return equal(*arrays)
+
+    monkeypatch.setattr(packing, "_equal", overwrites)
+    with pytest.raises(LostClaim):
+        unpack(cache, progress=False)
+    assert len(contents(cache)) == 4 and (cache / "vid_emb/packed/video").exists()
 
 
 # ---- the commands

@@ -11,15 +11,17 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from .claim import claimed, writing
 from avesound.embeddings.packed import (
     PACKED,
     Form,
@@ -29,7 +31,6 @@ from avesound.embeddings.packed import (
     discard,
     forget_packed,
     form_of,
-    packed_clips,
     packed_sets,
     sync_folder,
 )
@@ -42,10 +43,12 @@ from avesound.embeddings.store import (
     check_video_id,
     embeddings_in,
     file_arrays,
+    fingerprint,
     folder_settings,
     kinds_in,
     read_embeddings,
     remove_unfinished,
+    sound_set,
     video_file,
 )
 from ..files import atomic_write, locked, storing
@@ -81,10 +84,12 @@ def _files_by_set(folder: Path, kind: str) -> dict[str, dict[str, Path]]:
 Arrays = dict[str, np.ndarray]
 
 
-def _fitting_arrays(path: Path, form: Form | None = None) -> tuple[Arrays, Form]:
+def _fitting_arrays(path: Path, form: Form | None = None, mark: str | None = None) -> tuple[Arrays, Form]:
     "The arrays of a file that can be packed, and their form. Raises `CacheError`, `OSError` or `ValueError` where it cannot."
     arrays = file_arrays(path)
-    embeddings_in(arrays, path)
+    its_mark = embeddings_in(arrays, path).meta.get("fingerprint")
+    if None not in (mark, its_mark) and its_mark != mark:
+        raise ValueError(f"was made with settings {its_mark}, the folder's are {mark}")
     its = form_of(arrays)
     if form is not None and its != form:
         raise ValueError(f"it holds {_words(its)}, the others {_words(form)}")
@@ -140,7 +145,8 @@ class _Packing:
     def __init__(self, folder: Path, name: str, files: dict[str, Path], bar: tqdm):
         self.folder, self.name, self.files, self.bar = folder, name, files, bar
         self.settings = folder_settings(folder)
-        self.old = _set(folder, name)
+        self.mark = None if self.settings is None else fingerprint(self.settings)
+        self.old = sound_set(folder, name)
         self.form = self.old.form if self.old else _usual_form(list(files.values()))
         self.left: dict[str, str] = {}
         self.stamps: dict[str, tuple[int, int, int]] = {}  # of the files whose contents are packed
@@ -150,7 +156,7 @@ class _Packing:
         fresh = self._fresh()
         if fresh:
             self._write(fresh)
-        now = _set(self.folder, self.name)
+        now = sound_set(self.folder, self.name)
         if not keep:
             self._remove_files()
         return PackedSet(self.folder, self.name, len(now.places) if now else 0, len(fresh - self.left.keys()), self._left())
@@ -199,8 +205,8 @@ class _Packing:
             self.bar.update()
             try:
                 stamp = _stamp(self.files[video_id])
-                arrays, _ = _fitting_arrays(self.files[video_id], self.form)
-            except (ValueError, OSError) as error:  # damaged, of another form, gone, out of reach: it stays
+                arrays, _ = _fitting_arrays(self.files[video_id], self.form, self.mark)
+            except (ValueError, OSError) as error:  # damaged, of another form or of other settings, gone, out of reach: it stays
                 self.left[video_id] = str(error)
             else:
                 writer.add(video_id, arrays)
@@ -243,14 +249,6 @@ class _Packing:
                     self.files[video_id].unlink()
 
 # %% ../../nbs/60b_embeddings_pack.ipynb #7a629c74
-def _set(folder: Path, name: str) -> PackedClips | None:
-    "A packed set of a folder. Raises `CacheError` where it is damaged."
-    try:
-        return packed_clips(folder, name)
-    except ValueError as error:
-        raise CacheError(str(error)) from error
-
-
 def _unpacked(packed: PackedClips, video_id: str) -> Arrays:
     "What is packed of a clip. Raises `CacheError` where it is damaged."
     try:
@@ -331,7 +329,20 @@ def pack(
     return PackReport("packed", tuple(rows))
 
 # %% ../../nbs/60b_embeddings_pack.ipynb #8008a115
-def _unpack_set(folder: Path, name: str, packed: PackedClips, keep: bool, bar: tqdm) -> PackedSet:
+@contextmanager
+def _claimed(folder: Path) -> Iterator[Callable[[Path], AbstractContextManager]]:
+    "As long as the block runs, nobody gives the folder to other settings; what a file is written in, so that none gets into one that was."
+    settings = folder_settings(folder)
+    if settings is None:
+        yield lambda path: nullcontext()
+    else:
+        with claimed({folder: settings}):
+            yield partial(writing, mark=fingerprint(settings))
+
+
+def _unpack_set(
+    folder: Path, name: str, packed: PackedClips, keep: bool, bar: tqdm, into: Callable[[Path], AbstractContextManager]
+) -> PackedSet:
     left: dict[str, str] = {}
     n_new = 0
     for video_id in packed.places:
@@ -345,7 +356,7 @@ def _unpack_set(folder: Path, name: str, packed: PackedClips, keep: bool, bar: t
         except ValueError as error:
             left[video_id] = str(error)
             continue
-        with atomic_write(path) as temporary:
+        with into(path), atomic_write(path) as temporary:
             np.savez(temporary, **arrays)
         if not _equal(file_arrays(path), arrays):
             raise CacheError(f"{path}: does not hold what was written to it; what is packed is kept")
@@ -380,16 +391,18 @@ def unpack(
     ------
     FileNotFoundError, CacheError
         If there is no such cache, a table or a file beside it is damaged, or files of two caches are mixed.
+    LostClaim
+        If the folder was given to other settings while this process was asleep.
     StorageError
         If there is no room: what is packed stays.
     """
     rows = []
     for folder in _folders(cache):
-        with locked(folder / ".pack.lock"):
+        with locked(folder / ".pack.lock"), _claimed(folder) as into:
             _tidy(folder)
-            sets = {name: opened for name in current_sets(folder) if (opened := _set(folder, name))}
+            sets = {name: opened for name in current_sets(folder) if (opened := sound_set(folder, name))}
             for opened in sets.values():
                 remove_unfinished(folder, opened.places.keys())
             with _bar(f"unpack {folder.name}", sum(len(opened.places) for opened in sets.values()), progress) as bar:
-                rows += [_unpack_set(folder, name, opened, keep, bar) for name, opened in sets.items()]
+                rows += [_unpack_set(folder, name, opened, keep, bar, into) for name, opened in sets.items()]
     return PackReport("unpacked", tuple(rows))

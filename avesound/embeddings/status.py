@@ -15,7 +15,7 @@ from pathlib import Path
 from .claim import Writer, writers
 from .clips import MediaFolder, media_folder, wanted_ids
 from .journal import FINAL, STALE, Journal, is_unchanged
-from .store import FOLDERS, TRYING, cache_root, cached_audios, cached_videos, fingerprint, folder_settings
+from .store import FOLDERS, TRYING, cache_root, cached_audios, cached_videos, damaged_sets, fingerprint, folder_settings
 from ..files import as_json, printable, shorten
 from ..layout import missing_error
 from ..timeline import Seconds
@@ -68,13 +68,13 @@ def files_there(
     kind: str,  # "video", "audio" or "wav"
     folder: Path,
 ) -> dict[str, set[Seconds]]:  # by clip: lengths of audio windows; {0.0} for the others
-    "Of which clips there are files, packed ones included."
+    "Of which clips there are files, packed ones included. What cannot be used as a whole (`damaged_sets`) is not there."
     if kind == "video":
-        return {video_id: {0.0} for video_id in cached_videos(folder)}
+        return {video_id: {0.0} for video_id in cached_videos(folder, skip_damaged=True)}
     if kind == "wav":
         return {path.stem: {0.0} for path in folder.glob("*.wav") if not path.name.startswith(".")}
     there: dict[str, set[Seconds]] = {}
-    for length, ids in cached_audios(folder).items():
+    for length, ids in cached_audios(folder, skip_damaged=True).items():
         for video_id in ids:
             there.setdefault(video_id, set()).add(length)
     return there
@@ -146,6 +146,7 @@ class CacheStatus:
     others: int = 0  # clips in the journals that are not among those
     running: tuple[Writer, ...] = field(default=())  # runs that write there now
     clip_s: Seconds | None = None  # how long a clip takes one worker, by the journals; None: nothing is noted
+    damaged: tuple[str, ...] = ()  # packed arrays that cannot be used, and why: their clips are stale
 
     @property
     def n_done(self) -> int:
@@ -205,6 +206,7 @@ def _lines_of(status: CacheStatus) -> list[str]:
         lines += [f"  {name:<13} {len(ids):>3,}  {_names(ids)}"] if ids else []
     if not status.is_whole:
         lines.append("  which clips there are is not known: name --vid_dir or --annotations_csv, and what is left is counted")
+    lines += [f"  damaged: {printable(what)}; `avesound verify --repair` sets it aside" for what in status.damaged]
     if status.others:
         lines.append(f"  and {status.others:,} in the journals that are none of these clips")
     lines += [f"at work: {one}" for one in status.running]
@@ -266,6 +268,7 @@ def cache_status(
     stale, trying, left = (tuple(by_state.pop(state, ())) for state in (STALE, TRYING, "left"))
     failed = {state: tuple(by_state[state]) for state, _ in Counter(states.values()).most_common() if state in by_state}
     is_whole = listed is not None or annotations_csv is not None
+    damaged = tuple(why for folder in parts.folders.values() for why in damaged_sets(folder).values())
     return CacheStatus(
-        parts.root, tuple(parts.folders), done, failed, stale, trying, left, is_whole, others, tuple(running), _clip_seconds(parts)
+        parts.root, tuple(parts.folders), done, failed, stale, trying, left, is_whole, others, tuple(running), _clip_seconds(parts), damaged
     )

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['SETTINGS_FILE', 'FOLDERS', 'TRYING', 'CacheError', 'MixedCaches', 'check_video_id', 'video_file', 'audio_file',
-           'length_ms', 'cache_file_parts', 'is_cached', 'cached_state', 'cached_videos', 'cached_audios', 'Embeddings',
-           'content_sha256', 'write_embeddings', 'checked_meta', 'file_arrays', 'read_embeddings', 'embeddings_in',
-           'EmbeddingsReader', 'fingerprint', 'folder_settings', 'remove_unfinished', 'cache_root', 'kinds_in',
-           'embeddings_folder', 'append_record', 'journal_file', 'journals', 'read_records']
+           'length_ms', 'cache_file_parts', 'sound_set', 'damaged_sets', 'is_cached', 'cached_state', 'cached_videos',
+           'cached_audios', 'Embeddings', 'content_sha256', 'write_embeddings', 'checked_meta', 'file_arrays',
+           'read_embeddings', 'embeddings_in', 'EmbeddingsReader', 'fingerprint', 'folder_settings',
+           'remove_unfinished', 'cache_root', 'kinds_in', 'embeddings_folder', 'append_record', 'journal_file',
+           'journals', 'read_records']
 
 # %% ../../nbs/60_embeddings_store.ipynb #de169890
 import errno
@@ -102,12 +103,35 @@ def cache_file_parts(
     return (f"L{match['ms']}ms", match["video_id"]) if match and match["ms"][0] != "0" else None
 
 # %% ../../nbs/60_embeddings_store.ipynb #pack0001
-def _set_or_error(folder: str | os.PathLike, name: str) -> PackedClips | None:
+_WAY_OUT = "`avesound verify --repair` sets it aside, and the next extract makes its clips anew"
+
+
+def sound_set(
+    folder: str | os.PathLike,  # vid_emb or aud_emb
+    name: str,  # "video", or the length of audio windows, "L1000ms"
+    *,
+    skip_damaged: bool = False,  # as if it were not there
+) -> PackedClips | None:  # None where there is none
     "A packed set of a folder. Raises `CacheError` where it is damaged."
     try:
         return packed_clips(folder, name)
     except ValueError as error:
-        raise CacheError(str(error)) from error
+        if skip_damaged:
+            return None
+        raise CacheError(f"{error}; {_WAY_OUT}") from error
+
+
+def damaged_sets(
+    folder: str | os.PathLike,  # vid_emb or aud_emb
+) -> dict[Path, str]:  # what is wrong with each
+    "The packed sets of a folder that cannot be used."
+    damaged = {}
+    for name, path in current_sets(folder).items():
+        try:
+            packed_clips(folder, name)
+        except ValueError as error:
+            damaged[path] = str(error)
+    return damaged
 
 
 def _packed_with(path: Path) -> tuple[PackedClips, str] | None:
@@ -141,30 +165,34 @@ def cached_state(
         try:
             place = _packed_with(Path(path))
         except ValueError as error:
-            raise CacheError(str(error)) from error
+            raise CacheError(f"{error}; {_WAY_OUT}") from error
         return "none" if place is None else place[0].state(place[1])
     return f"{about.st_size} {about.st_mtime_ns}"
 
 # %% ../../nbs/60_embeddings_store.ipynb #f562b298
 def cached_videos(
     folder: str | os.PathLike,  # the folder of video embeddings
+    *,
+    skip_damaged: bool = False,  # packed sets that cannot be used are as if they were not there
 ) -> list[str]:  # ids, sorted
-    "Ids of the clips that have video embeddings, packed or in files of their own."
-    packed = _set_or_error(folder, "video")
+    "Ids of the clips that have video embeddings, packed or in files of their own. Raises `CacheError` where what is packed is damaged."
+    packed = sound_set(folder, "video", skip_damaged=skip_damaged)
     return sorted({path.stem for path in Path(folder).glob("*.npz") if not is_unfinished(path)}.union(packed.places if packed else ()))
 
 # %% ../../nbs/60_embeddings_store.ipynb #ebd9d7cf
 def cached_audios(
     folder: str | os.PathLike,  # the folder of audio embeddings
+    *,
+    skip_damaged: bool = False,  # as above
 ) -> dict[Seconds, list[str]]:  # window length -> ids, sorted
-    "Ids of the clips that have audio embeddings, packed or in files of their own, for each window length."
+    "The same for audio embeddings, for each window length."
     ids: dict[Seconds, set[str]] = {}
     for path in Path(folder).glob("*.npz"):
         match = _AUDIO_NAME.fullmatch(path.name)
         if match and not is_unfinished(path):
             ids.setdefault(int(match["ms"]) / 1000, set()).add(match["video_id"])
     for name in current_sets(folder):
-        packed = _set_or_error(folder, name) if name != "video" else None
+        packed = sound_set(folder, name, skip_damaged=skip_damaged) if name != "video" else None
         if packed:
             ids.setdefault(int(name[1:-2]) / 1000, set()).update(packed.places)
     return {length: sorted(ids[length]) for length in sorted(ids)}

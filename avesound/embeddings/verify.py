@@ -23,15 +23,19 @@ from .clips import media_folder
 from .extract import RunReport, RunSettings, extract, extract_wav
 from .job import WindowSettings
 from .journal import Journal
+from .packed import PackedClips, current_sets, forget_packed
 from .status import HAS_FILES, CacheParts, cache_parts, files_lack, files_there
 from avesound.embeddings.store import (
     TRYING,
     CacheError,
     audio_file,
+    cache_file_parts,
     cached_audios,
     content_sha256,
+    damaged_sets,
     folder_settings,
     read_embeddings,
+    sound_set,
     video_file,
 )
 from ..encoders.base import Encoder, create_encoder
@@ -114,12 +118,34 @@ def _fault_of_sound(entry: _Entry, sample_rate: int, line: Mapping | None) -> Ca
 def _entries(kind: str, folder: Path) -> list[_Entry]:
     "The files of a folder by clip, packed ones included."
     if kind == "audio":
-        by_length = cached_audios(folder)
+        by_length = cached_audios(folder, skip_damaged=True)
         return [
             _Entry(audio_file(folder, video_id, length), kind, video_id, length) for length, ids in by_length.items() for video_id in ids
         ]
     suffix = ".wav" if kind == "wav" else ".npz"
     return [_Entry(folder / f"{video_id}{suffix}", kind, video_id) for video_id in sorted(files_there(kind, folder))]
+
+
+def _faults_of_sets(parts: CacheParts, kind: str) -> list[CacheFault]:
+    "What is wrong with packed arrays as a whole: one that cannot be used, or in which clips were made with other settings."
+    folder, mark = parts.folders[kind], parts.marks.get(kind)
+    damaged = damaged_sets(folder)
+    faults = [CacheFault("damaged", path, why, kind) for path, why in damaged.items()]
+    for name, path in current_sets(folder).items():
+        packed = sound_set(folder, name, skip_damaged=True) if mark is not None else None
+        others = [video_id for video_id in packed.places if not _has_mark(packed, video_id, mark)] if packed else []
+        if others:
+            faults.append(CacheFault("mixed", path, f"{len(others)} of its clips were made with other settings", kind))
+    return faults
+
+
+def _has_mark(packed: PackedClips, video_id: str, mark: str | None) -> bool:
+    "Whether a packed clip was made with the folder's settings; where it does not say, that is found out with its vectors."
+    try:
+        meta = packed.meta_of(video_id)
+    except (ValueError, RecursionError):
+        return True
+    return not isinstance(meta, dict) or meta.get("fingerprint") == mark
 
 
 def _unfinished_in(kind: str, folder: Path) -> list[CacheFault]:
@@ -218,6 +244,19 @@ class CacheCheck:
 _SHOWN = 5  # faults of each class that are printed
 
 # %% ../../nbs/64b_embeddings_verify.ipynb #e0611297
+def _set_aside_sets(parts: CacheParts) -> list[CacheFault]:
+    "Rename packed arrays that are damaged or mixed, so that their clips are lost, and those that they have replaced count again."
+    aside: list[CacheFault] = []
+    for kind in parts.folders:
+        while faults := _faults_of_sets(parts, kind):
+            for fault in faults:
+                n_before = len(list(fault.path.parent.glob(f"{fault.path.name}.damaged*")))
+                fault.path.rename(fault.path.with_name(f"{fault.path.name}.damaged{n_before or ''}"))
+            aside += faults
+            forget_packed()
+    return aside
+
+
 def _repair(parts: CacheParts, faults: Collection[CacheFault]) -> None:
     "Set damaged files aside, take back what the journals say of their clips, remove what is unfinished."
     for kind in parts.folders:
@@ -226,6 +265,8 @@ def _repair(parts: CacheParts, faults: Collection[CacheFault]) -> None:
         if journal is not None:
             journal.stale(sorted({fault.video_id for fault in of_kind if fault.video_id is not None}))
         for fault in of_kind:
+            if fault.video_id is None and fault.status != "unfinished":  # packed arrays
+                continue
             with suppress(FileNotFoundError):  # packed, or gone
                 if fault.status == "unfinished":
                     fault.path.unlink()
@@ -253,9 +294,10 @@ def verify_cache(
     parts = cache_parts(cache)
     if repair:
         with alone_in(parts.folders.values()):
+            aside = _set_aside_sets(parts)
             check = _checked(parts, progress)
             _repair(parts, check.faults)
-        return CacheCheck(check.cache, check.n_files, check.faults, repaired=True)
+        return CacheCheck(check.cache, check.n_files, (*aside, *check.faults), repaired=True)
     return _checked(parts, progress)
 
 
@@ -263,7 +305,8 @@ def _checked(parts: CacheParts, progress: bool) -> CacheCheck:
     "What is wrong with a cache."
     before = parts.running()
     with tqdm(desc="verify", unit="file", disable=not progress, mininterval=0.1 if sys.stderr.isatty() else 30) as bar:
-        faults = tuple(fault for kind in parts.folders for fault in _faults_in(parts, kind, bool(before), bar))
+        of_sets = [fault for kind in parts.folders for fault in _faults_of_sets(parts, kind)]
+        faults = (*of_sets, *(fault for kind in parts.folders for fault in _faults_in(parts, kind, bool(before), bar)))
     n_files = {kind: sum(map(len, files_there(kind, folder).values())) for kind, folder in parts.folders.items()}
     return CacheCheck(parts.root, n_files, faults, running=tuple(before))
 
@@ -291,14 +334,17 @@ def _encoder_of(settings: dict, weights: str | None, device: str) -> Encoder:
     )
 
 # %% ../../nbs/64b_embeddings_verify.ipynb #9f4f865b
-def _windows_of(settings: dict, parts: CacheParts, kind: str) -> WindowSettings:
-    "The windows of a cache."
+def _windows_of(settings: dict, parts: CacheParts, kind: str, faults: Collection[CacheFault] = ()) -> WindowSettings:
+    "The windows of a cache, those of which every file is lost included."
     basis = {name: settings[name] for name in ("stride_s", "edge")}
     if kind == "video":
         return WindowSettings(win_s=settings["win_s"], scales=tuple(settings["scales"]), **basis)
     journal = parts.journal(kind)
     noted = journal.lengths().values() if journal else ()
-    return WindowSettings(lengths=tuple(set(cached_audios(parts.folders[kind])).union(*noted)) or (1.0,), **basis)
+    names = [cache_file_parts(fault.path, kind) for fault in faults if fault.kind == kind and fault.status == "lost"]
+    lost = {int(name[0][1:-2]) / 1000 for name in names if name is not None}
+    known = set(cached_audios(parts.folders[kind], skip_damaged=True)).union(lost, *noted)
+    return WindowSettings(lengths=tuple(known) or (1.0,), **basis)
 
 
 def remake(
@@ -332,7 +378,7 @@ def remake(
             continue
         encoder = _encoder_of(settings, (audio_weights or weights) if kind == "audio" else weights, device)
         reports[kind] = extract(
-            vid_dir, parts.root, encoder=encoder, windows=_windows_of(settings, parts, kind), kinds=(kind,),
+            vid_dir, parts.root, encoder=encoder, windows=_windows_of(settings, parts, kind, check.faults), kinds=(kind,),
             wrong_sound=settings.get("wrong_sound", 0), run=RunSettings(only=ids), progress=progress,
         )  # fmt: skip
     return reports

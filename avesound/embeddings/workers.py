@@ -183,6 +183,8 @@ def _end_with_the_run() -> None:
         try:
             if _farewell is not None:
                 _farewell()
+            if _sent is not None:  # the run can no longer do it
+                shutil.rmtree(_sent.reports, ignore_errors=True)
         finally:
             os._exit(1)
 
@@ -190,6 +192,7 @@ def _end_with_the_run() -> None:
 def _start_worker(sent: _Sent) -> None:
     "What a worker does first."
     global _sent, _watch, _unpacked_work
+    sys.excepthook = sys.__excepthook__
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # it has to end in the middle of a call, too
     os.environ.update(sent.environment)
     report = open(sent.reports / str(os.getpid()), "w+", encoding="utf-8")  # noqa: SIM115  it stays open as long as the process lives
@@ -223,6 +226,9 @@ def _do(sent_job: bytes) -> tuple[Any, list[tuple[type[Warning], str]]]:
         _watch.begin("read")
         try:
             result = work(job)
+        except SystemExit as error:  # a library's `sys.exit` is no end of the run, but of this clip
+            code = 0 if error.code is None else error.code
+            result = _ending(code if isinstance(code, int) else 1, f"{_watch.step} 0\n")
         finally:
             _watch.rest()
             _farewell = None
@@ -261,8 +267,26 @@ _CONTEXT: Any = multiprocessing.get_context(_METHOD)
 _one_at_a_time = threading.Lock()
 
 
+def _start_silently() -> None:
+    "Until a worker has begun, what it misses of a run that is over already is not told to the terminal."
+
+    def tell(kind, error, place):
+        if not issubclass(kind, (OSError, EOFError)):
+            sys.__excepthook__(kind, error, place)
+
+    sys.excepthook = tell
+
+
+class _Silence:
+    def __reduce__(self) -> tuple:
+        return _start_silently, ()
+
+
 class _Process(_CONTEXT.Process):
     "A process that does not run the user's script again."
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_silence": _Silence()} | self.__dict__  # first: the locks of the run that come after it may be gone
 
     def start(self) -> None:
         with _one_at_a_time:
@@ -395,11 +419,10 @@ def map_workers(
         raise WorkerError(
             "this process may not start others, being a worker itself (of multiprocessing.Pool, say): workers=0 does all in it"
         )
-    waiting, reports = iter(jobs), Path(tempfile.mkdtemp(prefix="avesound-workers-"))
-    threads = max(1, usable_cores() // workers)
-    crew: _Crew[J] = _Crew(_Sent(pickled((work, farewell)), limits, reports, threads, dict(os.environ)), workers)
+    waiting, threads, packed = iter(jobs), max(1, usable_cores() // workers), pickled((work, farewell))
+    reports = Path(tempfile.mkdtemp(prefix="avesound-workers-"))
     try:
-        with closing(crew):
+        with closing(_Crew[J](_Sent(packed, limits, reports, threads, dict(os.environ)), workers)) as crew:
             for job in islice(waiting, workers):
                 crew.begin(job)
             while crew.at_work:
