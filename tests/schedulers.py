@@ -158,7 +158,7 @@ class Scheduler:
                 raise RuntimeError(f"its node is not ready after {limit_s:g} s")
             time.sleep(0.5)
 
-    def wait(self, limit_s: float = 240) -> None:
+    def wait(self, limit_s: float = 600) -> None:
         "Until the queue is empty."
         deadline = time.monotonic() + limit_s
         while jobs := self.queue():
