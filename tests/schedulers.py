@@ -13,13 +13,14 @@ from pathlib import Path
 HOST = socket.gethostname()
 SLOTS, GPUS, MEMORY = 8, 2, "64G"  # what the node says that it has, whatever it has: two tasks of the tutorial's scripts at once
 
+# What is put back starts again after cred_expire seconds, two minutes unless it is said.
 SLURM_CONF = """
 ClusterName=avesound
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={root}/munge.socket
+AuthInfo=socket={root}/munge.socket,cred_expire=20
 ProctrackType=proctrack/pgid
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/none
@@ -203,12 +204,13 @@ class Slurm(Scheduler):
 
     def asked_for(self, job: str) -> str:
         "What a job in the queue asked for."
-        return re.search(r"TRES=\S+", call("scontrol", "show", "job", job))[0]
+        return " ".join(re.findall(r"(?<= )(?:TRES|TresPerNode)=\S+", call("scontrol", "show", "job", job)))
 
     def kill(self, job: str, task: int | None = None) -> None:
         call("scancel", job if task is None else f"{job}_{task}")
 
-    def requeue(self, job: str, task: int) -> None:
+    def put_back(self, job: str, task: int) -> None:
+        "The task of a job that has ended, into the queue again."
         call("scontrol", "requeue", f"{job}_{task}")
 
     def again(self, task: int) -> list[str]:
@@ -275,6 +277,10 @@ class GridEngine(Scheduler):
 
     def kill(self, job: str, task: int | None = None) -> None:
         call("qdel", job, *([] if task is None else ["-t", task]))
+
+    def put_back(self, job: str, task: int) -> None:
+        "A job that has ended cannot be put back: the task is submitted again."
+        call(*self.again(task))
 
     def again(self, task: int) -> list[str]:
         return ["qsub", "-t", str(task), "extract.sge"]
