@@ -5,10 +5,10 @@ BIN   := $(VENV)/bin
 JOBS  ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install reinstall data lock demo test test-faults test-newest test-lowest house bench bench-page gpu gpu-login lab notebooks readme stills docs clean tidy
+.PHONY: help install reinstall data lock demo test test-faults test-cluster test-newest test-lowest house bench bench-page gpu gpu-login lab notebooks readme stills docs clean tidy
 
 help: ## what can be made
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.made: requirements.txt settings.ini setup.py .ci/env
 	@.ci/env "$(VENV)"
@@ -37,6 +37,9 @@ test: install ## every notebook and every test, in one run
 
 test-faults: install ## the long trials of what a run survives: killed fifty times, two thousand damaged files
 	@JOBS=$(JOBS) .ci/pytest $(BIN)/python -m faults tests
+
+test-cluster: install ## the tutorial's scripts on Slurm and Grid Engine, installed from Debian, with tasks killed and put back (as root)
+	@.ci/test_cluster $(BIN)/python
 
 test-newest: install ## the same with the newest packages that settings.ini allows, in .venv-newest
 	@VENV="$(VENV)" JOBS=$(JOBS) .ci/test_with highest .venv-newest
