@@ -122,7 +122,8 @@ def as_seconds(times: dict[str, list[Spent]], *names: str) -> dict[str, dict]:
 
 def fresh(function: Callable, *arguments, threads: int = 1):
     "What a function of a line's module returns, as JSON, in a process of its own with `threads` threads for matrix products."
-    call = [sys.executable, "-c", CHILD, function.__module__, function.__name__, json.dumps(arguments)]
+    spec = sys.modules[function.__module__].__spec__  # of a module that is run with -m: its real name
+    call = [sys.executable, "-c", CHILD, spec.name if spec else function.__module__, function.__name__, json.dumps(arguments)]
     done = subprocess.run(call, cwd=ROOT, env=environment(threads), capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{function.__name__} failed in a fresh process:\n{done.stderr.strip()}")

@@ -97,8 +97,8 @@ def planned_jobs(clips: str, cache: str, encoder: str):
     from avesound.embeddings.job import WindowSettings
     from avesound.encoders.base import create_encoder
 
-    more = {} if encoder == "signal" else {"weights": "random", "device": "cpu"}
-    kinds = ("video", "audio") if encoder == "signal" else ("video",)
+    more = {"weights": "random", "device": "cpu"} if encoder == "mc3_18" else {}
+    kinds = {"signal": ("video", "audio"), "logmel": ("audio",), "mc3_18": ("video",)}[encoder]
     plan, towers = planned(cache, create_encoder(encoder, **more), None, WindowSettings(), kinds)
     for folder in plan.folders.values():
         Path(folder).mkdir(parents=True, exist_ok=True)

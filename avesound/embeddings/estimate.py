@@ -17,6 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from .clips import largest_shard
 from .extract import RunSettings, clip_jobs, planned
@@ -63,6 +64,7 @@ def _try_clips(jobs: Sequence[ClipJob], towers: Towers, run: RunSettings) -> lis
     with closing(map_workers(partial(_tried, towers=towers), _timed(jobs, begun), n_workers, run.limits)) as results:
         for job, result in results:
             took_s = time.perf_counter() - begun[job.video_id]
+            line: dict[str, Any]
             if isinstance(result, Ended):
                 line, pid, peak = {"status": result.status, "detail": result.detail}, None, None
             else:
