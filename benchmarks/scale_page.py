@@ -18,7 +18,7 @@ from .table import Load, machine
 from .workers import planned_jobs
 
 BEGIN, END = "<!-- measured: `make scale` writes what follows -->\n", "<!-- measured: end -->\n"
-ENCODERS = {"signal": 8, "logmel": 8, "mc3_18": 2}  # and how many clips of 10 s are measured
+ENCODERS = {360: {"signal": 8, "logmel": 8, "mc3_18": 1}, 720: {"signal": 8}}  # by lines; and how many clips of 10 s are measured
 SIZES = (4097, 100_000, 1_000_000)
 
 
@@ -57,7 +57,7 @@ def extraction_rates(bench: Bench) -> dict[tuple[int, str], dict]:
     "By lines of the picture and encoder."
     rates = {}
     for clip in bench.synthetic:
-        for encoder, n in ENCODERS.items():
+        for encoder, n in ENCODERS[clip.height].items():
             rates[clip.height, encoder] = fresh(clip_seconds, str(bench.copies(n + 1, clip.path)), str(bench.folder), encoder)
             print(f"{clip.height} lines, {encoder}: {rates[clip.height, encoder]}", flush=True)
     return rates

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..data.download import size_text
 from .clips import largest_shard
 from .extract import RunSettings, clip_jobs, planned
 from .job import ClipJob, Towers, WindowSettings, do_clip
@@ -135,12 +136,6 @@ class Estimate:
         return "\n".join(_lines_of(self))
 
 # %% ../../nbs/64c_embeddings_estimate.ipynb #e0351503
-def _bytes_text(n: float) -> str:
-    "A size for people."
-    unit = next((unit for unit in ("kB", "MB", "GB") if n < 1000 ** (2 + ("kB", "MB", "GB").index(unit))), "TB")
-    return f"{n / 1000 ** (1 + ('kB', 'MB', 'GB', 'TB').index(unit)):.3g} {unit}"
-
-
 def _lines_of(estimate: Estimate) -> list[str]:
     "An estimate in lines for a terminal."
     counts = ", ".join(f"{n} {status}" for status, n in estimate.counts.items())
@@ -159,10 +154,10 @@ def _lines_of(estimate: Estimate) -> list[str]:
         where = "on this machine" if shards == 1 else f"as {shards} shards at once, the largest of {estimate.largest[shards]:,} clips"
         lines.append(f"  time      {duration_text(estimate.time_s(shards))}{likely} {where}")
     size, files = estimate.n_clips * estimate.clip_bytes, round(estimate.n_clips * estimate.clip_files)
-    free = f"{_bytes_text(estimate.free_bytes)} are free" + ("" if size < estimate.free_bytes else ": too little")
-    lines.append(f"  disk      {_bytes_text(size)} in {files:,} files ({_bytes_text(estimate.clip_bytes)} a clip); {free}")
+    free = f"{size_text(estimate.free_bytes)} are free" + ("" if size < estimate.free_bytes else ": too little")
+    lines.append(f"  disk      {size_text(size)} in {files:,} files ({size_text(estimate.clip_bytes)} a clip); {free}")
     if estimate.worker_bytes is not None:
-        lines.append(f"  memory    at most {_bytes_text(estimate.worker_bytes)} in {'a worker' if estimate.workers else 'this process'}")
+        lines.append(f"  memory    at most {size_text(estimate.worker_bytes)} in a worker")
     return lines
 
 # %% ../../nbs/64c_embeddings_estimate.ipynb #c6822aa3
