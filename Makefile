@@ -5,7 +5,7 @@ BIN   := $(VENV)/bin
 JOBS  ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install reinstall data lock demo test test-faults test-cluster test-newest test-lowest house bench bench-page gpu gpu-login lab notebooks readme stills docs clean tidy
+.PHONY: help install reinstall data lock demo test test-faults test-cluster test-newest test-lowest house bench bench-page scale gpu gpu-login lab notebooks readme stills docs clean tidy
 
 help: ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ bench: install ## speed, as ratios inside one run (writes bench/); LINES="decode
 bench-page: bench ## the same, and the page of the documentation that shows it
 	@{ printf -- '---\ntitle: Speed\n---\n\n'; tail -n +3 bench/bench.md; printf '\nMeasured by `make bench-page`. What a line means, and where its bound comes from, is said beside it in `benchmarks/`.\n'; } > nbs/performance.new
 	@mv nbs/performance.new nbs/performance.md
+
+scale: install ## the numbers on the page of the documentation on scale, measured anew (minutes)
+	@$(BIN)/python -m benchmarks.scale_page --page nbs/scale.md
 
 gpu: ## on a machine with a GPU: modules, environment, what the GPU can do (or that none is visible)
 	@VENV="$(VENV)" MAKE="$(MAKE)" .ci/gpu

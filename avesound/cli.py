@@ -127,10 +127,16 @@ _EXTRACT_AUDIO = _EXTRACT | {
 }
 
 # %% ../nbs/99_cli.ipynb #482b99d5
-def _embed(call: Call, create: Call, config: dict | None, **more) -> int:
-    "Extract with an encoder that is created first; None in its settings: not given."
+def _embed(call: Call, create: Call, config: dict | None, only_estimate: bool, **more) -> int:
+    "Extract, or tell how long that takes, with an encoder that is created first; None in its settings: not given."
     encoder = create(name=call["encoder"], **{name: value for name, value in (config or {}).items() if value is not None})
-    return _report(call(encoder=encoder, **more))
+    if not only_estimate:
+        return _report(call(encoder=encoder, **more))
+    from avesound.embeddings.estimate import estimate
+
+    said = Call(estimate, call.values)(encoder=encoder, **more)
+    print(said)
+    return 0 if said.steps else 1  # nothing of it can be used
 
 
 def _report(report) -> int:
@@ -152,12 +158,13 @@ def _extract(
     size: tuple[int, int] | None = None,  # height,width of frames in pixels; None: the encoder's
     audio_weights: str | None = None,  # weights of the encoder for the sound
     audio_encoder_config: dict | None = None,  # its further settings
+    estimate: bool = False,  # only tell how long it would take, from 20 clips; the cache is left as it is
 ) -> int:
     "Video and audio embeddings of a folder of clips."
     hearing = None
     if call["audio_encoder"]:
         hearing = create(name=call["audio_encoder"], weights=audio_weights, **audio_encoder_config or {})
-    return _embed(call, create, {**(encoder_config or {}), "fps": fps, "size": size}, audio_encoder=hearing)
+    return _embed(call, create, {**(encoder_config or {}), "fps": fps, "size": size}, estimate, audio_encoder=hearing)
 
 # %% ../nbs/99_cli.ipynb #7330abb0
 @command(
@@ -170,9 +177,10 @@ def _extract_video(
     encoder_config: dict | None = None,  # further settings of the encoder
     fps: float | None = None,  # frames per second; None: the encoder's
     size: tuple[int, int] | None = None,  # height,width of frames in pixels; None: the encoder's
+    estimate: bool = False,  # only tell how long it would take, from 20 clips; the cache is left as it is
 ) -> int:
     "Video embeddings alone."
-    return _embed(call, create, {**(encoder_config or {}), "fps": fps, "size": size}, kinds=("video",))
+    return _embed(call, create, {**(encoder_config or {}), "fps": fps, "size": size}, estimate, kinds=("video",))
 
 # %% ../nbs/99_cli.ipynb #b7a64b9d
 @command(
@@ -186,10 +194,11 @@ def _extract_audio(
     create: Call,
     encoder_config: dict | None = None,  # further settings of the encoder
     length: float = 1.0,  # length of an audio window, s
+    estimate: bool = False,  # only tell how long it would take, from 20 clips; the cache is left as it is
 ) -> int:
     "Audio embeddings of one window length."
     windows = replace(call.settings("windows"), lengths=(length,))
-    return _embed(call, create, encoder_config, vid_dir=wav_dir or call["vid_dir"], windows=windows, kinds=("audio",))
+    return _embed(call, create, encoder_config, estimate, vid_dir=wav_dir or call["vid_dir"], windows=windows, kinds=("audio",))
 
 # %% ../nbs/99_cli.ipynb #1a04bea1
 @command(
@@ -202,9 +211,10 @@ def _extract_audio_multiscale(
     call: Call,
     create: Call,
     encoder_config: dict | None = None,  # further settings of the encoder
+    estimate: bool = False,  # only tell how long it would take, from 20 clips; the cache is left as it is
 ) -> int:
     "Audio embeddings of several window lengths."
-    return _embed(call, create, encoder_config, vid_dir=wav_dir or call["vid_dir"], kinds=("audio",))
+    return _embed(call, create, encoder_config, estimate, vid_dir=wav_dir or call["vid_dir"], kinds=("audio",))
 
 # %% ../nbs/99_cli.ipynb #3747641a
 @command("embeddings.extract:extract_wav", out_dir=Entry(place="wav_dir"), timeout_s=HIDDEN, max_s=HIDDEN)

@@ -2,7 +2,7 @@
 
 All three time one benchmark after the other (`asv` can interleave whole processes) and compare summaries afterwards. On a machine that
 others use too, only variants that alternate within every round, a ratio for each round and the median of the ratios can be believed;
-and none of the three counts processor seconds of child processes, which our workers are.
+and none of the three counts processor seconds of child processes and of theirs, which our workers are.
 """
 
 import json
@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,15 +69,27 @@ class Row:
 
 @dataclass(frozen=True)
 class Spent:
-    "Processor seconds of this process and its children, and seconds of the clock on the wall."
+    "Processor seconds of this process and those below it, and seconds of the clock on the wall."
 
     cpu_s: float
     wall_s: float
 
 
 def cpu_seconds() -> float:
+    """Of this process and all below it so far.
+
+    Workers are children of a server that lives as long as this process, so the system has not added their seconds to ours yet: what it
+    knows of living processes, and of the dead ones that these have had, is looked up.
+    """
+    import psutil
+
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    seconds = sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            seconds += times.user + times.system + times.children_user + times.children_system
+    return seconds
 
 
 def spent(work: Callable[[], object]) -> Spent:
@@ -109,7 +122,8 @@ def as_seconds(times: dict[str, list[Spent]], *names: str) -> dict[str, dict]:
 
 def fresh(function: Callable, *arguments, threads: int = 1):
     "What a function of a line's module returns, as JSON, in a process of its own with `threads` threads for matrix products."
-    call = [sys.executable, "-c", CHILD, function.__module__, function.__name__, json.dumps(arguments)]
+    spec = sys.modules[function.__module__].__spec__  # of a module that is run with -m: its real name
+    call = [sys.executable, "-c", CHILD, spec.name if spec else function.__module__, function.__name__, json.dumps(arguments)]
     done = subprocess.run(call, cwd=ROOT, env=environment(threads), capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{function.__name__} failed in a fresh process:\n{done.stderr.strip()}")

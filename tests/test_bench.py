@@ -5,6 +5,7 @@ import platform
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from benchmarks.__main__ import MODULES, main
 from benchmarks.cache import write_cache
 from benchmarks.clips import write_bench_clip
 from benchmarks.evaluation import evaluation_times
-from benchmarks.rounds import Row, Spent, fresh, in_turns, ratios, resident_bytes, spent
+from benchmarks.rounds import Row, Spent, cpu_seconds, fresh, in_turns, ratios, resident_bytes, spent
 from benchmarks.table import line, machine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -101,7 +102,7 @@ def test_a_slow_line_is_no_failure_and_a_broken_one_is(lines, tmp_path, capsys):
 
 
 def test_every_file_of_lines_is_in_the_table():
-    others = {"__init__", "__main__", "rounds", "table", "clips", "cache", "scale"}
+    others = {"__init__", "__main__", "rounds", "table", "clips", "cache", "scale", "scale_page"}
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - others == set(MODULES)
     assert len(table.LINES) >= len(MODULES) and all(callable(of.measure) and of.title for of in table.LINES.values())
 
@@ -151,6 +152,26 @@ def test_a_ratio_is_taken_within_its_round():
 def test_processor_time_of_children_counts():
     work = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
     assert spent(lambda: subprocess.run([sys.executable, "-c", work], check=True)).cpu_s > 0.29
+
+
+def busy(seconds: float) -> None:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+def test_processor_time_of_workers_counts():
+    "They are no children of this process; alive or gone, their seconds count once."
+    from avesound.embeddings.workers import Limits, map_workers
+
+    idle = spent(lambda: list(map_workers(busy, [0.0], 1, Limits())))
+    assert spent(lambda: list(map_workers(busy, [0.5, 0.5], 2, Limits()))).cpu_s > 0.99
+    alive: list[float] = []
+    results = map_workers(busy, [0.5, 0.5], 1, Limits())
+    before = cpu_seconds()
+    for _ in results:
+        alive.append(cpu_seconds() - before)
+    assert alive[0] > 0.49 and 0.99 < alive[1] <= cpu_seconds() - before < 1 + 2 * idle.cpu_s + 1
 
 
 def test_the_peak_of_a_fresh_process_is_its_own():
