@@ -1,4 +1,4 @@
-"""The numbers of the page on scale: `make scale`, or `python -m benchmarks.scale_page [--page nbs/scale.md] [--clips 4097]`.
+"""The numbers of the page on scale: `make scale`, or `python -m benchmarks.scale_page [--page nbs/scale.md] [--clips 2000]`.
 
 What is measured is processor time: of a clip in one process, of an evaluation and a sweep in fresh ones. From that follow the hours of
 more clips, by multiplication; the page says so. No part of `make bench`, because it takes minutes.
@@ -27,7 +27,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale_page", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--page", type=Path, help="gets the tables, between its two marks; else they are printed alone")
-    parser.add_argument("--clips", type=int, default=4097, help="of evaluation and sweep (default: %(default)s)")
+    parser.add_argument("--clips", type=int, default=2000, help="of evaluation and sweep (default: %(default)s)")
     options = parser.parse_args()
     load = Load()
     with tempfile.TemporaryDirectory(prefix="avesound-scale-") as folder:
