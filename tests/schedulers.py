@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 HOST = socket.gethostname()
@@ -152,12 +153,21 @@ class Scheduler:
             self.stop()
             raise NotHere(f"{self.name} does not start: {error}") from error
 
-    def wait_for_node(self, limit_s: float = 30) -> None:
+    def wait_until(self, what: Callable[[], object], otherwise: str, limit_s: float = 30) -> None:
+        "Until it is so; a client that gets no answer says so by its exit code."
         deadline = time.monotonic() + limit_s
-        while not self.is_ready():
+        while True:
+            try:
+                if what():
+                    return
+            except RuntimeError:
+                pass
             if time.monotonic() > deadline:
-                raise RuntimeError(f"its node is not ready after {limit_s:g} s")
+                raise RuntimeError(f"{otherwise} ({limit_s:g} s)")
             time.sleep(0.5)
+
+    def wait_for_node(self) -> None:
+        self.wait_until(self.is_ready, "its node is not ready")
 
     def wait(self, limit_s: float = 600) -> None:
         "Until the queue is empty."
@@ -237,6 +247,7 @@ class GridEngine(Scheduler):
         (cell / "bootstrap").write_text(bootstrap.replace("sgeadmin", "root"))
         call(shared / "scripts/init_cluster", self.root, "default", self.root / "spool/spooldb", "root")
         call("sge_qmaster")
+        self.wait_until(lambda: call("qconf", "-sh"), "its master does not answer")
         settings = (shared / "default-configuration").read_text().replace("/var/spool/gridengine", f"{self.root}/spool")
         self.configure("-Mconf", re.sub(r"^(min_[ug]id).*", r"\1 0", settings, flags=re.MULTILINE), "global")
         self.configure("-Mc", call("qconf", "-sc") + COMPLEXES.lstrip())
