@@ -162,12 +162,12 @@ def busy(seconds: float) -> None:
 
 def test_processor_time_of_workers_counts():
     "They are no children of this process; alive or gone, their seconds count once."
-    from avesound.embeddings.workers import Limits, map_workers
+    from avesound.embeddings.workers import JobLimits, map_workers
 
-    idle = spent(lambda: list(map_workers(busy, [0.0], 1, Limits())))
-    assert spent(lambda: list(map_workers(busy, [0.5, 0.5], 2, Limits()))).cpu_s > 0.99
+    idle = spent(lambda: list(map_workers(busy, [0.0], 1, JobLimits())))
+    assert spent(lambda: list(map_workers(busy, [0.5, 0.5], 2, JobLimits()))).cpu_s > 0.99
     alive: list[float] = []
-    results = map_workers(busy, [0.5, 0.5], 1, Limits())
+    results = map_workers(busy, [0.5, 0.5], 1, JobLimits())
     before = cpu_seconds()
     for _ in results:
         alive.append(cpu_seconds() - before)

@@ -267,57 +267,50 @@ def _ending(exitcode: int | None, report: str) -> Ended:
     return Ended("crashed", f"its worker was ended {cause}{doing}{_place(report)}")
 
 # %% ../../nbs/62a_embeddings_workers.ipynb #97be1f9f
-_METHOD = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-_CONTEXT: Any = multiprocessing.get_context(_METHOD)
+_SERVER = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+_LONGEST_FOLDER = 64  # bytes: the server listens at a name some 32 longer, and the system allows about a hundred
 _one_at_a_time = threading.Lock()
 
 
-def _start_silently() -> None:
-    "Until a worker has begun, what it misses of a run that is over already is not told to the terminal."
-
-    def tell(kind, error, place):
-        if not issubclass(kind, (OSError, EOFError)):
-            sys.__excepthook__(kind, error, place)
-
-    sys.excepthook = tell
-
-
-class _Silence:
-    def __reduce__(self) -> tuple:
-        return _start_silently, ()
-
-
-class _Process(_CONTEXT.Process):
+class _WithoutScript:
     "A process that does not run the user's script again."
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_silence": _Silence()} | self.__dict__  # first: the locks of the run that come after it may be gone
 
     def start(self) -> None:
         with _one_at_a_time:
             main = sys.modules["__main__"]
             sys.modules["__main__"] = ModuleType("__main__")
             try:
-                super().start()
+                super().start()  # type: ignore[misc]
             finally:
                 sys.modules["__main__"] = main
 
 
+class _OfServer(_WithoutScript, multiprocessing.get_context(_SERVER).Process):  # type: ignore[misc]
+    "One that comes from the fork server."
+
+
+class _OfNobody(_WithoutScript, multiprocessing.get_context("spawn").Process):  # type: ignore[misc]
+    "A new interpreter."
+
+
 @dataclass(frozen=True)
 class _Context:
-    "The context that pebble starts workers from: that of `multiprocessing`, with processes of ours."
+    "The context that pebble starts workers from: one of `multiprocessing`, with processes of ours."
 
-    Process: type = _Process
+    context: Any
+    Process: type
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(_CONTEXT, name)
+        return getattr(self.context, name)
 
 
 def _context() -> _Context:
-    "Where workers come from: a fork server that has imported what they need, or new interpreters where there is none."
-    if _METHOD == "forkserver":
-        _CONTEXT.set_forkserver_preload(["avesound.embeddings.job"])
-    return _Context()
+    "Where workers come from: a fork server that has imported what they need; new interpreters where there is none, or too long a name."
+    if _SERVER == "spawn" or len(os.fsencode(tempfile.gettempdir())) > _LONGEST_FOLDER:
+        return _Context(multiprocessing.get_context("spawn"), _OfNobody)
+    context: Any = multiprocessing.get_context(_SERVER)
+    context.set_forkserver_preload(["avesound.embeddings.job"])
+    return _Context(context, _OfServer)
 
 # %% ../../nbs/62a_embeddings_workers.ipynb #61e8056c
 J = TypeVar("J")
