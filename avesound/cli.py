@@ -660,7 +660,8 @@ def _terminate(*_: object) -> None:
 @contextlib.contextmanager
 def _stoppable() -> Iterator[None]:
     "While the block runs, SIGTERM ends it as Ctrl+C does: what is finished is noted, and no process stays behind."
-    if threading.current_thread() is not threading.main_thread():  # only the main thread hears signals
+    ours = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and "view" not in sys.argv[1:2]  # the viewer has handlers of its own
+    if not ours or threading.current_thread() is not threading.main_thread():  # only the main thread hears signals
         yield
         return
     before = signal.signal(signal.SIGTERM, _terminate)
