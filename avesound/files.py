@@ -148,7 +148,13 @@ def is_running(
         return False
     except PermissionError:  # somebody else's
         pass
-    return True
+    try:
+        about = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # a system without, or it has just ended
+        return True
+    return (
+        about.rpartition(")")[2].split()[0] not in "ZX"
+    )  # what has ended stays listed until its parent looks: in a container, perhaps for ever
 
 # %% ../nbs/00_files.ipynb #cd03341f
 ABANDONED_S = 3600.0  # an unfinished file of another place that nobody has touched for so long is nobody's, seconds

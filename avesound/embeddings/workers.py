@@ -272,8 +272,26 @@ _LONGEST_FOLDER = 64  # bytes: the server listens at a name some 32 longer, and 
 _one_at_a_time = threading.Lock()
 
 
+def _start_silently() -> None:
+    "Until a worker has begun, what it misses of a run that is over already is not told to the terminal."
+
+    def tell(kind, error, place):
+        if not issubclass(kind, (OSError, EOFError)):
+            sys.__excepthook__(kind, error, place)
+
+    sys.excepthook = tell
+
+
+class _Silence:
+    def __reduce__(self) -> tuple:
+        return _start_silently, ()
+
+
 class _WithoutScript:
     "A process that does not run the user's script again."
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_silence": _Silence()} | self.__dict__  # first: the locks of the run that come after it may be gone
 
     def start(self) -> None:
         with _one_at_a_time:
