@@ -15,6 +15,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from avesound.embeddings import claim as claim_room
@@ -375,6 +376,14 @@ def started(*words) -> subprocess.Popen:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
+def halt(pid: int):
+    "Stop a process and its children, and wait until all have: what a process is at in the kernel, a renaming, comes to its end first."
+    os.killpg(pid, signal.SIGSTOP)
+    task = psutil.Process(pid)
+    while any(process.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE) for process in [task, *task.children(recursive=True)]):
+        time.sleep(0.002)
+
+
 @pytest.fixture
 def stopped(small_set, tmp_path):
     "A run over clips, and its cache, stopped after its first file."
@@ -383,7 +392,7 @@ def stopped(small_set, tmp_path):
     while not list(tmp_path.glob("cache/vid_emb/*.npz")):
         assert task.poll() is None
         time.sleep(0.002)
-    os.killpg(task.pid, signal.SIGSTOP)
+    halt(task.pid)
     assert task.poll() is None and writers(tmp_path / "cache/vid_emb")
     yield task, tmp_path / "cache", words
     if task.poll() is None:
