@@ -5,7 +5,7 @@ BIN   := $(VENV)/bin
 JOBS  ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install reinstall data lock demo test test-faults test-cluster test-newest test-lowest house bench bench-page scale gpu gpu-login lab notebooks readme stills docs clean tidy
+.PHONY: help install reinstall data lock demo test test-faults test-cluster test-newest test-lowest house bench bench-page scale gpu gpu-login lab notebooks readme stills docs docs-test clean tidy
 
 help: ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,7 +85,10 @@ stills: install ## the stills that the documentation shows
 docs: install ## the documentation site in _docs (needs Quarto)
 	@command -v quarto >/dev/null || { echo "docs: Quarto is needed and is not here: https://quarto.org/docs/download"; exit 1; }
 	@PYTHONPATH=.ci $(BIN)/nbdev_docs
-	@$(BIN)/python .ci/offline.py _docs
+	@$(BIN)/python .ci/finish.py _docs
+
+docs-test: docs ## the documentation in a real browser: searches, widths, contrast, keys (needs Quarto and Chromium)
+	@JOBS=$(JOBS) .ci/pytest $(BIN)/python -m site tests
 
 clean: ## delete the environments (.venv, .venv-newest, .venv-lowest)
 	@rm -rf "$(VENV)" .venv-newest .venv-lowest

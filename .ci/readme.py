@@ -44,7 +44,7 @@ def readme(notebook: Path) -> str:
     cells = []
     for number, cell in enumerate(nb.cells, 1):
         if cell.cell_type == "markdown":
-            cell.source = from_top_level(cell.source, folder)
+            cell.source = from_top_level(re.sub(r"<iframe\b.*?</iframe>\s*", "", cell.source, flags=re.DOTALL), folder)  # the site's alone
         elif cell.cell_type == "code":
             directives = {match["name"]: match["value"] for match in DIRECTIVE.finditer(cell.source)}
             if directives.keys() & {"hide", "default_exp"} or directives.get("include") == "false":

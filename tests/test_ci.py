@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import zipfile
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
@@ -250,6 +252,98 @@ def test_names_lead_to_the_page_beside(tmp_path, page, to_top):
     canonical, mine = html.split("<a", 1)
     assert (tmp_path / page).read_text() == canonical.format("https://docs.example.org/x/") + "<a" + mine.format(to_top, "")
     assert offline.address().startswith("https://") and offline.address().endswith("/")
+
+
+# ---- what the site needs besides
+
+sys.path.append(str(ROOT / ".ci"))  # it imports the tool beside it
+finish = ci_tool("finish")
+MADE = """<!DOCTYPE html>
+<html><body class="quarto-light"><nav class="navbar"></nav>
+<ul><li class="sidebar-item sidebar-item-section"><div><a class="sidebar-item-text"><span class="menu-text">How it works</span></a>
+<a class="sidebar-item-toggle" role="navigation" aria-label="Toggle section"></a></div>
+<ul><li><a class="sidebar-item-text sidebar-link active" href="./page.html"><span class="menu-text">Page</span></a></li></ul></li></ul>
+<main id="quarto-document-content"><header><h1 class="title">Peaks</h1><div class="description">Where a curve is highest.</div></header>
+<p>Opening words. <code>avesound evaluate</code></p>
+<figure><img src="a.png"><figcaption>A curve <b>and</b> its peak</figcaption></figure>
+<section id="finding-them"><h2 data-anchor-id="finding-them">Finding them</h2><p>Prose on tau.</p>
+<div class="cell"><div class="sourceCode"><pre>assert secret == 1</pre></div><div class="cell-output"><pre>0.123</pre></div></div>
+<table><tr><th></th><th>name</th></tr></table>
+<section id="peak"><h3 data-anchor-id="peak">peak</h3><div class="sourceCode"><pre>def peak(\n    pdf,\n) -> float:</pre></div>
+<p><em>The moment of the highest cell.</em></p><p>More of it &lt;/script&gt;.</p></section></section>
+<h3 data-anchor-id="loose">Loose</h3></main></body></html>"""
+
+
+@pytest.fixture
+def made_site(tmp_path):
+    from PIL import Image
+
+    (tmp_path / "howto").mkdir()
+    (tmp_path / "page.html").write_text(MADE)
+    (tmp_path / "howto/tau.html").write_text(MADE.replace("Peaks", "Choose tau").replace("Finding them", "How large is τ?"))
+    (tmp_path / "other.html").write_text("<p>no page of Quarto's</p>")
+    noise = np.random.default_rng(0).integers(0, 3, (60, 80, 3)).astype(np.uint8) * 60
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    (tmp_path / "before.png").write_bytes((tmp_path / "a.png").read_bytes())
+    return tmp_path
+
+
+def test_pages_are_read_by_key_and_by_ear(made_site):
+    from bs4 import BeautifulSoup
+
+    assert finish.main([str(made_site)]) == 0
+    once = (made_site / "page.html").read_text()
+    page = BeautifulSoup(once, "html.parser")
+    first = page.body.find("a")
+    assert first["href"] == "#quarto-document-content" and "skip-link" in first["class"]
+    assert page.find("img")["alt"] == "A curve and its peak" and page.find("h3", string="Loose")["id"] == "loose"
+    assert [len(page.select(tag)) for tag in ("table td", "table th")] == [1, 1]
+    arrow = page.select_one(".sidebar-item-toggle")
+    assert (arrow["role"], arrow["aria-label"]) == ("button", "pages of How it works")
+    finish.finish(made_site)
+    assert (made_site / "page.html").read_text() == once, "nothing is done twice"
+    assert (made_site / "other.html").read_text() == "<p>no page of Quarto's</p>"
+
+
+def test_figures_get_smaller_and_look_the_same(made_site):
+    from PIL import Image
+
+    finish.lighter(made_site / "a.png")
+    assert (made_site / "a.png").stat().st_size < (made_site / "before.png").stat().st_size
+    with Image.open(made_site / "a.png") as small, Image.open(made_site / "before.png") as whole:
+        np.testing.assert_array_equal(np.asarray(small.convert("RGB")), np.asarray(whole))
+    size = (made_site / "a.png").stat().st_size
+    finish.lighter(made_site / "a.png")
+    assert (made_site / "a.png").stat().st_size == size and not list(made_site.glob("*.part"))
+
+
+def test_a_search_finds_headings_and_names_and_no_tests(made_site):
+    finish.finish(made_site)
+    found = {entry["href"]: entry for entry in json.loads((made_site / "search.json").read_text())}
+    assert set(found) == {f"{page}{mark}" for page in ("page.html", "howto/tau.html") for mark in ("", "#finding-them", "#peak", "#loose")}
+    assert found["page.html"]["text"].startswith("Where a curve is highest. Opening words. avesound evaluate")
+    assert found["page.html#finding-them"]["text"] == "Prose on tau. name"
+    assert found["page.html#peak"]["text"] == "The moment of the highest cell." and found["page.html#peak"]["crumbs"] == ["How it works"]
+    assert found["howto/tau.html"]["weight"] > found["page.html"]["weight"]
+    assert "secret" not in (made_site / "search.json").read_text() and "</script" not in (made_site / "search.js").read_text()
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no Chromium here (apt-get install chromium)")
+def test_the_search_ranks_what_is_asked_for_first(made_site):
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    finish.finish(made_site)
+    script = (ROOT / "nbs/page.html").read_text()
+    stub = "<script>window.Fuse = class { search() { return [{item: {href: 'by-fuse'}}] } }</script>"
+    (made_site / "search.html").write_text(f"<html><head>{stub}</head><body>{script}</body></html>")
+    queries = ["what is tau", "peak", "how large", "tua"]
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        page.goto((made_site / "search.html").as_uri())  # from a disk, where nothing can be fetched
+        first = "query => readSearchData().then(index => index.search(query, { limit: 5 })[0].item.href)"
+        hits = [page.evaluate(first, query) for query in queries]
+        browser.close()
+    assert hits == ["howto/tau.html", "howto/tau.html#peak", "howto/tau.html#finding-them", "by-fuse"]
 
 
 # ---- how the documentation shows a name
