@@ -658,9 +658,11 @@ def _terminate(*_: object) -> None:
 
 
 @contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
+def _stoppable(
+    name: str,  # of a command
+) -> Iterator[None]:
     "While the block runs, SIGTERM ends it as Ctrl+C does: what is finished is noted, and no process stays behind."
-    ours = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and "view" not in sys.argv[1:2]  # the viewer has handlers of its own
+    ours = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL and name != "view"  # the viewer has handlers of its own
     if not ours or threading.current_thread() is not threading.main_thread():  # only the main thread hears signals
         yield
         return
@@ -675,7 +677,7 @@ def main(
     argv: Sequence[str] | None = None,  # without the program's name; None: the process's own
 ) -> int:  # 0: done; 1: it failed, and stderr says why; 2: wrong options
     "The console script `avesound`. Its output dies of no encoding and of no closed pipe."
-    with _steady_output(), _stoppable():
+    with _steady_output():
         return _main(sys.argv[1:] if argv is None else argv)
 
 # %% ../nbs/99_cli.ipynb #d43ab5cc
@@ -692,7 +694,7 @@ def _main(argv: Sequence[str]) -> int:
     from avesound.provenance import typed_command
 
     try:
-        with warnings.catch_warnings(), typed_command(argv):
+        with warnings.catch_warnings(), typed_command(argv), _stoppable(name):
             warnings.showwarning = _say_warning
             _say_places(typed, places)
             return COMMANDS[name].start(values)

@@ -64,14 +64,7 @@ _NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}  # what
 
 def _sync_file(path: Path) -> None:
     "Wait until a file's bytes are on the disk."
-    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _NO_SYNC:
-            raise
-    finally:
-        os.close(descriptor)
+    _sync(os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0)))
 
 
 def _sync_folder(folder: Path) -> None:
@@ -80,6 +73,11 @@ def _sync_folder(folder: Path) -> None:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:  # Windows opens no folders; one may be writable and not readable
         return
+    _sync(descriptor)
+
+
+def _sync(descriptor: int) -> None:
+    "Wait for what is open, and close it."
     try:
         os.fsync(descriptor)
     except OSError as error:
