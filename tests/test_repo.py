@@ -388,7 +388,7 @@ def test_the_site_is_published_by_the_workflow():
         "only publishing may write"
     )
     assert set(jobs["publish"]["needs"]) == {"test", "docs"} and "refs/heads/main" in jobs["publish"]["if"]
-    assert any(step.startswith("make docs") for step in steps("docs")) and any("upload-pages-artifact@" in step for step in steps("docs"))
+    assert any("make docs-test" in step for step in steps("docs")) and any("upload-pages-artifact@" in step for step in steps("docs"))
     assert steps("publish")[-1].startswith("actions/deploy-pages@")
     (quarto,) = (step for step in jobs["docs"]["steps"] if "quarto-actions" in step.get("uses", ""))
     assert re.fullmatch(r"[\d.]+", quarto["with"]["version"]), "the same Quarto every time"
