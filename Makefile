@@ -53,9 +53,9 @@ house: install ## the shape of the package in numbers
 bench: install ## speed, as ratios inside one run (writes bench/); LINES="decode, video tower": these alone
 	@$(BIN)/python -m benchmarks --out_dir bench $(if $(LINES),--only "$(LINES)")
 
-bench-page: bench ## the same, and the page of the documentation that shows it
-	@{ printf -- '---\ntitle: Speed\n---\n\n'; tail -n +3 bench/bench.md; printf '\nMeasured by `make bench-page`. What a line means, and where its bound comes from, is said beside it in `benchmarks/`.\n'; } > nbs/performance.new
-	@mv nbs/performance.new nbs/performance.md
+bench-page: bench ## the same and how long AVE takes with each encoder, and the pages that show them
+	@$(BIN)/python -m benchmarks.how_long --out bench/how_long.json
+	@$(BIN)/python -m benchmarks.page --bench bench
 
 scale: install ## the numbers on the page of the documentation on scale, measured anew (minutes)
 	@$(BIN)/python -m benchmarks.scale_page --page nbs/scale.md

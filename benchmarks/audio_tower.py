@@ -11,7 +11,7 @@ KINDS = {  # filled up with zeros or not, dtype
 }
 
 
-@line("audio tower", "8 windows of 1 s through AST, processor time of windows padded to 10.24 s against …")
+@line("audio tower", "8 windows of 1 s through AST, processor time of windows padded to 10.24 s against avesound's, which are not")
 def audio_tower(bench: Bench):
     yield from fresh_rows(audio_tower_times, str(bench.synthetic[0].path), bench.rounds, threads=CORES)
 

@@ -118,7 +118,7 @@ def cells_of(row: dict) -> tuple[str, str, str, str]:
     value = ""
     if "median" in row:
         value = f"{row['median']:.{digits}f}"
-        if len(row["values"]) > 1:
+        if row["min"] != row["max"]:
             value += f" [{row['min']:.{digits}f}, {row['max']:.{digits}f}]"
         value += f" {row['unit']}"
     why = row.get("skipped") or row.get("error") or row.get("fault")

@@ -17,7 +17,7 @@ KINDS = {  # encoder, dtype, bound
 @line(
     "video tower",
     "40 windows of 16 frames of a clip through mc3_18, processor time of the stock loop "
-    "(torchvision's network and preset, one window after the other) against …",
+    "(torchvision's network and preset, one window after the other) against avesound's in each mode",
 )
 def video_tower(bench: Bench):
     yield from fresh_rows(video_tower_times, str(bench.synthetic[0].path), bench.rounds, threads=CORES)

@@ -15,7 +15,7 @@ N = 24  # clips of a round
 N_TOWER = 10
 
 
-@line("workers", "clips to cached vectors: two worker processes against one, while they work (encoder signal)")
+@line("workers", "clips to cached vectors: one worker process against two, while they work (encoder signal)")
 def workers(bench: Bench):
     _needs_two_cores()
     yield from fresh_rows(two_against_one, str(bench.copies(N, bench.synthetic[0].path)), str(bench.folder), bench.rounds)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import table
+from benchmarks import how_long, page, table
 from benchmarks.__main__ import MODULES, main
 from benchmarks.cache import write_cache
 from benchmarks.clips import write_bench_clip
@@ -102,9 +102,75 @@ def test_a_slow_line_is_no_failure_and_a_broken_one_is(lines, tmp_path, capsys):
 
 
 def test_every_file_of_lines_is_in_the_table():
-    others = {"__init__", "__main__", "rounds", "table", "clips", "cache", "scale", "scale_page"}
+    others = {"__init__", "__main__", "rounds", "table", "clips", "cache", "scale", "scale_page", "how_long", "page"}
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - others == set(MODULES)
     assert len(table.LINES) >= len(MODULES) and all(callable(of.measure) and of.title for of in table.LINES.values())
+
+
+def test_no_line_leaves_the_reader_to_guess():
+    "A title says what is compared with what, and what has no name in it is on no page."
+    titles = [of.title for of in table.LINES.values()] + [line["title"] for line in page.read(page.MEASURED)["bench"]["lines"]]
+    assert [title for title in titles if "…" in title or title.rstrip(". ").endswith("against")] == []
+
+
+def test_the_pages_are_made_of_what_was_measured():
+    measured = page.read(page.MEASURED)
+    assert page.PAGE.read_text(encoding="utf-8") == page.page(measured), "python -m benchmarks.page"
+    assert page.BOUNDS.read_text(encoding="utf-8") == page.bounds(measured), "python -m benchmarks.page"
+
+
+def test_the_page_answers_first_and_has_one_table_of_lines():
+    text = page.page(page.read(page.MEASURED))
+    headings = [line[3:] for line in text.splitlines() if line.startswith("## ")]
+    assert headings[0] == "How long does AVE take?" and text.index(headings[0]) < 500
+    assert text.count("| what |") == 1, "one table"
+    assert "| missed |" not in text and "≥" not in text and "≤" not in text, "bounds are for those who work on avesound"
+    answer = text.partition(headings[1])[0]
+    assert all(f"| `{timed.encoder}`" in answer for timed in how_long.ENCODERS) and "GPU" in answer and "benchmarks.how_long" in answer
+
+
+def test_what_ave_takes_is_multiplied_right():
+    one = {
+        "decode_s": 1.0,
+        "encode_s": 2.6,
+        "bytes": 1e6,
+        "files": 2.0,
+        "peak": 3e9,
+        "clips": 2,
+        "seconds": 10,
+        "kinds": ["video", "audio"],
+    }
+    measured = page.read(page.MEASURED)
+    measured["how_long"]["encoders"] = dict.fromkeys(("signal", "mc3_18", "mc3"), one)
+    (row,) = [line for line in page.page(measured).splitlines() if line.startswith("| `signal`")]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells == ["`signal`", "3.6 s", "4.1 h", "31 min", "4.1 GB", "3.0 GB"]  # 4,097 × 3.6 s = 4.097 h
+
+
+def test_lines_measured_anew_take_their_place(tmp_path):
+    row = {"what": "a", "bound": "", "unit": "×", "status": "no bound", "median": 2.0, "min": 1.0, "max": 3.0, "values": [1.0, 2.0, 3.0]}
+    old = {"lines": [{"line": name, "title": name, "machine": {"cpu": "old"}, "rows": []} for name in ("first", "second")]}
+    new = {
+        "machine": {"cpu": "new"},
+        "rounds": 5,
+        "quick": False,
+        "lines": [{"line": n, "title": n, "rows": [row]} for n in ("second", "third")],
+    }
+    lines = page.with_new_lines(old, new)["lines"]
+    assert [(line["line"], line["machine"]["cpu"]) for line in lines] == [("first", "old"), ("second", "new"), ("third", "new")]
+    assert lines[1]["rows"] == [{name: value for name, value in row.items() if name != "values"}]
+    with pytest.raises(SystemExit, match="quick"):
+        page.with_new_lines(old, new | {"quick": True})
+
+
+def test_how_long_measures_an_encoder(tmp_path, monkeypatch):
+    monkeypatch.setattr(how_long, "ENCODERS", (how_long.Timed("signal", ("video", "audio"), clips=1, seconds=2),))
+    write_bench_clip(tmp_path / "made.mp4", 90, 160, 100_000, seconds=2)
+    bench = how_long.Bench(1, tmp_path)
+    of = how_long.clip_seconds(str(bench.copies(2, tmp_path / "made.mp4")), str(tmp_path / "caches"), "signal")
+    assert of["decode_s"] > 0 and of["encode_s"] > 0 and of["files"] == 2 and of["bytes"] > 1000 and of["peak"] > 1e7
+    with pytest.raises(SystemExit):
+        how_long.main(["--only", "no_such_encoder"])
 
 
 def test_make_bench_takes_lines():

@@ -498,14 +498,16 @@ def test_every_installer_of_the_environment_is_run_that_way():
     assert len(lines) == 2 and all(re.search(r"\bwith \"", line) for line in lines), lines
 
 
-def test_the_front_page_names_the_platforms_that_have_wheels():
+def test_the_page_on_installing_names_the_platforms_that_have_wheels():
     "Which ones have, `.ci/platforms` asks the index; the first four it names are those that had when the page was written."
     names = [
         line.split("|")[2] for line in re.search(r"platforms='(.*?)'", (ROOT / ".ci/platforms").read_text(), re.DOTALL)[1].splitlines()
     ]
-    page = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    begin = page.index("make demo")
-    assert len(names) == 8 and [name for name in names if name not in page[begin : begin + 3000]] == []
+    page = (ROOT / "nbs/start/install.md").read_text(encoding="utf-8").partition("## Platforms")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in page.splitlines() if row.startswith("| ")][1:]
+    assert len(names) == 8 and len(rows) == 8
+    assert [row[1] for row in rows] == ["yes"] * 4 + ["no"] * 4
+    assert [name for name, row in zip(names, rows, strict=True) if not row[0].startswith(name)] == []
 
 
 def test_no_gpu_is_a_clear_word():

@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import filecmp
+import importlib
 import io
 import json
 import os
@@ -28,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 NOTEBOOKS = sorted(path for path in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
 TUTORIALS = [path for path in NOTEBOOKS if path.parent.name == "tutorials"]  # export nothing
+MARKDOWN = sorted((ROOT / "nbs").rglob("*.md"))  # pages of the documentation that are no notebooks
 CHAPTERS = [path for path in NOTEBOOKS if path.name != "index.ipynb" and path not in TUTORIALS]
 
 settings = ConfigParser(delimiters=["="])
@@ -253,6 +255,9 @@ def test_python_m_avesound_is_the_command():
 # ---- docs
 
 
+FENCE = re.compile(r"^ *```([^\n`]*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+
+
 class Links(HTMLParser):
     def __init__(self, html: str):
         super().__init__()
@@ -273,13 +278,97 @@ def links_of(path: Path) -> list[str]:
     return [link for page in html for link in Links(page).found]
 
 
-@pytest.mark.parametrize("page", [*NOTEBOOKS, *ROOT.glob("*.md")], ids=by_name)
+@pytest.mark.parametrize("page", [*NOTEBOOKS, *MARKDOWN, *ROOT.glob("*.md"), *(ROOT / "benchmarks").glob("*.md")], ids=by_name)
 def test_links_lead_somewhere(page):
     targets = {
         unquote(re.split(r"[#?]", link)[0]) for link in links_of(page) if not re.match(r"[a-z][a-z0-9+.-]*:|//", link, re.IGNORECASE)
     } - {""}
     dead = {target for target in targets if target.startswith("/") or not (page.parent / target).exists()}
     assert not dead, f"dead links: {sorted(dead)}"
+
+
+def heading_ids(page: Path) -> set[str]:
+    "The anchors of a page: what a heading says of itself in `{#id}`, else the words of the heading, as Pandoc makes an id of them."
+    if page.suffix == ".md":
+        text = page.read_text(encoding="utf-8")
+    else:
+        text = "\n\n".join(cell["source"] for cell in cells(page) if cell["cell_type"] == "markdown")
+    ids = set()
+    for heading in re.findall(r"^#+ +(.+?)\s*$", FENCE.sub("", text), re.MULTILINE):
+        given = re.search(r"\{#([\w.-]+)\}$", heading)
+        words = re.sub(r"[^\w\s.-]", "", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower())
+        ids.add(given[1] if given else re.sub(r"\s+", "-", re.sub(r"^[^a-zA-Z]+", "", words.strip())))
+    return ids
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=by_name)
+def test_links_lead_to_headings(page):
+    lost = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", page.read_text(encoding="utf-8"))):
+        path, _, anchor = unquote(link).partition("#")
+        target = page.parent / path if path else page
+        if anchor and not re.match(r"[a-z][a-z0-9+.-]*:|//", link, re.IGNORECASE) and anchor not in heading_ids(target):
+            lost.append(link)
+    assert lost == []
+
+
+def test_headings_get_the_ids_that_the_site_gives_them(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# One\n\n## A GPU to sit at, and a window\n\n## tau (τ) {#tau}\n\n```bash\n# no heading\n```\n\n## 3 of `x_y`?\n")
+    assert heading_ids(page) == {"one", "a-gpu-to-sit-at-and-a-window", "tau", "of-x_y"}
+
+
+def front_matter(page: Path) -> tuple[dict, str]:
+    "The front matter of a page, and what follows it."
+    _, head, body = page.read_text(encoding="utf-8").split("---\n", 2)
+    return yaml.safe_load(head), body
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=by_name)
+def test_a_page_can_be_found_and_fits(page):
+    about, body = front_matter(page)
+    assert about["title"] and (about.get("description") or page.name == "scale.md"), "what a search shows of it"
+    prose = FENCE.sub("", body)
+    assert not re.search(r"^# ", prose, re.MULTILINE), "one h1 a page, the title"
+    assert re.search(r"^## ", prose, re.MULTILINE) or "{{< include" in body
+    wide = [line for kind, block in FENCE.findall(body) if kind != "bibtex" for line in block.splitlines() if len(line) > 80]
+    assert wide == [], "break it by hand"
+    for name in re.findall(r"\{\{< include (\S+) >\}\}", body):
+        assert (page.parent / name).is_file(), name
+
+
+HOWTO = [page for page in MARKDOWN if page.parent.name == "howto"]
+
+
+@pytest.mark.parametrize("page", HOWTO, ids=by_name)
+def test_a_task_has_its_command_and_leads_on(page):
+    _, body = front_matter(page)
+    kinds = {kind for kind, _ in FENCE.findall(body)}
+    assert {"bash", "text"} & kinds, "what to type, or what comes out"
+    assert "python" in kinds or page.name == "results.md", "the same in Python"
+    assert re.search(r"\]\(\.\./(tutorials|start|\d)", body), "a link to where it is told at length"
+
+
+@pytest.mark.parametrize("page", MARKDOWN, ids=by_name)
+def test_python_on_a_page_uses_what_is_there(page):
+    "It is Python, and each name that it imports from the package exists."
+    for kind, block in FENCE.findall(page.read_text(encoding="utf-8")):
+        if kind != "python":
+            continue
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "avesound":
+                module = importlib.import_module(node.module)
+                assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == [], node.module
+
+
+def test_every_metric_and_setting_has_its_word():
+    "What stands in a table or is an option that everybody meets is explained under Words."
+    from avesound.localization.baselines import BASELINES
+
+    text = (ROOT / "nbs/start/words.md").read_text(encoding="utf-8")
+    ids = heading_ids(ROOT / "nbs/start/words.md")
+    assert {"dist", "inside", "mass-inside", "crps", "auroc", "log-score", "mae", "tau", "L", "audio-query", "partial-clip"} <= ids
+    assert [name for name in [*BASELINES, "shuffled", "oracle", "sync", "stride"] if name not in text] == []
 
 
 QUARTO = yaml.safe_load((ROOT / "_quarto.yml").read_text(encoding="utf-8"))
@@ -297,7 +386,7 @@ def pages_of(sidebar: list) -> list[str]:
 def test_every_page_is_in_the_sidebar_once_and_in_reading_order():
     pages = pages_of(QUARTO["website"]["sidebar"]["contents"])
     names = lambda paths: [path.relative_to(ROOT / "nbs").as_posix() for path in paths]  # noqa: E731
-    assert sorted(pages) == sorted(names([*NOTEBOOKS, *(ROOT / "nbs").glob("*.md")]))
+    assert sorted(pages) == sorted(names([*NOTEBOOKS, *MARKDOWN]))
     assert [page for page in pages if page in names(CHAPTERS)] == names(CHAPTERS)
     assert {item["href"] for item in QUARTO["website"]["navbar"]["left"]} <= set(pages)
 
@@ -396,8 +485,11 @@ def test_the_site_is_published_by_the_workflow():
 
 # ---- commands that pages show
 
-PAGES = [*(path for path in ROOT.glob("*.md") if path.name != "CHANGELOG.md"), *NOTEBOOKS]  # a changelog names options of the past
-FENCE = re.compile(r"^ *```([^\n`]*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+PAGES = [
+    *(path for path in ROOT.glob("*.md") if path.name != "CHANGELOG.md"),
+    *NOTEBOOKS,
+    *MARKDOWN,
+]  # a changelog names options of the past
 VARIABLE = re.compile(r"\$\([^)]*\)|\$\{[^}]*\}|\$\w+")
 
 
@@ -563,10 +655,11 @@ def test_the_version_is_the_same_everywhere():
     assert re.search(rf"^## \[{re.escape(version)}\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
 
 
-def test_the_bibtex_of_the_front_page_is_that_of_citation_cff():
+@pytest.mark.parametrize("page", ["README.md", "nbs/start/cite.md"])
+def test_the_bibtex_of_a_page_is_that_of_citation_cff(page):
     cff = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    (block,) = re.findall(r"^```bibtex\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    entries = [dict(re.findall(r"^  (\w+) += \{(.*)\},?$", entry, re.MULTILINE)) for entry in block.split("\n}\n")[:3]]
+    blocks = re.findall(r"^```bibtex\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    entries = [dict(re.findall(r"^  (\w+) += \{(.*)\},?$", entry, re.MULTILINE)) for entry in "\n".join(blocks).split("\n}\n")[:3]]
     software, *papers = entries
     assert (software["title"], software["version"], software["url"]) == (cff["title"], cff["version"], cff["repository-code"])
     assert software["author"] == "{" + cff["authors"][0]["name"] + "}"
