@@ -72,7 +72,7 @@ lab: install ## JupyterLab on the notebooks
 notebooks: install ## after an edit: export, run every notebook, clean, README
 	@test -d "$${AVESOUND_TEST_DATA:-../shared/data}/ave" || echo "notebooks: no AVE annotations here (AVESOUND_TEST_DATA): what some chapters say of AVE will be of made-up ones; do not commit those."
 	@$(BIN)/nbdev_export
-	@for nb in nbs/*.ipynb nbs/tutorials/*.ipynb; do echo "run $$nb"; $(BIN)/jupyter nbconvert --log-level ERROR --to notebook --execute --inplace --ExecutePreprocessor.store_widget_state=False "$$nb" || exit 1; done
+	@for nb in nbs/*.ipynb nbs/tutorials/*.ipynb nbs/reference/*.ipynb; do echo "run $$nb"; $(BIN)/jupyter nbconvert --log-level ERROR --to notebook --execute --inplace --ExecutePreprocessor.store_widget_state=False "$$nb" || exit 1; done
 	@$(BIN)/nbdev_clean
 	@$(MAKE) --no-print-directory readme stills
 

@@ -115,7 +115,8 @@ def _synth(call: Call) -> int:
 _EXTRACT: dict[str, Entry | tuple[str, ...]] = {
     "win_s": Entry(name="win", also=("win_s",)),
     "stride_s": Entry(name="stride", also=("stride_s", "stride_sec")),
-    "encoder": Entry(one_of="encoders.base:encoder_names"),
+    "encoder": Entry(one_of="encoders.base:encoder_names", comment="name of the encoder"),
+    "audio_encoder": Entry(comment="name of another encoder for the sound, say ast beside mc3_18; None: the same"),
     "name": HIDDEN,  # of `create_encoder`, which is `encoder`
     "kinds": HIDDEN,
 }
@@ -157,7 +158,7 @@ def _extract(
     fps: float | None = None,  # frames per second; None: the encoder's
     size: tuple[int, int] | None = None,  # height,width of frames in pixels; None: the encoder's
     audio_weights: str | None = None,  # weights of the encoder for the sound
-    audio_encoder_config: dict | None = None,  # its further settings
+    audio_encoder_config: dict | None = None,  # further settings of the encoder for the sound
     estimate: bool = False,  # only tell how long it would take, from 20 clips; the cache is left as it is
 ) -> int:
     "Video and audio embeddings of a folder of clips."
@@ -275,7 +276,7 @@ def _say_packed(report) -> int:
 # %% ../nbs/99_cli.ipynb #8301c262
 @command("encoders.checkpoint:convert_checkpoint", path=Entry(positional=True), out=Entry(positional=True))
 def _convert_checkpoint(call: Call) -> int:
-    "The tensors of a PyTorch checkpoint as safetensors."
+    "The weights in a PyTorch checkpoint as a .safetensors file; nothing in it is executed."
     print(call())
     return 0
 
@@ -378,7 +379,7 @@ def _evaluate_crossmodal(
     order_h5: str | None = None,  # AVE's test_order_match.h5 (or train, val), for the published split
     annotations_csv: str | None = None,  # instead: partial events of these annotations
     split: str | None = None,  # with --annotations_csv: only clips of this split; None: all
-    out_json: str | None = None,  # file to write; <stem>.csv with a row for each event is written beside it
+    out_json: str | None = None,  # JSON file to write; <stem>.csv with a row for each event is written beside it
 ) -> int:
     "AVE's cross-modality localisation: sound looks for picture and back."
     from avesound.data.splits import read_clips
@@ -430,7 +431,7 @@ def _train_refiner(call: Call, folders: Call) -> int:
 # %% ../nbs/99_cli.ipynb #96ab9ce8
 @command(
     "evaluation.evaluate:evaluate", "cli:open_cache", split=Entry(default="test"), scoring=("hit_deltas", "n_boot", "seed"),
-    summary_csv=Entry(place="refined_csv"),
+    summary_csv=Entry(place="refined_csv"), seed=Entry(comment="seed of the bootstrap"),
     **dict.fromkeys(("cache", "refiner", "L_sec", "settings", "tuned_on", "calibrate_on", "shuffled_dirs"), HIDDEN),
 )  # fmt: skip
 def _evaluate_refiner(
@@ -486,7 +487,8 @@ def _sweep(
 # %% ../nbs/99_cli.ipynb #45d53a30
 @command(
     "tuning.ablate:ablate", "tuning.ablate:Variants", "cli:open_cache", **_CACHES, variants=HIDDEN, vid_dir=Entry(default=None),
-    encoder=Entry(one_of="encoders.base:encoder_names"), base=("tau", "score_smooth_sigma", "score_zscore", "audio_query"),
+    encoder=Entry(one_of="encoders.base:encoder_names", comment="name of the encoder"),
+    base=("tau", "score_smooth_sigma", "score_zscore", "audio_query"),
     audio_queries=Entry(one_of="localization.align:AUDIO_QUERIES"),
 )  # fmt: skip
 def _ablate(call: Call, clips: Call, pair: Call) -> int:

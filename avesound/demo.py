@@ -73,7 +73,7 @@ def run_demo(
     n_train: int = 20,  # training clips: `signal` learns nothing from them, the baseline `train_prior` does
     n_val: int = 20,  # validation clips: the temperature and the margins of intervals are fitted on them
     n_test: int = 80,  # test clips
-    seed: int = 0,  # of the clips
+    seed: int = 0,  # seed of the clips
     plot_n: int = 6,  # figures of single clips
     progress: bool = True,  # show progress bars
 ) -> DemoReport:

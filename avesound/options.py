@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['REQUIRED', 'HIDDEN', 'Entry', 'Option', 'imported', 'options_of', 'Fields', 'arguments', 'settings', 'Call',
-           'normalised', 'nearest', 'Parser', 'settle']
+           'normalised', 'nearest', 'Parser', 'settle', 'OptionLine', 'option_lines']
 
 # %% ../nbs/05_options.ipynb #6b84f03d
 import argparse
@@ -16,7 +16,8 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
-from typing import Any, NoReturn, get_args
+from pathlib import Path
+from typing import Any, NoReturn, get_args, get_origin
 
 from .layout import PLACES
 from .signatures import choices, comments, reader, settings_type
@@ -33,13 +34,19 @@ def _shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 # %% ../nbs/05_options.ipynb #68be50be
-def _help(comment: str, default: Any) -> str:
-    "The comment, and the default."
+def _said(comment: str, default: Any) -> tuple[str, str]:
+    'What a comment says, without and with the word for None, and the default as it is shown; "": there is none to show.'
     text, _, none = re.sub(r";? ?\bNone: ?", "\0", comment, count=1).partition("\0")
     if default is None:
-        return f"{text} (default: {none})".strip() if none else text
+        return text, none
     text += ("; " * bool(text) + f"none: {none}") * bool(none)
-    return f"{text} (default: {_shown(default)})".strip() if default not in (REQUIRED, "", ()) else text
+    return text, _shown(default) if default not in (REQUIRED, "", ()) else ""
+
+
+def _help(comment: str, default: Any) -> str:
+    "The comment, and the default."
+    text, shown = _said(comment, default)
+    return f"{text} (default: {shown})".strip() if shown else text
 
 # %% ../nbs/05_options.ipynb #65c2126b
 HIDDEN: tuple[str, ...] = ()  # in a table: of this parameter nothing is an option
@@ -78,6 +85,12 @@ class Option:
     @property
     def names(self) -> tuple[str, ...]:
         return (self.name, *self.entry.also)
+
+    @property
+    def several(self) -> bool:
+        "Whether it holds several values."
+        kinds = {get_origin(kind) for kind in (self.annotation, *get_args(self.annotation))}
+        return bool(kinds & {tuple, list, Sequence}) and self.annotation != tuple[int, int]
 
     @property
     def place(self) -> str | None:
@@ -232,7 +245,8 @@ def _comment(option: Option, options: Iterable[Option]) -> str:
     text = re.sub(r"`([^`]+)`", lambda match: names.get(match[1], match[1]), option.entry.comment or option.comment)
     if option.entry.one_of:
         values = imported(option.entry.one_of)
-        text += f"{'; ' * bool(text)}of {', '.join(values() if callable(values) else values)}"
+        which = "any of" if option.several else "one of"
+        text += f"{'; ' * bool(text)}{which} {', '.join(values() if callable(values) else values)}"
     return text
 
 # %% ../nbs/05_options.ipynb #607b57e0
@@ -305,3 +319,55 @@ def settle(
         elif option.entry.default not in (..., REQUIRED):
             values[option.name] = option.entry.default
     return values, places
+
+# %% ../nbs/05_options.ipynb #d2ddff0b
+_UNITS = {
+    r", s(?=[,;:)]|$)": "s",
+    r"\bHz\b": "Hz",
+    r"\bframes per second\b": "frames/s",
+    r"\bpixels\b": "pixels",
+    r"\bGiB\b": "GiB",
+    r"^address of\b|\baddress of the\b": "address",
+}
+_PATH = re.compile(r"(_dir|_csv|_txt|_json|_h5|_ckpt|^(audio_)?weights|^projector|^txt|^run|^cache|^compare_with|^summaries|_dirs)$")
+
+
+def _unit(option: Option, text: str) -> str:
+    "The unit that the comment names, or the kind of a value that has none."
+    named = next((unit for pattern, unit in _UNITS.items() if re.search(pattern, text)), "")
+    inside = [kind for part in (option.annotation, *get_args(option.annotation)) for kind in (part, *get_args(part))]
+    if named or choices(option.annotation):
+        return named or "word"
+    if os.PathLike in inside or Path in inside or _PATH.search(option.name):
+        return "paths" if option.several else "path"
+    convert = reader(option.annotation)
+    for kind, words in ((bool, "true, false"), (int, "whole number"), (float, "number"), (dict, "name=value")):
+        if convert is reader(kind):
+            return words
+    number = {float: "numbers", int: "whole numbers", bool: "true, false"}
+    return next((number[kind] for kind in inside if kind in number), "words") if option.several else "text"
+
+# %% ../nbs/05_options.ipynb #e9f376f4
+@dataclass(frozen=True)
+class OptionLine:
+    "What a table says of an option."
+
+    names: tuple[str, ...]  # as typed, the first one first; by its position alone: without dashes
+    default: str  # as typed, or in words; "": nothing stands there; "required": it has to be given
+    unit: str  # s, Hz …; of what has none its kind: path, word, number …
+    meaning: str
+
+
+def option_lines(
+    options: Iterable[Option],  # of a `Parser`, or of `options_of`
+) -> list[OptionLine]:
+    "What a table says of options, in their order."
+    lines, options = [], [*options]
+    for option in options:
+        text, shown = _said(_comment(option, options), option.standing)
+        known = [word for word in choices(option.annotation) if not re.search(rf"\b{word}\b", text)]
+        text += ("; " * bool(text) + f"one of {', '.join(choices(option.annotation))}") * bool(known)
+        by_place = option.entry.positional
+        names = (option.name,) if by_place else tuple(f"--{name}" for name in option.names)
+        lines.append(OptionLine(names, "required" if option.standing is REQUIRED else shown, _unit(option, text), text))
+    return lines

@@ -30,7 +30,8 @@ BIN = Path(sys.executable).parent
 NOTEBOOKS = sorted(path for path in (ROOT / "nbs").rglob("*.ipynb") if ".ipynb_checkpoints" not in path.parts)
 TUTORIALS = [path for path in NOTEBOOKS if path.parent.name == "tutorials"]  # export nothing
 MARKDOWN = sorted((ROOT / "nbs").rglob("*.md"))  # pages of the documentation that are no notebooks
-CHAPTERS = [path for path in NOTEBOOKS if path.name != "index.ipynb" and path not in TUTORIALS]
+REFERENCE = [path for path in NOTEBOOKS if path.parent.name == "reference"]  # nor do these
+CHAPTERS = [path for path in NOTEBOOKS if path.name != "index.ipynb" and path not in TUTORIALS + REFERENCE]
 
 settings = ConfigParser(delimiters=["="])
 settings.read(ROOT / "settings.ini", encoding="utf-8")
@@ -274,7 +275,9 @@ def links_of(path: Path) -> list[str]:
     if path.suffix == ".md":
         return Links(markdown2html(path.read_text(encoding="utf-8"))).found
     html = [markdown2html(cell["source"]) for cell in cells(path) if cell["cell_type"] == "markdown"]
-    html += ["".join(output.get("data", {}).get("text/html", "")) for cell in cells(path) for output in cell.get("outputs", [])]
+    outputs = [output.get("data", {}) for cell in cells(path) for output in cell.get("outputs", [])]
+    html += ["".join(data.get("text/html", "")) for data in outputs]
+    html += [markdown2html("".join(data["text/markdown"])) for data in outputs if path in REFERENCE and "text/markdown" in data]
     return [link for page in html for link in Links(page).found]
 
 
@@ -516,7 +519,9 @@ def shown_commands(page: Path) -> tuple[list[list[str]], list[list[str]], list[l
     if page.suffix == ".md":
         markdown, code = page.read_text(encoding="utf-8"), []
     else:
-        markdown = "\n\n".join(cell["source"] for cell in cells(page) if cell["cell_type"] == "markdown")
+        shown = [cell["source"] for cell in cells(page) if cell["cell_type"] == "markdown"]
+        outputs = [output.get("data", {}) for cell in cells(page) for output in cell.get("outputs", []) if page in REFERENCE]
+        markdown = "\n\n".join(shown + ["".join(data.get("text/markdown", "")) for data in outputs])
         code = [cell["source"] for cell in cells(page) if cell["cell_type"] == "code"] if page in TUTORIALS else []
     typed = [words for language, block in FENCE.findall(markdown) if language != "bibtex" for words in simple_commands(block)]
     mentioned = [words for text in re.findall(r"`(avesound [^`]+)`", FENCE.sub("", markdown)) for words in simple_commands(text)]

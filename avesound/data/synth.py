@@ -297,7 +297,7 @@ class SynthSpec:
     sample_rate: int = 16000  # Hz, one that AAC has
     full_fraction: float = 0.2  # share of clips whose event lasts from their beginning to their end
     two_fraction: float = 0.15  # share of the other clips that have two events
-    seed: int = 0  # of everything random, >= 0
+    seed: int = 0  # seed of everything random, >= 0
     sounds_dir: str | None = None  # folder of WAV or FLAC files to be heard instead of synthetic voices; labels come from their names
 
     def __post_init__(self) -> None:

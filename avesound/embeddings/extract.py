@@ -355,8 +355,8 @@ def extract(
     vid_dir: str | os.PathLike,  # folder of clips, searched with its sub-folders
     out_dir: str | os.PathLike,  # the cache, or its vid_emb/ or aud_emb/; gets these two and extract.jsonl
     *,
-    encoder: str | Encoder = "signal",  # an encoder, or its name
-    audio_encoder: str | Encoder | None = None,  # another encoder for the sound, or its name, say ast beside mc3_18; None: the same
+    encoder: str | Encoder = "signal",  # the encoder: its name, or an object
+    audio_encoder: str | Encoder | None = None,  # another one for the sound, say ast beside mc3_18: its name, or an object; None: the same
     windows: WindowSettings = WindowSettings(),  # which windows of a clip are embedded
     kinds: Sequence[str] = ("video", "audio"),  # which embeddings are made: one of these, or both
     annotations_csv: str | os.PathLike | None = None,  # only the clips annotated there, those without a file count as missing; None: all

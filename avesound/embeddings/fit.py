@@ -102,8 +102,8 @@ def fit_projector(
     split: str = "train",  # clips to fit on; `evaluate` refuses them
     L_sec: Seconds = 1.0,  # length of the audio windows, s
     dim: int = 64,  # dimensions of the common space: pairs of directions
-    shrinkage: float | None = None,  # of the covariances, above 0, at most 1; None: chosen on held-out clips
-    seed: int = 0,  # of the folds
+    shrinkage: float | None = None,  # shrinkage of the covariances, above 0, at most 1; None: chosen on held-out clips
+    seed: int = 0,  # seed of the folds
 ) -> Projector:
     """Learn to compare two towers from the moments of unlabelled clips.
 

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['ENTRY_POINTS', 'ORACLE', 'EncoderSpec', 'Encoder', 'ClipEmbeddings', 'encode_clip', 'encode_windows', 'check_vectors',
-           'register_encoder', 'encoder_names', 'Recipe', 'portable', 'create_encoder', 'resolve_device',
-           'warn_of_device', 'resolve_dtype', 'cpu_has_bfloat16', 'run_tower', 'hub_files', 'weights_checksum',
-           'Problem', 'NotComparable', 'check_comparable']
+           'register_encoder', 'encoder_names', 'Recipe', 'portable', 'encoder_factory', 'create_encoder',
+           'resolve_device', 'warn_of_device', 'resolve_dtype', 'cpu_has_bfloat16', 'run_tower', 'hub_files',
+           'weights_checksum', 'Problem', 'NotComparable', 'check_comparable']
 
 # %% ../../nbs/30_encoders_base.ipynb #02a441dc
 import importlib
@@ -244,6 +244,21 @@ def portable(
         return encoder
 
 # %% ../../nbs/30_encoders_base.ipynb #62a45138
+def encoder_factory(
+    name: str,  # one of `encoder_names()`
+) -> Callable:  # takes weights, device, dtype and the encoder's own settings
+    "What builds the encoder of a name. Raises `ValueError` where there is none; the message lists those there are."
+    if name in _OWN:
+        module, _, attribute = _OWN[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    if name in _REGISTERED:
+        return _REGISTERED[name]
+    plugins = {plugin.name: plugin for plugin in importlib.metadata.entry_points(group=ENTRY_POINTS)}
+    if name not in plugins:
+        raise ValueError(f"there is no encoder {name!r}; there are: {', '.join(encoder_names())}")
+    return plugins[name].load()
+
+
 def create_encoder(
     name: str,  # one of `encoder_names()`
     *,
@@ -263,16 +278,7 @@ def create_encoder(
     FileNotFoundError, ImportError
         If its weights or the library it runs in are not there; the message says how to get them.
     """
-    if name in _OWN:
-        module, _, attribute = _OWN[name].partition(":")
-        factory = getattr(importlib.import_module(module), attribute)
-    elif name in _REGISTERED:
-        factory = _REGISTERED[name]
-    else:
-        plugins = {plugin.name: plugin for plugin in importlib.metadata.entry_points(group=ENTRY_POINTS)}
-        if name not in plugins:
-            raise ValueError(f"there is no encoder {name!r}; there are: {', '.join(encoder_names())}")
-        factory = plugins[name].load()
+    factory = encoder_factory(name)
     try:
         inspect.signature(factory).bind(weights=weights, device=device, dtype=dtype, **config)
     except TypeError as error:

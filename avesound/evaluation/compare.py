@@ -117,7 +117,7 @@ def compare(
     min_clips: int = 10,  # categories with fewer are left out
     n_boot: int = 1000,  # resamples of the bootstrap
     n_perm: int = 9999,  # flips of signs for p-values
-    seed: int = 0,  # of the bootstrap and the flips
+    seed: int = 0,  # seed of the bootstrap and the sign flips
 ) -> Comparison:
     """Compare evaluations on the clips that all of them scored, as a whole and in parts.
 

@@ -267,10 +267,10 @@ def evaluate_crossmodal(
     queries: Sequence[Query],  # of `official_queries` or `queries_of_clips`
     cache: CacheLike | None = None,  # the embeddings to score; None: the baselines alone
     *,
-    L_sec: Seconds = 1.0,  # length of the audio windows
+    L_sec: Seconds = 1.0,  # length of the audio windows, s
     segment_s: Seconds = 1.0,  # length of a segment
     n_boot: int = 1000,  # resamples of the bootstrap
-    seed: int = 0,  # of the bootstrap, and of the order in which `shuffled` takes other clips' sound
+    seed: int = 0,  # seed of the bootstrap, and of the order in which `shuffled` takes other clips' sound
 ) -> CrossModal:
     """Cross-modality localisation (Tian et al. 2018): the share of events whose start is found exactly, from sound and from picture.
 

@@ -102,7 +102,7 @@ class ClipChoice:
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #a07f20cb
 def choose_clips(
-    annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split; without splits see `data.splits`
+    annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split; no splits: drawn by the ids
     split: str | None = None,  # None: all clips
 ) -> ClipChoice:
     "The clips of a split. Raises what `read_annotations` raises, and `ValueError` where the split has none."
@@ -124,7 +124,7 @@ class Scoring:
     n_boot: int = 1000  # resamples of the bootstrap
     n_shuffles: int = 49  # other clips whose sound each clip is played; 0: no row `shuffled`
     conformal_level: float = 0.9  # share of clips whose widened interval shall hold the event, in (0, 1)
-    seed: int = 0  # of the bootstrap and of the shuffles
+    seed: int = 0  # seed of the bootstrap and of the shuffles
     dask: str | DaskClient | None = None  # a Dask cluster that scores wrong sounds: an address, local:N, or a client; None: this machine
 
     def __post_init__(self):
@@ -435,7 +435,7 @@ def spread(
 # %% ../../nbs/76_evaluation_evaluate.ipynb #21aeec1e
 def evaluate(
     cache: CacheLike,  # the embeddings to score
-    annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split; without splits see `data.splits`
+    annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split; no splits: drawn by the ids
     *,
     L_sec: Sequence[Seconds]
     | None = None,  # lengths of the audio windows, s; several are fused by `scale_fusion`; None: of `tuned_on`, else 1 s

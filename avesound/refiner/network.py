@@ -49,7 +49,7 @@ class RefinerSettings:
     patience: int = 30  # epochs without a better validation loss after which a training ends
     batch_size: int = 64  # clips in a step
     lr: float = 1e-3  # learning rate of AdamW
-    weight_decay: float = 1e-2  # of AdamW
+    weight_decay: float = 1e-2  # weight decay of AdamW
     seeds: tuple[int, ...] = (0, 1, 2)  # one network for each; the refined PDF is the mean of theirs
 
     def __post_init__(self):

@@ -249,11 +249,11 @@ def analyze(
     | os.PathLike
     | None = None,  # PDFs of the clips; None: curves.csv beside the summary or in curves/ beside it, where there is one
     vid_dir: str | os.PathLike | None = None,  # folder of clips, for frames at the predicted moment and in the middle of the event
-    n_examples: int = 2,  # best, median and worst clips to show, so many of each
-    conf_radius_s: Seconds | None = None,  # the confidence is the probability within so many s; None: as <stem>.json says, else 0.5
+    n_examples: int = 2,  # best, median and worst clips to show: the number of each
+    conf_radius_s: Seconds | None = None,  # the confidence is the probability within this distance, s; None: as <stem>.json says, else 0.5
     overwrite: bool = False,  # replace the folder of an analysis of another summary
     n_boot: int = 1000,  # resamples of the bootstrap
-    seed: int = 0,  # of the bootstrap, of drawn moments, of calibrated predictors
+    seed: int = 0,  # seed of the bootstrap, of drawn moments, of calibrated predictors
 ) -> AnalysisReport:
     """Tables, figures and a report of a summary, in a folder that is written whole or not at all.
 

@@ -124,8 +124,8 @@ class Variants:
 
     vid_dir: str | os.PathLike  # folder of clips, embedded with one thing changed at a time (edges, fillings, scales …)
     encoder: str = "signal"  # a name for `create_encoder`
-    weights: str | None = None  # its weights: a file or a folder
-    encoder_config: dict | None = None  # its further settings; device and dtype too
+    weights: str | None = None  # weights of the encoder: a file or a folder
+    encoder_config: dict | None = None  # further settings of the encoder; device and dtype too
 
 # %% ../../nbs/83_tuning_ablate.ipynb #663e0ddc
 def make_variants(
@@ -234,7 +234,7 @@ def ablate(
     caches: Sequence[str | os.PathLike | EmbeddingCache]
     | str
     | os.PathLike
-    | None,  # the first is the base's, see `find_caches`; None: `variants`
+    | None,  # folders made by extract; the first is the base's; None: made from `vid_dir`
     annotations_csv: str | os.PathLike,  # video_id, event_label, start_s, end_s, quality, split
     *,
     out_dir: str | os.PathLike = "reports/ablation",  # gets ablation.csv, ablation.md, ablation.json and ablation.png
@@ -243,7 +243,7 @@ def ablate(
     changes: AblationSettings = AblationSettings(),
     variants: Variants | None = None,  # clips to embed in all variants, see `make_variants`
     n_boot: int = 1000,  # resamples of the bootstrap
-    seed: int = 0,  # of subset, bootstrap and sign flips
+    seed: int = 0,  # seed of the subset, the bootstrap and the sign flips
     progress: bool = True,  # show progress bars
 ) -> Ablation:
     """Change one thing at a time, and say what it changes on the same clips.

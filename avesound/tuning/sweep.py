@@ -168,7 +168,7 @@ class GridScoring:
     hit_deltas: tuple[Seconds, ...] = (0.25, 0.5, 1.0)  # tolerances of hit_* and hit_event_*, s
     ranking: bool = False  # AUROC and average precision, too
     n_boot: int = 1000  # resamples of the bootstrap
-    seed: int = 0  # of bootstrap and sign flips
+    seed: int = 0  # seed of the bootstrap and the sign flips
     workers: int | None = None  # threads; None: one for each core, at most 8
     dask: str | DaskClient | None = None  # a Dask cluster to score on: an address, local:N, or a client; None: this machine
 
