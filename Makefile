@@ -85,6 +85,7 @@ stills: install ## the stills that the documentation shows
 docs: install ## the documentation site in _docs (needs Quarto)
 	@command -v quarto >/dev/null || { echo "docs: Quarto is needed and is not here: https://quarto.org/docs/download"; exit 1; }
 	@PYTHONPATH=.ci $(BIN)/nbdev_docs
+	@$(BIN)/python .ci/pages.py _proc _docs
 	@$(BIN)/python .ci/finish.py _docs
 
 docs-test: docs ## the documentation in a real browser: searches, widths, contrast, keys (needs Quarto and Chromium)

@@ -31,7 +31,9 @@ def pytest_addoption(parser):
 
 
 def pytest_collect_file(file_path, parent):
-    if file_path.suffix == ".ipynb" and not file_path.name.startswith(("_", ".")):
+    # Tutorials are run by tests/test_tutorials.py, as their pages show them; here only if one is named.
+    left_out = file_path.parent.name == "tutorials" and not parent.session.isinitpath(file_path)
+    if file_path.suffix == ".ipynb" and not file_path.name.startswith(("_", ".")) and not left_out:
         return NotebookFile.from_parent(parent, path=file_path)
 
 

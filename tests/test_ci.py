@@ -588,3 +588,25 @@ def test_the_makefile_cleans_as_its_table_says(tmp_path):
         '.venv/bin/avesound download --out_dir data/ave --zip "a b.zip"' in asked
         and ".venv/bin/avesound extract-wav --vid_dir data/ave/raw/AVE --out_dir data/ave/ave_wav" in asked
     )
+
+
+# ---- .ci/pages.py
+
+pages = ci_tool("pages")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("short", ["short"]),
+        ("word " * 30, ["word " * 19 + "word", "    " + "word " * 9 + "word"]),
+        ("  note: " + "word " * 30, ["  note: " + "word " * 17 + "word", "      " + "word " * 11 + "word"]),
+        ("settings  " + "a=1, " * 25, ["settings  " + "a=1, " * 17 + "a=1,", " " * 10 + "a=1, " * 6 + "a=1,"]),
+        ("0.84 [0.13, 1.78]     " * 5 + "0.61", ["0.84 [0.13, 1.78]     " * 5 + "0.61"]),
+        ("1  -0.746  " * 6 + "signal, " * 10, ["1  -0.746  " * 6 + "signal, " * 6 + "signal,", " " * 66 + "signal, " * 2 + "signal,"]),
+        ("see /" + "x" * 120, ["see", "    /" + "x" * 120]),
+    ],
+)
+def test_printed_lines_are_broken_where_words_end(line, expected):
+    assert pages.wrapped(line).split("\n") == expected
+    assert pages.wrapped(line).split() == line.split(), "no word is lost"

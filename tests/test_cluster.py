@@ -192,9 +192,9 @@ def test_the_end_of_the_time_limit_keeps_what_is_finished(place, scheduler, row)
         if not (many / f"{clip.stem}.{i}.mp4").exists():
             os.link(clip, many / f"{clip.stem}.{i}.mp4")
     # Slurm counts minutes; Grid Engine seconds. So that a task takes longer, it gets all clips, and twenty of each.
-    text = (
-        Path(f"extract.{scheduler.suffix}").read_text().replace("data/ave/raw/AVE --annotations_csv data/ave/ave_annotations.csv", "many")
-    )
+    script = Path(f"extract.{scheduler.suffix}").read_text()
+    text = re.sub(r"data/ave/raw/AVE[\\\s]+--annotations_csv data/ave/ave_annotations.csv", "many", script)
+    assert "--vid_dir many " in text
     Path(f"long.{scheduler.suffix}").write_text(re.sub(r'/8"$', '/1"', text, flags=re.MULTILINE))
     limit = ["--time=1", "--array=1"] if scheduler.suffix == "slurm" else ["-l", "h_rt=0:0:30", "-t", "1"]
     call(scheduler.again(1)[0], *limit, f"long.{scheduler.suffix}")

@@ -24,6 +24,7 @@ import yaml
 from IPython.core.inputtransformer2 import TransformerManager
 from packaging.requirements import Requirement
 from test_house import LAYERS
+from test_tutorials import code_of
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -454,6 +455,57 @@ def test_links_between_names_and_pages_lead_somewhere(processed):
     )
 
 
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+def test_a_tutorial_says_which_notebook_it_is_and_shows_what_its_test_runs(processed, page):
+    made = cells(processed / "_proc/tutorials" / page.name)
+    (origin,) = (cell["source"] for cell in made if "notebook-origin" in cell["source"])
+    assert f"({settings['git_url']}/blob/{settings['branch']}/{by_name(page)})" in origin
+    alone = [line for cell in made if cell["cell_type"] == "markdown" for line in re.findall(r"^!\[.*\)$", cell["source"], re.MULTILINE)]
+    assert alone == [], "Quarto would take the words of such a picture for a caption, and give it no alternative text"
+    first = next(cell for cell in made if cell["cell_type"] == "markdown" and not cell["source"].startswith("<!--"))
+    assert first["source"] == origin, "it stands above all else"
+    plain = lambda source: re.sub(r"^(#\|.*\n)+", "", source).strip()  # noqa: E731
+    shown = [plain(cell["source"]) for cell in made if cell["cell_type"] == "code" and not re.search(r"^#\| *echo: *false", cell["source"])]
+    assert shown == [plain(source) for _, source, is_shown in code_of(page) if is_shown]
+    assert (f"(notebooks/{page.name})" in origin) == bool(shown)
+    run([sys.executable, ".ci/pages.py", "_proc", "_docs"], processed)
+    download = cells(processed / "_docs/tutorials/notebooks" / page.name)
+    assert [cell["source"].strip() for cell in download if cell["cell_type"] == "code"] == shown, "the notebook to download is the page"
+    links = [link for cell in download if cell["cell_type"] == "markdown" for link in re.findall(r"\]\(([^)]*)\)", cell["source"])]
+    site = f"{settings['doc_host']}{settings['doc_baseurl']}/"
+    assert (
+        links
+        and all(re.match(r"#|https?://", link) for link in links)
+        and not [link for link in links if site in link and ".ipynb" in link]
+    )
+
+
+def test_what_is_printed_fits_a_page(processed):
+    "Sentences are broken at a hundred columns; what is wider is a table of results, of a label and five metrics."
+    wide = []
+    for path in (processed / "_proc").rglob("*.ipynb"):
+        for number, cell in enumerate(cells(path), 1):
+            for output in cell.get("outputs", []):
+                text = output.get("text", output.get("data", {}).get("text/plain", "") if len(output.get("data", {})) == 1 else "")
+                for line in "".join(text).split("\n"):
+                    if len(line) > 100 and not (len(line) <= 126 and re.search(r"\S {2,}\S", line[40:])):
+                        wide.append(f"{path.name}, cell {number}: {line}")
+    assert wide == []
+
+
+@pytest.mark.parametrize("page", [*NOTEBOOKS, *(ROOT / "nbs").rglob("*.md")], ids=by_name)
+def test_a_page_has_one_title(page):
+    "The first line of a notebook, or the front matter, is the page's h1."
+    texts = (
+        [page.read_text(encoding="utf-8")] if page.suffix == ".md" else [c["source"] for c in cells(page) if c["cell_type"] == "markdown"]
+    )
+    titles = [line for text in texts for line in re.findall(r"^# .+", FENCE.sub("", text), re.MULTILINE)]
+    assert len(titles) == (page.suffix == ".ipynb"), titles
+    if page.suffix == ".ipynb":
+        html = ["".join(output.get("data", {}).get("text/html", "")) for cell in cells(page) for output in cell.get("outputs", [])]
+        assert not [text[:80] for text in html if "<h1" in text], "what is shown has another title"
+
+
 def test_every_public_name_is_described_whole(processed):
     for path in sorted((processed / "_proc").glob("[0-9]*.ipynb")):
         module = module_of(processed / "nbs" / path.name)
@@ -590,7 +642,7 @@ def test_commands_of_a_page_are_found_and_wrong_ones_refused(tmp_path):
 def test_the_tutorial_on_ave_runs_every_option_that_it_shows():
     typed, run, _ = shown_commands(ROOT / "nbs/tutorials/on_ave.ipynb")
     ran = {(words[0], option) for words in run for option in options_of(words)}
-    shown = {(words[0], option) for words in typed for option in options_of(words)}
+    shown = {(words[0], option) for words in typed for option in options_of(words) if words[0] != "view"}  # which opens a window
     assert len(shown) > 60 and shown - ran == set()
 
 

@@ -28,11 +28,11 @@ SEED = 5  # one that puts clips with something to find into val and test
 
 
 def blocks() -> list[list[str]]:
-    "The lines of each bash block of the page."
+    "The lines of each bash block of the page, what is broken by hand put together."
     text = "".join(
         "".join(cell["source"]) + "\n" for cell in json.loads(PAGE.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "markdown"
     )
-    return [block.strip().splitlines() for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL)]
+    return [re.sub(r"\s*\\\n\s*", " ", block).strip().splitlines() for block in re.findall(r"```bash\n(.*?)```", text, re.DOTALL)]
 
 
 WORKFLOW, BEFORE, TODAY = blocks()
