@@ -124,6 +124,8 @@ def test_notebook_is_a_small_chapter(notebook):
         assert re.fullmatch(rf"\d\d[a-z]?_{re.escape(module.replace('.', '_'))}", notebook.stem), (
             f"is numbered and named after its module, {module}"
         )
+        names = {module, module.rpartition(".")[2]}
+        assert title["source"][2:].partition(": ")[0] in names, f"its title is 'MODULE: what it is', as in # {module}: …"
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=by_name)
