@@ -298,13 +298,13 @@ def statements(nodes: list, deep: bool) -> Iterator[ast.stmt]:
             yield node
 
 
-def excerpt(source: str, tree: ast.Module, name: str) -> str | None:
+def excerpt(source: str, tree: ast.Module, name: str, private: frozenset[str] = frozenset()) -> str | None:
     "At most three lines of a cell: the statement that calls `name`, after those that make what it takes; None where none is that short."
     lines = source.splitlines()
     as_is = lambda node: dedent("\n".join(lines[node.lineno - 1 : node.end_lineno])).splitlines()  # noqa: E731
     for deep in (False, True):
         for node in statements(tree.body, deep):
-            if not calls(node, name):
+            if not calls(node, name) or takes(node, private):
                 continue
             shown, needs = as_is(node), names(node, ast.Load)
             if len(shown) > 3:
@@ -313,6 +313,7 @@ def excerpt(source: str, tree: ast.Module, name: str) -> str | None:
                     continue
             for before in reversed([other for other in tree.body if other.end_lineno < node.lineno and not deep]):
                 made = isinstance(before, ast.Assign) and not names(before.value, ast.Load) & SCENERY and names(before, ast.Store)
+                made = set() if takes(before, private) else made
                 if made and made & needs and len(shown) + len(as_is(before)) <= 3:
                     shown, needs = as_is(before) + shown, needs | names(before, ast.Load)
             return "\n".join(line.rstrip().removesuffix(";") for line in shown)
@@ -329,9 +330,10 @@ def bound(node: ast.stmt) -> set[str]:
             given.add((part.asname or part.name).partition(".")[0])
         elif isinstance(part, (ast.Attribute, ast.Subscript)) and isinstance(part.ctx, ast.Store):
             given |= names(part.value, ast.Load)
-        elif isinstance(part, ast.Expr) and isinstance(part.value, ast.Call):
-            call = part.value
-            given |= names(call, ast.Load) - ({call.func.id} if isinstance(call.func, ast.Name) else set())
+        elif isinstance(part, ast.Expr) and isinstance(part.value, ast.Call) and not expects_error(node):
+            inner = [call.func for call in ast.walk(part.value) if isinstance(call, ast.Call) and call is not part.value]
+            makers = set().union(*(names(call, ast.Load) for call in inner))  # np of np.ones(3)
+            given |= names(part.value, ast.Load) - makers - ({part.value.func.id} if isinstance(part.value.func, ast.Name) else set())
     return given
 
 
@@ -356,6 +358,59 @@ def used(nodes: list, given: set[str] | frozenset[str] = frozenset()) -> set[str
     return taken
 
 
+@lru_cache(None)
+def private_attributes() -> frozenset[str]:
+    "Attributes and methods of the classes of the package that begin with _, with the dot before them."
+    inner: set[str] = set()
+    for path in get_config().lib_path.rglob("[!_]*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                inner |= {part.name for part in node.body if isinstance(part, ast.FunctionDef)}
+                inner |= {part.target.id for part in node.body if isinstance(part, ast.AnnAssign)}
+                inner |= {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Store)}
+    return frozenset(f".{name}" for name in inner if is_private(name))
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__") and name != "_"
+
+
+def private_names(nb) -> frozenset[str]:
+    "What is private to the package and within reach of a notebook: of its module, imported from others, and attributes."
+    path = path_of(nb)
+    nodes = ast.parse(module(path).source).body if path else []
+    private = set().union(*map(bound, nodes)) - {""}
+    for cell in nb.cells:
+        for node in ast.walk(parsed(cell) or ast.Module([], [])):
+            if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").split(".")[0] == get_config().lib_name):
+                private |= {alias.asname or alias.name for alias in node.names}
+    return private_attributes() | {name for name in private if is_private(name)}
+
+
+def takes(node: ast.AST, private: frozenset[str]) -> bool:
+    "Whether a piece of code uses one of these names."
+    return any(
+        (isinstance(part, ast.Name) and part.id in private)
+        or (isinstance(part, ast.Attribute) and f".{part.attr}" in private)
+        or (isinstance(part, ast.alias) and (part.asname or part.name) in private)
+        for part in ast.walk(node)
+    )
+
+
+def without(lines: list[str], end: int, nodes: list[ast.stmt], private: frozenset[str]) -> str:
+    "The statements after line `end` that take no private name, nor what such a statement makes; none where no test is left."
+    kept, spoiled, tests = [], set(), False
+    for node in nodes:
+        text, end = lines[end : node.end_lineno], node.end_lineno
+        if takes(node, private) or names(node, ast.Load) & spoiled:
+            spoiled |= bound(node)
+        else:
+            kept += text
+            spoiled -= names(node, ast.Store)
+            tests |= any(isinstance(part, ast.Assert) or expects_error(part) for part in ast.walk(node))
+    return "\n".join(kept + lines[end:]).strip("\n") if tests else ""
+
+
 def only_tests(cell, tree: ast.Module) -> bool:
     "Whether a cell tests and shows nothing."
     return not cell.get("outputs") and any(isinstance(node, ast.Assert) or expects_error(node) for node in ast.walk(tree))
@@ -369,7 +424,7 @@ class Describe(Processor):
 
     def __init__(self, nb):
         super().__init__(nb)
-        self.path = path_of(nb)  # while the cell that says so is there
+        self.path, self.private = path_of(nb), private_names(nb)  # while the cells that say so are there
 
     def end(self):
         cells = [cell for cell in self.nb.cells if hasattr(cell, "source")]
@@ -381,7 +436,7 @@ class Describe(Processor):
     def example(self, below: list, name: str) -> str | None:
         read = [(cell, tree) for cell in below if (tree := parsed(cell))]
         for cell, tree in sorted(read, key=lambda pair: only_tests(*pair)):  # the first that shows something, else the first test
-            if lines := excerpt(cell.source, tree, name):
+            if lines := excerpt(cell.source, tree, name, self.private):
                 return None if is_beside(below, cell) else f"**Example**\n\n```python\n{lines}\n```"
         return None
 
@@ -395,27 +450,36 @@ def is_beside(below: list, cell) -> bool:
 class Fold(Processor):
     """Folds the cells that test, show nothing, and make nothing that an open cell below uses.
 
-    Of a cell that first makes what is used below, and then tests, the tests become a folded cell of their own.
+    Of a cell that first makes what is used below, and then tests, the tests become a folded cell of their own. What takes names that
+    are private to the package is no promise and is left out; of a cell that shows something by them, only what it shows stays.
     """
+
+    def __init__(self, nb):
+        super().__init__(nb)
+        self.private = private_names(nb)
 
     def end(self):
         shown, needed = [], set()
         for cell in reversed(self.nb.cells):
-            tree = parsed(cell)
-            tests = first_test(tree, needed) if tree and not cell.get("outputs") else None
-            if tests is not None:
-                end = tree.body[tests - 1].end_lineno if tests else 0
-                lines = cell.source.splitlines()
-                folded = mk_cell(PROMISES + "\n".join(lines[end:]).lstrip("\n"))
-                folded.metadata["language"] = "python"
-                shown.append(folded)
-                if not tests:
+            if (tree := parsed(cell)) is None:
+                shown.append(cell)
+                continue
+            if cell.get("outputs"):
+                if takes(tree, self.private) and "#| echo:" not in cell.source:
+                    cell.source = f"#| echo: false\n{cell.source}"
+                    shown.append(cell)
                     continue
+            elif (start := first_test(tree, needed)) is not None:
+                lines, end = cell.source.splitlines(), tree.body[start - 1].end_lineno if start else 0
+                if tests := without(lines, end, tree.body[start:], self.private):
+                    folded = mk_cell(PROMISES + tests)
+                    folded.metadata["language"] = "python"
+                    shown.append(folded)
+                tree.body = tree.body[:start]
                 cell.source = "\n".join(lines[:end])
-                tree.body = tree.body[:tests]
-            shown.append(cell)
-            if tree:
+            if tree.body:
                 needed = (needed - set().union(*(names(node, ast.Store) for node in tree.body))) | used(tree.body)
+                shown.append(cell)
         self.nb.cells = shown[::-1]
 
 

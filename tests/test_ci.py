@@ -1,5 +1,6 @@
 "The tools of .ci: a run that fails says so, and README.md is what its notebook makes."
 
+import ast
 import importlib.util
 import os
 import re
@@ -433,6 +434,35 @@ def test_tests_below_what_a_page_needs_become_a_folded_cell():
     tests = "private = 3\n\n# Why.\nassert private < shared"
     shown = processed(page_of(f"{made}\n\n{tests}", "print(shared, box)"), api_page.Fold)
     assert [cell.source for cell in shown] == [made, api_page.PROMISES + tests, "print(shared, box)"]
+
+
+def test_private_names_are_not_shown(monkeypatch):
+    monkeypatch.setattr(api_page, "private_names", lambda nb: frozenset({"_hidden", "._own"}))
+    sources = [
+        "print(_hidden(3))",
+        "look = reach(3)\nlook",
+        "assert _hidden(3) == 3",
+        "made = _hidden(2)\nassert made == 2\n# Why.\nassert reach(2) == 2\nassert box._own and other._replace(a=3)",
+        "assert other._replace(a=3)",
+    ]
+    shown = processed(page_of(*sources, outputs=(0, 1)), api_page.Fold)
+    assert [cell.source for cell in shown] == [
+        "#| echo: false\n" + sources[0],
+        sources[1],
+        api_page.PROMISES + "# Why.\nassert reach(2) == 2",
+        api_page.PROMISES + sources[4],
+    ]
+    assert api_page.excerpt("reach(_hidden(3))", ast.parse("reach(_hidden(3))"), "reach", frozenset({"_hidden"})) is None
+
+
+def test_private_names_are_those_of_the_package():
+    nb = page_of("#| default_exp localization.predict", "from avesound.timeline import _inner, cell_bounds\nfrom os import _exit")
+    nb.cells[0]["directives_"], nb.cells[1]["directives_"] = {"default_exp": ["localization.predict"]}, {}
+    private = api_page.private_names(nb)
+    assert {"_last_cells", "_inner"} <= private and not {"_exit", "predict", "cell_bounds", "_"} & private
+    assert (
+        "._jobs" not in private and all(name.startswith(("_", "._")) for name in private) and any(name.startswith("._") for name in private)
+    )
 
 
 def examples_of(*sources: str, outputs: tuple[int, ...] = ()) -> str | None:

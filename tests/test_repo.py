@@ -417,6 +417,41 @@ def test_pages_fold_what_only_tests(processed):
     assert only_asserts == []
 
 
+def test_pages_call_nothing_private(processed):
+    "What a reader sees can be called by a reader."
+    private = set()
+    for path in (ROOT / "avesound").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            private |= {node.name} if isinstance(node, (ast.FunctionDef, ast.ClassDef)) else set()
+            private |= {node.attr} if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) else set()
+    private = {name for name in private if name.startswith("_") and not name.startswith("__")}
+    assert len(private) > 200
+    seen = []
+    for path in (processed / "_proc").rglob("*.ipynb"):
+        for cell in cells(path):
+            if cell["cell_type"] == "code" and "#| echo: false" not in cell["source"]:
+                tree = ast.parse(TransformerManager().transform_cell(cell["source"]))
+                used = {getattr(node, "id", getattr(node, "attr", getattr(node, "name", None))) for node in ast.walk(tree)}
+                seen += [f"{path.name}: {name}" for name in used & private]
+        examples = [text.partition("**Example**")[2] for text in markdown_of(path)]
+        seen += [f"{path.name}: {name}" for text in examples for name in re.findall(r"\b_[a-z]\w*", text) if name in private]
+    assert seen == []
+
+
+def test_pages_say_module_and_chapter(processed):
+    "A room is a word of those who build it."
+    term = re.compile(
+        r"\b(this|that|another|every|other|each|these|which|a|next|lower) rooms?\b|\brooms? (of the package|before|that)\b", re.IGNORECASE
+    )
+    seen = [
+        f"{path.name}: {match[0]}"
+        for path in (processed / "_proc").glob("[0-9]*.ipynb")
+        for text in markdown_of(path)
+        for match in term.finditer(text)
+    ]
+    assert seen == []
+
+
 def test_columns_are_no_links(processed):
     "A column, a metric or an option that has the name of a function leads nowhere; a function is written with its parentheses."
     from avesound.report.columns import ALIASES
