@@ -30,7 +30,7 @@ class Command:
     "A function that a word on the command line runs."
 
     run: Callable[..., int]  # returns the exit code
-    sources: tuple[str, ...]  # "room:name" of a function for each `Call` among the parameters
+    sources: tuple[str, ...]  # "module:name" of a function for each `Call` among the parameters
     table: Mapping[str, Entry | tuple[str, ...]]  # what is said of options beside the signatures
 
     @property
@@ -43,7 +43,7 @@ class Command:
         return (self.run.__doc__ or "").partition("\n")[0].rstrip(".")
 
     def targets(self) -> dict[str, Any]:
-        "The functions that it calls; their rooms are imported."
+        "The functions that it calls; their modules are imported."
         names = [name for name, parameter in inspect.signature(self.run).parameters.items() if parameter.annotation is Call]
         return dict(zip(names, map(imported, self.sources), strict=True))
 

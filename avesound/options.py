@@ -64,7 +64,7 @@ class Entry:
     instead: str | None = None  # another option, whose place stands in where there is nothing at this one's
     positional: bool = False  # given by its position, without a name; where something stands in for it, by its name, too
     several: bool = False  # several words; else it is one text, with commas for a sequence
-    one_of: str = ""  # "room:name" of what lists the values, to be shown
+    one_of: str = ""  # "module:name" of what lists the values, to be shown
     comment: str = ""  # instead of the signature's, where a default of its own needs one
 
 # %% ../nbs/05_options.ipynb #f88cbe2f
@@ -106,9 +106,9 @@ class Option:
 
 # %% ../nbs/05_options.ipynb #518097ff
 def imported(
-    target: str,  # "room:name", the room without the package's name
+    target: str,  # "module:name", the module without the package's name
 ) -> Any:
-    "What a room holds under a name."
+    "What a module holds under a name."
     room, _, name = target.partition(":")
     return getattr(importlib.import_module(f"avesound.{room}"), name)
 

@@ -94,7 +94,7 @@ class Windows:
         return (self.starts_s + self.ends_s) / 2
 
     @property
-    def starts_sec(self) -> np.ndarray:  # by the names of the columns, for rooms that still use them
+    def starts_sec(self) -> np.ndarray:  # by the names of the columns, for modules that still use them
         "The same as `starts_s`."
         return self.starts_s
 

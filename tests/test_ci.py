@@ -353,10 +353,10 @@ api_page = ci_tool("api_page")
 WRITTEN = '''
 @lru_cache(None)
 def reach(
-    a: int,  # of `b`
+    a: int,  # of `b`, in [0, 1]
     *,
     b: float = 1.0,
-) -> None:
+) -> "np.ndarray":  # float [shape=(T,)]
     """One line.
 
     More of it,
@@ -383,10 +383,16 @@ class Held(Base):
     "A thing."
 
     t: float  # seconds
+    more: dict = field(default_factory=dict)
     _cache = {}
 
-    def __init__(self, u):
-        self.u = u
+    def __init__(
+        self,
+        u,  # a_b
+        *,
+        v: tuple = (),
+    ):
+        self.u = u  # no meaning
 
     @property
     def end(self) -> float:
@@ -395,22 +401,206 @@ class Held(Base):
 
     def _own(self): ...
 
-    def wait(self) -> None: ...
+    def wait(
+        self,
+        s: float,  # seconds
+    ) -> None: ...
+
+
+def hold() -> list["Held"]:
+    return []
+
+
+def one(line: int) -> "list[int]":  # of it
+    return [line]
+
+
+def bare(
+    a,  # b
+):  # something
+    return a
+
+
+def none(a=None) -> None: ...
 '''
 
 
 def test_a_name_is_shown_as_it_is_written():
-    function, held = ast.parse(WRITTEN).body
-    lines = WRITTEN.splitlines()
-    assert api_page.written(lines, function) == "def reach(\n    a: int,  # of b\n    *,\n    b: float = 1.0,\n) -> None:"
-    assert api_page.written(lines, held) == (
-        "@dataclass(frozen=True)\nclass Held(Base):\n    t: float  # seconds\n\n    def __init__(self, u):\n\n"
-        '    @property\n    def end(self) -> float:\n        "When it ends."\n\n    def wait(self) -> None:'
+    module = api_page.Module("avesound/x.py", WRITTEN)
+    assert api_page.written(module, module.definitions["reach"]) == "def reach(a, *, b=1.0) -> np.ndarray"
+    assert api_page.written(module, module.definitions["Held"]) == "@dataclass(frozen=True)\nclass Held(Base)\n    def __init__(u, *, v=())"
+    reach = api_page.description(module, "reach")
+    assert "avesound/x.py#L3)" in reach and reach.index("```python") < reach.index("*One line.*") < reach.index("| Parameter")
+    assert [line for line in reach.splitlines() if line.startswith("|") and "--" not in line] == [
+        "| Parameter | Type | Meaning |",
+        r"| `a` | `int` | of `b`, in \[0, 1\] |",
+        "| `b` | `float = 1.0` |  |",
+        r"| *returns* | `np.ndarray` | float \[shape=(T,)\] |",
+    ]
+    assert reach.endswith(
+        "**Raises**\n\n- `ValueError`: If `a` is odd\nor large.\n\n- `OSError`: If there is no disk.\n\n"
+        "**References**\n\nSomebody (2018), eq. 3."
     )
-    assert api_page.docstring(ast.get_docstring(function)) == (
-        "*One line.*\n\nMore of it,\non two lines.\n\n**Raises**\n\n- `ValueError`: If `a` is odd\nor large.\n\n"
-        "- `OSError`: If there is no disk.\n\n**References**\n\nSomebody (2018), eq. 3."
+
+
+def test_a_class_is_shown_with_its_fields_and_methods():
+    held = api_page.description(api_page.Module("avesound/x.py", WRITTEN), "Held")
+    assert [line for line in held.splitlines() if line.startswith("|") and "--" not in line] == [
+        "| Field | Type | Meaning |",
+        "| `t` | `float` | seconds |",
+        "| `more` | `dict = dict()` |  |",
+        "| Parameter | Type | Meaning |",
+        r"| `u` |  | a\_b |",
+        "| `v` | `tuple = ()` |  |",
+        "| Method | Returns | Meaning |",
+        "| [`end`]{#held.end} | `float` | When it ends. |",
+        "| [`wait(s)`]{#held.wait} |  | *`s`: seconds* |",
+    ]
+    assert held.endswith("Comes from `hold()`.")
+
+
+def test_what_comes_out_is_said():
+    module = api_page.Module("avesound/x.py", WRITTEN)
+    rows = {name: api_page.description(module, name).split("|---")[-1].splitlines()[1:] for name in ("one", "bare")}
+    assert rows == {
+        "one": ["| `line` | `int` |  |", "| *returns* | `list[int]` | of it |"],
+        "bare": ["| `a` |  | b |", "| *returns* |  | something |"],
+    }
+    assert api_page.written(module, module.definitions["bare"]) == "def bare(a)"
+    assert api_page.description(module, "none").endswith("### none\n\n```python\ndef none(a=None)\n```"), "nothing is said of it"
+
+
+def test_a_long_signature_is_broken_between_its_parameters():
+    entries = [api_page.Entry(f"parameter_{i}", "str", '"a b"', "") for i in range(8)]
+    lines = api_page.signature("def f", entries, None).splitlines()
+    assert lines[0] == "def f(" and lines[-1] == ")" and len(lines) > 3 and max(map(len, lines)) <= api_page.WIDTH
+    assert re.findall(r'parameter_\d="a b"', "\n".join(lines)) == [entry.short for entry in entries]
+
+
+def page_of(*sources: str, outputs: tuple[int, ...] = ()):
+    "A notebook of these cells; those in `outputs` have one."
+    from execnb.nbio import dict2nb, mk_cell
+
+    made = [mk_cell(source.removeprefix("md "), "markdown" if source.startswith("md ") else "code") for source in sources]
+    for i in outputs:
+        made[i]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": ["3"]}]
+    return dict2nb({"cells": made, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+
+def processed(nb, *processors):
+    from nbdev.process import NBProcessor
+
+    NBProcessor(nb=nb, procs=[*processors]).process()
+    return nb.cells
+
+
+FOLDED = {
+    "assert reach(2) == 3": True,
+    "with pytest.raises(ValueError):\n    reach(1)": True,
+    "for a in (2, 4):\n    assert reach(a)": True,
+    "def odd(a):\n    return a % 2\n\n\nassert not odd(reach(3))": True,
+    "private = reach(4)\nassert private": True,
+    "assert [shared for shared in box]": True,
+    "assert reach(4)\nshared = 4": False,  # the cell below uses it
+    "print(shared)": False,
+    "shared = 1\nassert shared": True,  # what is used below is made anew before
+    "assert box\nbox.add(3)": False,  # changes what is used below
+    "for bad in (1, 2):\n    assert reach(bad)": True,  # below it is another one
+    "shared = reach(8)": False,
+    "shared, box": False,
+    "for bad in box:\n    print(bad, [private for private in box], (lambda a: a)(3))": False,
+    "a = 1": False,  # no test
+    "!ls": False,
+    "md Text with assert in it.": False,
+}
+
+
+def test_cells_that_only_test_are_folded():
+    shown = processed(page_of(*FOLDED), api_page.Fold)
+    assert {given: cell.source == api_page.PROMISES + given for given, cell in zip(FOLDED, shown, strict=True)} == FOLDED
+    assert "code-fold" in api_page.PROMISES and "What it promises" in api_page.PROMISES
+    (cell,) = processed(page_of("reach(2)\nassert reach(2) == 3", outputs=(0,)), api_page.Fold)
+    assert "code-fold" not in cell.source  # it shows something
+
+
+def test_tests_below_what_a_page_needs_become_a_folded_cell():
+    made = "import math\nassert math\nshared = reach(4)\nbox[0].add(3)"
+    tests = "private = 3\n\n# Why.\nassert private < shared"
+    shown = processed(page_of(f"{made}\n\n{tests}", "print(shared, box)"), api_page.Fold)
+    assert [cell.source for cell in shown] == [made, api_page.PROMISES + tests, "print(shared, box)"]
+
+
+def test_private_names_are_not_shown(monkeypatch):
+    monkeypatch.setattr(api_page, "private_names", lambda nb: frozenset({"_hidden", "._own"}))
+    sources = [
+        "print(_hidden(3))",
+        "look = reach(3)\nlook",
+        "assert _hidden(3) == 3",
+        "made = _hidden(2)\nassert made == 2\n# Why.\nassert reach(2) == 2\nassert box._own and other._replace(a=3)",
+        "assert other._replace(a=3)",
+    ]
+    shown = processed(page_of(*sources, outputs=(0, 1)), api_page.Fold)
+    assert [cell.source for cell in shown] == [
+        "#| echo: false\n" + sources[0],
+        sources[1],
+        api_page.PROMISES + "# Why.\nassert reach(2) == 2",
+        api_page.PROMISES + sources[4],
+    ]
+    assert api_page.excerpt("reach(_hidden(3))", ast.parse("reach(_hidden(3))"), "reach", frozenset({"_hidden"})) is None
+
+
+def test_private_names_are_those_of_the_package():
+    nb = page_of("#| default_exp localization.predict", "from avesound.timeline import _inner, cell_bounds\nfrom os import _exit")
+    nb.cells[0]["directives_"], nb.cells[1]["directives_"] = {"default_exp": ["localization.predict"]}, {}
+    private = api_page.private_names(nb)
+    assert {"_last_cells", "_inner"} <= private and not {"_exit", "predict", "cell_bounds", "_"} & private
+    assert (
+        "._jobs" not in private and all(name.startswith(("_", "._")) for name in private) and any(name.startswith("._") for name in private)
     )
+
+
+def examples_of(*sources: str, outputs: tuple[int, ...] = ()) -> str | None:
+    nb = page_of(*sources, outputs=outputs)
+    for cell in nb.cells:
+        cell.directives_ = {}
+    return api_page.Describe(nb).example(nb.cells, "reach")
+
+
+def test_an_example_comes_from_the_page():
+    assert examples_of("assert reach(2) == 3") == "**Example**\n\n```python\nassert reach(2) == 3\n```"
+    table = "x = 5\na = 3\nb = 4\nrows = [b]\nprint(reach(a, b));\nc = reach(5)"
+    assert examples_of("assert reach(2) == 3", table).splitlines()[3:-1] == ["a = 3", "b = 4", "print(reach(a, b))"], "shown before tested"
+    assert examples_of("with pytest.raises(ValueError):\n    reach(1)", "reached(3)", "# reach(2)", "md reach(3)") is None
+    long = "reach(\n    [\n        1,\n        2,\n    ]\n)"
+    assert examples_of(long).splitlines()[3:-1] == ["reach([1, 2])"]
+    assert examples_of("for a in b:\n    print(reach(a))").splitlines()[3:-1] == ["print(reach(a))"]
+    assert examples_of("reach(2)", outputs=(0,)) is None, "it stands there, with what comes out"
+    assert examples_of("other(2)", "reach(2)", outputs=(0, 1)) is not None
+
+
+@pytest.mark.parametrize(
+    "word", ["dist", "mass_inside", "confidence", "peak", "evaluate", "encode_clip", "mass_in", "no_such_name", "NoSuchName", "a b", "x()"]
+)
+def test_words_of_the_field_are_no_links(word):
+    lookup = api_page.Lookup()
+    assert lookup.linkify(f"The `{word}` of a clip") == f"The `{word}` of a clip"
+
+
+ADDRESSES = {
+    "dist()": "metrics_clip.html#dist",
+    "mass_inside()": "metrics_clip.html#mass_inside",
+    "Evaluation": "evaluation_evaluate.html#evaluation",
+    "Evaluation.save": "evaluation_evaluate.html#evaluation.save",
+    "read_annotations": "data_annotations.html#read_annotations",
+}
+
+
+@pytest.mark.parametrize(("name", "page"), ADDRESSES.items())
+def test_names_are_links(name, page):
+    lookup = api_page.Lookup()
+    linked = f"See [`{name}`]({offline.address()}{page})."
+    assert lookup.linkify(f"See `{name}`.") == linked == lookup.linkify(linked), "once"
+    assert lookup.linkify(f"```\n`{name}`\n```") == f"```\n`{name}`\n```"
 
 
 # ---- the rest

@@ -128,6 +128,8 @@ def test_notebook_is_a_small_chapter(notebook):
         assert re.fullmatch(rf"\d\d[a-z]?_{re.escape(module.replace('.', '_'))}", notebook.stem), (
             f"is numbered and named after its module, {module}"
         )
+        names = {module, module.rpartition(".")[2]}
+        assert title["source"][2:].partition(": ")[0] in names, f"its title is 'MODULE: what it is', as in # {module}: …"
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=by_name)
@@ -521,6 +523,88 @@ def test_every_public_name_is_described_whole(processed):
             assert ("\nRaises\n" in docstring) == ("**Raises**" in text), f"{path.name}: what {node.name} raises"
             fence = text.partition("```python\n")[2].partition("```")[0]
             assert re.match(r"@|def |class ", fence) and "](http" not in fence, f"{path.name}: {fence}"
+            rows = re.findall(r"^\| `\**(\w+)` \|.* \| (.*) \|$", text, re.MULTILINE)
+            given = [arg.arg for arg in [*node.args.args, *node.args.kwonlyargs]] if isinstance(node, ast.FunctionDef) else []
+            assert not any(says for _, says in rows) or {*given} <= {name for name, _ in rows}, f"{path.name}: parameters of {node.name}"
+
+
+def test_what_a_parameter_means_is_on_the_page(processed):
+    "Every comment beside a parameter or a field of a public name."
+    for path in sorted((processed / "_proc").glob("[0-9]*.ipynb")):
+        module = module_of(processed / "nbs" / path.name)
+        source = (processed / "avesound" / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+        words = lambda text: re.sub(r"\]\(http[^)]*\)|[^\w ]", "", text).split()  # noqa: E731
+        page = " ".join(word for text in markdown_of(path) for line in text.splitlines() for word in ["|", *words(line)])
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                lines = source.splitlines()[node.lineno - 1 : node.body[0].lineno - 1]
+            elif isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                fields = [part for part in node.body if isinstance(part, ast.AnnAssign) and not part.target.id.startswith("_")]
+                lines = [source.splitlines()[part.end_lineno - 1] for part in fields]
+            else:
+                continue
+            said = [match[1] for line in lines if (match := re.search(r"  # (?!noqa|type:)(.+)", line))]
+            assert [text for text in said if " ".join(words(text)) not in page] == [], f"{path.name}: {node.name}"
+
+
+def test_pages_fold_what_only_tests(processed):
+    "And leave what shows something open."
+    folded, opened = [], []
+    for path in sorted((processed / "_proc").glob("[0-9]*.ipynb")):
+        for cell in cells(path):
+            if cell["cell_type"] == "code" and "show_doc(" not in cell["source"]:
+                (folded if "#| code-fold: true" in cell["source"] else opened).append(cell)
+    assert len(folded) > 300 and all(not cell["outputs"] and re.search(r"\b(assert|raises)\b", cell["source"]) for cell in folded)
+    only_asserts = [
+        cell["source"] for cell in opened if not cell["outputs"] and all(line.startswith("assert ") for line in cell["source"].splitlines())
+    ]
+    assert only_asserts == []
+
+
+def test_pages_call_nothing_private(processed):
+    "What a reader sees can be called by a reader."
+    private = set()
+    for path in (ROOT / "avesound").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            private |= {node.name} if isinstance(node, (ast.FunctionDef, ast.ClassDef)) else set()
+            private |= {node.attr} if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) else set()
+    private = {name for name in private if name.startswith("_") and not name.startswith("__")}
+    assert len(private) > 200
+    seen = []
+    for path in (processed / "_proc").rglob("*.ipynb"):
+        for cell in cells(path):
+            if cell["cell_type"] == "code" and "#| echo: false" not in cell["source"]:
+                tree = ast.parse(TransformerManager().transform_cell(cell["source"]))
+                used = {getattr(node, "id", getattr(node, "attr", getattr(node, "name", None))) for node in ast.walk(tree)}
+                seen += [f"{path.name}: {name}" for name in used & private]
+        examples = [text.partition("**Example**")[2] for text in markdown_of(path)]
+        seen += [f"{path.name}: {name}" for text in examples for name in re.findall(r"\b_[a-z]\w*", text) if name in private]
+    assert seen == []
+
+
+def test_pages_say_module_and_chapter(processed):
+    "A room is a word of those who build it."
+    term = re.compile(
+        r"\b(this|that|another|every|other|each|these|which|a|next|lower) rooms?\b|\brooms? (of the package|before|that)\b", re.IGNORECASE
+    )
+    seen = [
+        f"{path.name}: {match[0]}"
+        for path in (processed / "_proc").glob("[0-9]*.ipynb")
+        for text in markdown_of(path)
+        for match in term.finditer(text)
+    ]
+    assert seen == []
+
+
+def test_columns_are_no_links(processed):
+    "A column, a metric or an option that has the name of a function leads nowhere; a function is written with its parentheses."
+    from avesound.report.columns import ALIASES
+
+    link = re.compile(r"\[`([^`]+)`\]\(" + re.escape(settings["doc_host"]))  # not those that somebody has written
+    linked = {name for path in (processed / "_proc").rglob("*.ipynb") for text in markdown_of(path) for name in link.findall(text)}
+    assert "Evaluation" in linked and len(linked) > 50
+    assert {name for name in linked if name.islower() and "_" not in name and not name.endswith("()") and "." not in name} == set()
+    assert linked & {*ALIASES} == set()
 
 
 def test_the_site_is_published_by_the_workflow():

@@ -555,7 +555,7 @@ def clip_metrics(
     duration_s: Seconds | np.ndarray | None = None,  # length of the clip, a number or [shape=(...)]; None leaves F1 scores out
     hit_deltas: Sequence[Seconds] = (0.25, 0.5, 1.0),  # tolerances of the hits, seconds, >= 0
 ) -> dict[str, np.ndarray]:  # float64 [shape=(...)] each; NaN where a clip has no event or no estimate
-    """Every metric of this room, by name.
+    """Every metric of this module, by name.
 
     In order: mae, dist, inside, hit_0.25 ..., hit_event_0.25 ..., mass_inside, log_score, crps, auroc, average_precision, tiou,
     recall_0.3 ..., segment_f1, event_f1.

@@ -200,7 +200,7 @@ def read_summary(
     columns = read_columns(path)
     notes = list(columns.notes)
     overall = _read_overall(path, notes)
-    extra = set(own_means(overall, "all"))  # metrics that this room does not know yet
+    extra = set(own_means(overall, "all"))  # metrics that this module does not know yet
     metrics = [name for name in columns.table if METRIC.fullmatch(name) or name in extra]
     unknown = tuple(name for name in columns.table if name not in ALIASES and name not in metrics)
     table = _checked_table(columns)
