@@ -131,8 +131,8 @@ def test_the_page_answers_first_and_has_one_table_of_lines():
 
 def test_what_ave_takes_is_multiplied_right():
     one = {
-        "decode_s": 1.0,
-        "encode_s": 2.6,
+        "decode_s": 4.0,
+        "encode_s": 6.0,
         "bytes": 1e6,
         "files": 2.0,
         "peak": 3e9,
@@ -144,7 +144,7 @@ def test_what_ave_takes_is_multiplied_right():
     measured["how_long"]["encoders"] = dict.fromkeys(("signal", "mc3_18", "mc3"), one)
     (row,) = [line for line in page.page(measured).splitlines() if line.startswith("| `signal`")]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
-    assert cells == ["`signal`", "3.6 s", "4.1 h", "31 min", "4.1 GB", "3.0 GB"]  # 4,097 × 3.6 s = 4.097 h
+    assert cells == ["`signal`", "10 s", "11.4 h", "85 min", "4.1 GB", "3.0 GB"]  # 4,097 × 10 s = 11.38 h
 
 
 def test_lines_measured_anew_take_their_place(tmp_path):

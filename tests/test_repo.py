@@ -333,7 +333,9 @@ def front_matter(page: Path) -> tuple[dict, str]:
 @pytest.mark.parametrize("page", MARKDOWN, ids=by_name)
 def test_a_page_can_be_found_and_fits(page):
     about, body = front_matter(page)
-    assert about["title"] and (about.get("description") or page.name == "scale.md"), "what a search shows of it"
+    assert (about.get("title") or about.get("pagetitle")) and (about.get("description") or page.name == "scale.md"), (
+        "what a search shows of it"
+    )
     prose = FENCE.sub("", body)
     assert not re.search(r"^# ", prose, re.MULTILINE), "one h1 a page, the title"
     assert re.search(r"^## ", prose, re.MULTILINE) or "{{< include" in body
