@@ -369,5 +369,6 @@ def option_lines(
         text += ("; " * bool(text) + f"one of {', '.join(choices(option.annotation))}") * bool(known)
         by_place = option.entry.positional
         names = (option.name,) if by_place else tuple(f"--{name}" for name in option.names)
-        lines.append(OptionLine(names, "required" if option.standing is REQUIRED else shown, _unit(option, text), text))
+        unit, meaning = _unit(option, text), re.sub(r", s(?=[,;:)]|$)", "", text)  # which has a column of its own
+        lines.append(OptionLine(names, "required" if option.standing is REQUIRED else shown, unit, meaning))
     return lines

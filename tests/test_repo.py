@@ -798,6 +798,15 @@ def test_the_version_is_the_same_everywhere():
     assert re.search(rf"^## \[{re.escape(version)}\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
 
 
+def test_help_names_the_address_of_the_documentation():
+    from avesound import cli
+
+    assert cli.DOCS == settings["doc_host"] + settings["doc_baseurl"]
+    page = (ROOT / "nbs/reference/commands.ipynb").read_text(encoding="utf-8")
+    for name in cli.COMMANDS:
+        assert cli.command_parser(name).epilog == f"more: {cli.DOCS}/reference/commands.html#{name}" and f'"## {name}"' in page
+
+
 @pytest.mark.parametrize("page", ["README.md", "nbs/start/cite.md"])
 def test_the_bibtex_of_a_page_is_that_of_citation_cff(page):
     cff = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))

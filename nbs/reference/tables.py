@@ -13,6 +13,7 @@ from types import ModuleType
 from IPython.display import HTML, Markdown, display
 
 import avesound
+from avesound.cli import COMMANDS
 from avesound.signatures import comments
 
 PACKAGE = Path(avesound.__file__).parent
@@ -163,6 +164,12 @@ def of_block(unit: str) -> str:
     return ", ".join(f'<a href="{page}">{name}</a>' for name, page in zip(names, pages))
 
 
+def told(markdown: str) -> str:
+    "A text as HTML, in which a command is a link to what is said of it."
+    commands = "|".join(sorted(COMMANDS, key=len, reverse=True))
+    return text(re.sub(rf"`((?:{commands})(?: --\w+)?)`", lambda match: f"[{match[1]}](commands.ipynb#{match[1].split()[0]})", markdown))
+
+
 def describe(
     title: str,
     said: str,  # Markdown
@@ -173,14 +180,17 @@ def describe(
 ) -> None:
     "A section of the page on files; kept in `FILES` for the test that compares it with what is written."
     FILES[title] = File(title, tuple(where.split()), rows_in(lines, source))
-    show(f"## {title}", said)
+    show(f"## {title}", f"<p>{told(said)}</p>")
     rows = FILES[title].rows
     if rows:
         cells = []
         for row in rows:
             names = "<br>".join(map(code, row.names)) + ("<br><em>not always</em>" if row.sometimes else "")
-            cells.append([names, of_block(row.unit) if row.unit.startswith("@") else text(row.unit), text(row.range), text(row.meaning)])
-        show(table([head, "Unit or kind", "Range", "Meaning"], cells, [anchor(title, row.names[0]) for row in rows]))
+            cells.append([names, of_block(row.unit) if row.unit.startswith("@") else text(row.unit), text(row.range), told(row.meaning)])
+        heads = [head, "Unit or kind", "Range", "Meaning"]
+        used = [k for k in range(len(heads)) if any(cell[k] for cell in cells)]
+        cells, heads = [[cell[k] for k in used] for cell in cells], [heads[k] for k in used]
+        show(table(heads, cells, [anchor(title, row.names[0]) for row in rows]))
 
 
 def show_index() -> None:
