@@ -6,6 +6,7 @@ cell from the last to the first, and takes every word that is also the name of a
 - `Describe` writes what a page says of a name from the text of the module; nothing is run;
 - `Fold` folds the cells that only test;
 - `Links` links what is meant to be a name;
+- `Wrap` breaks what is printed after 100 columns;
 - `InOrder` puts descriptions that follow one another in the order of the module.
 
 settings.ini names them (`procs`) and what they replace (`skip_procs`); `make docs` puts this folder on the path.
@@ -28,6 +29,7 @@ from nbdev.process import Processor
 
 TITLE = re.compile(r"^(\w[\w ]*)\n-{3,}\n", re.MULTILINE)  # of a numpydoc section
 WIDTH = 92  # of code, in columns
+PRINTED = 100  # of what cells print
 SCENERY = {"tempfile", "plt", "temporary"}  # folders and figures: an example does without them
 PROMISES = '#| code-fold: true\n#| code-summary: "What it promises"\n'
 
@@ -165,7 +167,8 @@ def plain(text: str) -> str:
 
 def table(head: list[str], rows: list[list[str]], widths: list[int]) -> str:
     line = lambda cells: f"| {' | '.join(cells)} |"  # noqa: E731
-    return "\n".join([line(head), f"|{'|'.join('-' * width for width in widths)}|", *map(line, rows)])
+    rule = f"|{'|'.join('-' * width for width in widths)}|"
+    return "\n".join(["::: {.parameters}", line(head), rule, *map(line, rows), ":::"])  # a phone shows it in one column: theme.scss
 
 
 def typed(entry: Entry) -> str:
@@ -221,7 +224,8 @@ def docstring(text: str) -> tuple[str, str]:
         parts.append(f"**{title}**")
         for entry in re.split(r"\n(?=\S)", body.strip()) if re.search(r"^ +\S", body, re.MULTILINE) else [body]:
             name, _, description = entry.partition("\n")
-            parts.append(f"- `{name.strip()}`: {cleandoc(description)}" if description.startswith(" ") else entry.strip())
+            key, comma, about = re.sub(r"(\]), ([\w' ]+)$", r"\1\0, \2", name.strip()).partition("\0")  # table[column], the mean
+            parts.append(f"- `{key}`{comma and about}: {cleandoc(description)}" if description.startswith(" ") else entry.strip())
     join = lambda parts: "\n\n".join(part.strip() for part in parts if part.strip())  # noqa: E731
     return join([f"*{summary.strip()}*" if summary.strip() else "", more]), join(parts)
 
@@ -534,6 +538,33 @@ class Lookup(NbdevLookup):
         meant = call or "." in name or name[0].isupper() or ("_" in name and name not in words())
         address = self.doc(name) if meant else None
         return f"[`{name}{call}`]({address})" if address else match[0]
+
+
+class Wrap(Processor):
+    "Breaks what a cell prints after 100 columns, the lines of tables apart: those a page scrolls."
+
+    def cell(self, cell):
+        for output in cell.get("outputs", []):
+            if "text" in output:
+                output["text"] = wrapped("".join(output["text"])).splitlines(True)
+            elif "text/plain" in (data := output.get("data", {})):
+                data["text/plain"] = wrapped("".join(data["text/plain"])).splitlines(True)
+
+
+def wrapped(text: str) -> str:
+    "Lines of at most 100 columns. What has columns of its own is broken within the last one, or, if that begins far right, not at all."
+    lines = []
+    for line in text.split("\n"):
+        columns = re.match(r".*\S {2,}(?=\S)", line)
+        start = columns.end() if columns else 0
+        if len(line) <= PRINTED or start > 0.75 * PRINTED or re.match(r"\s*\|", line):
+            lines.append(line)
+            continue
+        indent = " " * (start or len(line) - len(line.lstrip()) + 4)
+        lines += wrap(
+            line[start:], PRINTED, initial_indent=line[:start], subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+    return "\n".join(lines)
 
 
 class InOrder(Processor):

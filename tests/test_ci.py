@@ -367,7 +367,7 @@ def test_a_class_is_shown_with_its_fields_and_methods():
 
 def test_what_comes_out_is_said():
     module = api_page.Module("avesound/x.py", WRITTEN)
-    rows = {name: api_page.description(module, name).split("|---")[-1].splitlines()[1:] for name in ("one", "bare")}
+    rows = {name: api_page.description(module, name).split("|---")[-1].splitlines()[1:-1] for name in ("one", "bare")}
     assert rows == {
         "one": ["| `line` | `int` |  |", "| *returns* | `list[int]` | of it |"],
         "bare": ["| `a` |  | b |", "| *returns* |  | something |"],
@@ -434,6 +434,19 @@ def test_tests_below_what_a_page_needs_become_a_folded_cell():
     tests = "private = 3\n\n# Why.\nassert private < shared"
     shown = processed(page_of(f"{made}\n\n{tests}", "print(shared, box)"), api_page.Fold)
     assert [cell.source for cell in shown] == [made, api_page.PROMISES + tests, "print(shared, box)"]
+
+
+def test_what_is_printed_is_broken_after_100_columns():
+    prose = f"  note: {'so it is ' * 20}"
+    told = f"word   3  {'because ' * 20}"
+    numbers = "".join(f"{i / 7:.3f}  " for i in range(20)).strip()
+    row = "| " + "a | " * 40
+    lines = api_page.wrapped(f"short\n\n{prose}\n{told}\n{numbers}\n{row}\n").split("\n")
+    assert lines[:2] == ["short", ""] and lines[-3:] == [numbers, row, ""], "tables stay"
+    assert max(map(len, lines[:-3])) <= 100 and [line[:10] for line in lines[2:-3]] == [
+        "  note: so", "      it i", "word   3  ", " " * 10,
+    ]  # fmt: skip
+    assert "".join(lines).replace(" ", "") == f"short{prose}{told}{numbers}{row}".replace(" ", "")
 
 
 def test_private_names_are_not_shown(monkeypatch):
