@@ -165,7 +165,8 @@ def plain(text: str) -> str:
 
 def table(head: list[str], rows: list[list[str]], widths: list[int]) -> str:
     line = lambda cells: f"| {' | '.join(cells)} |"  # noqa: E731
-    return "\n".join([line(head), f"|{'|'.join('-' * width for width in widths)}|", *map(line, rows)])
+    rule = f"|{'|'.join('-' * width for width in widths)}|"
+    return "\n".join(["::: {.parameters}", line(head), rule, *map(line, rows), ":::"])  # a phone shows it in one column: theme.scss
 
 
 def typed(entry: Entry) -> str:
@@ -221,7 +222,8 @@ def docstring(text: str) -> tuple[str, str]:
         parts.append(f"**{title}**")
         for entry in re.split(r"\n(?=\S)", body.strip()) if re.search(r"^ +\S", body, re.MULTILINE) else [body]:
             name, _, description = entry.partition("\n")
-            parts.append(f"- `{name.strip()}`: {cleandoc(description)}" if description.startswith(" ") else entry.strip())
+            key, comma, about = re.sub(r"(\]), ([\w' ]+)$", r"\1\0, \2", name.strip()).partition("\0")  # table[column], the mean
+            parts.append(f"- `{key}`{comma and about}: {cleandoc(description)}" if description.startswith(" ") else entry.strip())
     join = lambda parts: "\n\n".join(part.strip() for part in parts if part.strip())  # noqa: E731
     return join([f"*{summary.strip()}*" if summary.strip() else "", more]), join(parts)
 

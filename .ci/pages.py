@@ -35,7 +35,8 @@ def origin(path: str, runs: bool) -> str:
     if not runs:
         return f"::: {{.notebook-origin}}\n{view}.\n:::"
     how = "Its code runs in an empty folder, without a network, if it is copied from top to bottom, the folded blocks included."
-    return f"::: {{.notebook-origin}}\n{view} or [download its code and text]({DOWNLOADS}/{name}). {how}\n:::"
+    download = f'<a href="{DOWNLOADS}/{name}" download>download its code and text</a>'  # Quarto looks for a page behind a Markdown link
+    return f"::: {{.notebook-origin}}\n{view} or {download}. {how}\n:::"
 
 
 class Origin(Processor):
@@ -56,7 +57,7 @@ def wrapped(line: str) -> str:
     "A printed line in at most `COLUMNS` columns. Where it is a row of a table, only its last cell is broken, at `TABLE` columns."
     gaps = [gap.end() for gap in re.finditer(r"(?<=\S) {2,}(?=\S)", line)]
     columns = TABLE if gaps and gaps[-1] > 40 else COLUMNS
-    if len(line) <= columns:
+    if len(line) <= columns or line.lstrip().startswith("|"):  # a row of Markdown
         return line
     start = line[: gaps[-1]] if gaps else line[: len(line) - len(line.lstrip())]
     indent = len(start) if gaps else len(start) + 4

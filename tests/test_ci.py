@@ -461,7 +461,7 @@ def test_a_class_is_shown_with_its_fields_and_methods():
 
 def test_what_comes_out_is_said():
     module = api_page.Module("avesound/x.py", WRITTEN)
-    rows = {name: api_page.description(module, name).split("|---")[-1].splitlines()[1:] for name in ("one", "bare")}
+    rows = {name: api_page.description(module, name).split("|---")[-1].splitlines()[1:-1] for name in ("one", "bare")}
     assert rows == {
         "one": ["| `line` | `int` |  |", "| *returns* | `list[int]` | of it |"],
         "bare": ["| `a` |  | b |", "| *returns* |  | something |"],
@@ -794,6 +794,7 @@ pages = ci_tool("pages")
         ("settings  " + "a=1, " * 25, ["settings  " + "a=1, " * 17 + "a=1,", " " * 10 + "a=1, " * 6 + "a=1,"]),
         ("0.84 [0.13, 1.78]     " * 5 + "0.61", ["0.84 [0.13, 1.78]     " * 5 + "0.61"]),
         ("1  -0.746  " * 6 + "signal, " * 10, ["1  -0.746  " * 6 + "signal, " * 6 + "signal,", " " * 66 + "signal, " * 2 + "signal,"]),
+        ("| " + "a | " * 40, ["| " + "a | " * 40]),
         ("see /" + "x" * 120, ["see", "    /" + "x" * 120]),
     ],
 )

@@ -34,8 +34,15 @@ METRICS = HEADLINE  # compared where nothing else is asked for
 class Comparison:
     """Several evaluations on the clips that all of them scored.
 
-    Beside the mean of each method, its interval (low, high) and the number of clips n, the table has what is more than the
-    reference's: difference, difference_low, difference_high, p and p_holm.
+    Keys
+    ----
+    table[column], of what
+        `stratum` (all, partial, and classes of clips), `method`, `metric`.
+    table[column], the mean
+        `mean`, `low` and `high` (95 % bootstrap interval), `n` clips.
+    table[column], what is more than the reference's
+        `difference`, `difference_low`, `difference_high`, paired; its p-value `p`, and `p_holm`, corrected for the number of
+        comparisons; NaN for the reference.
     """
 
     table: "pd.DataFrame"  # a row for each stratum, method and metric

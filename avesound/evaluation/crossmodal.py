@@ -154,9 +154,25 @@ def segment_vectors(
 # %% ../../nbs/78_evaluation_crossmodal.ipynb #db7c07e4
 @dataclass(frozen=True, eq=False)
 class CrossModal:
-    "What the protocol found."
+    """What the protocol found.
 
-    table: "pd.DataFrame"  # a row for each query: video_id, start, length, n_segments, status, detail, a2v_start, v2a_start, a2v, v2a
+    Keys
+    ----
+    table[column]
+        Of each query `video_id`; `start` and `length` of the event and `n_segments` of the clip, in segments; `status`, ok or why there
+        is no answer, with its `detail`; `a2v_start` and `v2a_start`, what was answered; `a2v` and `v2a`, 1 where that is exact.
+    overall.means["encoder"]["a2v"]
+        Share of exact starts: `mean`, `low` and `high` (95 % bootstrap interval), `n` queries. Methods are `encoder`, `shuffled`,
+        `chance`, `always_start`, `always_end`; directions `a2v` (sound looks for picture) and `v2a`.
+    overall.differences["a2v"].to["shuffled"]
+        The same of the encoder minus a method.
+    overall.p_shuffled["a2v"]
+        The p-value against the sound of another clip.
+    overall.status["ok"]
+        Queries by status.
+    """
+
+    table: "pd.DataFrame"  # a row for each query
     overall: "CrossModalOverall"  # shares with intervals, baselines, differences, p-values, counts
 
     def __str__(self) -> str:

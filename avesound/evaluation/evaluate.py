@@ -343,7 +343,35 @@ def _annotation_notes(seen: ScoredClips) -> list[str]:
 # %% ../../nbs/76_evaluation_evaluate.ipynb #b8f654d8
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    "What an evaluation found."
+    """What an evaluation found.
+
+    Keys
+    ----
+    summary[column], which clip
+        `video_id`, `event_label`, `split`, `duration_s`; `status`, ok or why there is no number, with its `detail`.
+    summary[column], what was predicted
+        `t_pred_sec`, the moment; `interval_start_sec` and `interval_end_sec`; `confidence`, the probability near the moment;
+        `entropy` of the PDF, nats. With `calibrate_on` also `event_start_sec` and `event_end_sec`, widened to hold a whole event,
+        `moment_start_sec` and `moment_end_sec`, to hold a moment of it, in the share of clips that was asked for.
+    summary[column], what is annotated
+        `gt_start_sec`, `gt_end_sec` and `gt_mid_sec` of the event whose middle is nearest; `events_sec`, all `n_events` of them;
+        `partial`, whether they leave something of the clip free.
+    summary[column], how good it is
+        `mae` and `dist`, seconds; `inside`, `hit_δ`, `hit_event_δ`, `recall_δ`, 0 or 1; `mass_inside`, `auroc`, `average_precision`,
+        `tiou`, `segment_f1`, `event_f1`, 0 to 1; `log_score`, nats; `crps`, seconds: see `clip_metrics`.
+    summary[column], with what
+        `tau`, `L_sec`, `audio_query`, `encoder`, `weights`; `flawed`, whether `overall.problems` is not empty; of a refiner `refiner`.
+    baselines[column]
+        `video_id`, `method`, `partial` and the same metrics.
+    curves[column]
+        `video_id`, `t_sec` (middle of the cell), `similarity`, `pdf`; of a refiner `pdf_refined`.
+    overall.means["partial"]["encoder"]["dist"]
+        `mean`, `low` and `high` (95 % bootstrap interval), `n` clips: subset (all, partial), method, metric.
+    overall.differences["partial"]["dist"].to_best
+        The same of the encoder minus the rival with the best mean, `best`; `to` has every rival.
+    overall.settings["tau"]
+        What it was made with: `AlignSettings`, `L_sec`, `stride_s`, `Scoring`. The other keys: see `Overall`.
+    """
 
     summary: "pd.DataFrame"  # one row for each annotated clip, scored or not
     baselines: "pd.DataFrame"  # the same metrics for every other method and scored clip; of a refiner all methods

@@ -160,7 +160,33 @@ def calibration_checks(
 # %% ../../nbs/73_evaluation_tables.ipynb #ed4a52ef
 @dataclass(frozen=True, kw_only=True)
 class Overall:
-    "What an evaluation has to say about all clips together."
+    """What an evaluation has to say about all clips together.
+
+    Keys
+    ----
+    means[subset][method][metric]
+        `mean`, `low`, `high`, `n`. Subsets are `all` and `partial`; methods `encoder` (of a refiner `refined`, too), the baselines and
+        `shuffled`, wrong sound.
+    differences[subset][metric]
+        `best`, the rival with the best mean, `to_best`, the paired difference to it, and `to`, that to every rival.
+    p_shuffled[subset][metric]
+        The p-value against wrong sound; without a row `shuffled` nothing.
+    settings[name]
+        Fields of `AlignSettings`; `L_sec`, lengths of the audio windows, and `stride_s`, seconds; `hit_deltas`, `n_boot`,
+        `n_shuffles` and `seed` of `Scoring`.
+    calibration["hdr_coverage"][subset]
+        How often the region of highest density that holds the share `levels` held a moment of the event.
+    calibration["reliability"][subset]
+        `confidence` and `accuracy` of the `n` clips from `bin_low` to `bin_high`, with `null_low` and `null_high`, what a perfectly
+        calibrated predictor would get; `ece` beside `null_ece` and `null_ece_high`.
+    calibration["fitted"]
+        With `calibrate_on`: `split`, `n_clips`, `temperature` (`tau`, `log_score`, `tau_before`, `log_score_before`); `level` and
+        `margin_s`, by how much intervals are widened; `covered`, how often they held, and `mean_width_s`.
+    encoders["video"], encoders["audio"]
+        Fields of `EncoderSpec`.
+    run[name]
+        `id`, `command`, `date`, `annotations` (`name`, `sha256`), `splits`, `versions`, `platform`.
+    """
 
     n_clips: int  # annotated clips
     status: dict[str, int]  # of them, by status
@@ -175,7 +201,7 @@ class Overall:
     tuned_on: dict[str, Any] | None = None  # on which clips the settings were chosen
     problems: list[Problem]  # why these numbers are no result; empty where they are
     notes: list[str]  # what a reader should know
-    settings: dict[str, Any]
+    settings: dict[str, Any]  # what it was made with
     avesound: str  # version
     run: dict[str, Any] = field(default_factory=dict)  # how it came about, see `provenance.run_facts`; the id of the run once it is saved
     means: dict[str, dict[str, dict[str, MeanInterval]]]  # subset -> method -> metric -> mean

@@ -129,7 +129,25 @@ def _part(run: _Run, rows: list[SweepSetting]) -> "pd.DataFrame":
 # %% ../../nbs/82_tuning_sweep.ipynb #fdee48e2
 @dataclass(frozen=True, eq=False)
 class SweepReport:
-    "What a sweep found."
+    """What a sweep found.
+
+    Keys
+    ----
+    table[column], which setting
+        `rank` (1 is the best), `setting` in words, `is_reference`, `cache`, the fields of `AlignSettings`, `L_sec`, and how the cache
+        was made.
+    table[column], how good it is
+        `all_METRIC` and `partial_METRIC`, means over all and over partial clips, with `…_low` and `…_high` (95 % bootstrap
+        interval); `n_all` and `n_partial` clips.
+    table[column], beside the reference
+        `difference`, `difference_low`, `difference_high` in the criterion; `p` and `p_holm`, corrected for the number of settings.
+    selection[key], what was chosen
+        `settings` (fields of `AlignSettings`), `L_sec`, `cache`; by `criterion` (`metric` on `subset`), with `value` and `p_holm`.
+    selection[key], on which clips
+        `split`, `video_ids` with their `video_ids_sha256`, `n_left_out`; out of `n_settings`; `problems`, `avesound`, `run`.
+    test
+        An `Overall`: see there. None without `test_split`.
+    """
 
     table: "pd.DataFrame"  # a row for each setting, the best first; as aggregate.csv
     selection: dict  # as selection.json
