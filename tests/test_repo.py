@@ -599,22 +599,6 @@ def test_pages_say_module_and_chapter(processed):
     assert seen == []
 
 
-def test_what_is_printed_fits_a_page(processed):
-    "Lines of at most 100 columns; what is wider is a table of numbers, which scrolls."
-    wide = []
-    for path in (processed / "_proc").rglob("*.ipynb"):
-        for cell in cells(path):
-            for output in cell.get("outputs", []):
-                data = output.get("data", {})
-                shown = output.get("text") or ("" if "text/html" in data or "image/png" in data else data.get("text/plain", ""))
-                wide += [
-                    f"{path.name}: {line}"
-                    for line in "".join(shown).splitlines()
-                    if len(line) > 100 and not re.search(r"\S {2,}\S.* {2,}\S", line)
-                ]
-    assert wide == []
-
-
 def test_columns_are_no_links(processed):
     "A column, a metric or an option that has the name of a function leads nowhere; a function is written with its parentheses."
     from avesound.report.columns import ALIASES
