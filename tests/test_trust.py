@@ -555,6 +555,23 @@ def test_a_damaged_cache_is_found_out_and_mended_and_the_rest_is_not_touched(sma
     assert len(list(cache.rglob("*.damaged"))) == 4 and "(0 of them now" in avesound(*words).stdout
 
 
+def test_windows_of_a_wav_file_beside_those_of_the_clip_are_sound_and_a_newer_clip_is_noticed(small_set, tmp_path):
+    cache, clips = tmp_path / "cache", tmp_path / "clips"
+    clips.mkdir()
+    for name in ("clip-0", "clip-1"):
+        shutil.copy(small_set / f"{name}.mp4", clips)
+    avesound("extract", "--vid_dir", clips, "--out_dir", cache, "--lengths", "0.5,1")
+    avesound("extract-wav", "--vid_dir", clips, "--out_dir", tmp_path / "wav")
+    avesound("extract-audio", "--wav_dir", tmp_path / "wav", "--out_dir", cache / "aud_emb", "--win", "2")
+    assert sorted(path.name for path in (cache / "aud_emb").glob("clip-0__*")) == [f"clip-0__L{ms}ms.npz" for ms in (1000, 2000, 500)]
+    found = avesound("verify", cache)
+    assert found.returncode == 0, found.stdout
+    shutil.copy(small_set / "clip-2.mp4", clips / "clip-0.mp4")
+    avesound("extract-audio", "--vid_dir", clips, "--out_dir", cache / "aud_emb", "--win", "5")
+    found = avesound("verify", cache)
+    assert found.returncode == 1 and "another version of the clip" in found.stdout and "clip-1" not in found.stdout, found.stdout
+
+
 def test_every_bit_of_the_vectors_counts(small_set, tmp_path):
     "A file with a bit turned over is found out, or reads as the same vectors."
     extract(small_set, tmp_path, run=RunSettings(only=("clip-0",)), progress=False)

@@ -49,7 +49,7 @@ from ..media.write import write_wav_pieces
 from ..timeline import Seconds
 
 # %% ../../nbs/64_embeddings_extract.ipynb #2cb46c84
-_LEAST_MEMORY = 2**29  # bytes of a worker's share: less would be no limit but a refusal
+_LEAST_GIB = 0.5  # of a worker: less would be no limit but a refusal
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class RunSettings:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise ValueError(f"{name} must be at least {least}, got {value}")
-        if self.worker_memory is not None and not self.worker_memory > 0:
-            raise ValueError(f"worker_memory must be positive, got {self.worker_memory:g} GiB")
+        if self.worker_memory is not None and not self.worker_memory >= _LEAST_GIB:
+            raise ValueError(f"worker_memory must be at least {_LEAST_GIB:g} GiB, got {self.worker_memory:g}: less lets no clip be read")
 
     @property
     def n_workers(self) -> int:
@@ -94,7 +94,7 @@ class RunSettings:
     def limits(self) -> JobLimits:
         "What one clip may take."
         free = free_memory()
-        share = None if free is None else max(_LEAST_MEMORY, int(free / max(self.n_workers, 1)))
+        share = None if free is None else max(int(_LEAST_GIB * 2**30), int(free / max(self.n_workers, 1)))
         memory = share if self.worker_memory is None else int(self.worker_memory * 2**30)
         return JobLimits(self.timeout_s, self.encode_timeout_s, memory)
 

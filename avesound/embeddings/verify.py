@@ -73,6 +73,18 @@ class _Entry:
 _KEYS = {"video": "motion", "audio": "loudness_db"}  # the column that each of our files has
 
 
+def _from_another_file(entry: _Entry, name: object, line: Mapping) -> bool:
+    "Whether the journal's line is of other windows than the entry's, made from a file of another name: the clip's WAV file, say."
+    lengths = line.get("lengths") or ()
+    if entry.kind != "audio" or entry.length_s in lengths:
+        return False
+    for length in lengths:
+        with suppress(CacheError, FileNotFoundError):
+            source = read_embeddings(audio_file(entry.path.parent, entry.video_id, length)).meta.get("source")
+            return isinstance(source, dict) and source.get("name") != name
+    return False
+
+
 def _fault_of_vectors(entry: _Entry, mark: str | None, line: Mapping | None) -> CacheFault | None:
     "What is wrong with a file of vectors; None where nothing is. Foreign folders have no mark, and are only read."
     try:
@@ -94,7 +106,7 @@ def _fault_of_vectors(entry: _Entry, mark: str | None, line: Mapping | None) -> 
     name, digest = source.get("name"), source.get("sha256")
     if isinstance(name, str) and Path(name).stem != entry.video_id:
         return entry.fault("misplaced", f"was made from {printable(name)}")
-    if line is not None and line.get("sha256") not in (None, digest):
+    if line is not None and line.get("sha256") not in (None, digest) and not _from_another_file(entry, name, line):
         return entry.fault("outdated", "was made from another version of the clip than the journal says")
     return None
 
