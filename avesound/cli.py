@@ -77,7 +77,8 @@ def command_parser(
 ) -> Parser:
     "The parser of a command's options."
     page = f"{DOCS}/reference/commands.html#{name}"
-    return Parser(f"avesound {name}", COMMANDS[name].line + ".", COMMANDS[name].options(), epilog=f"more: {page}")
+    whole = argparse.RawDescriptionHelpFormatter  # no address is broken at its hyphens
+    return Parser(f"avesound {name}", COMMANDS[name].line + ".", COMMANDS[name].options(), epilog=f"more: {page}", formatter_class=whole)
 
 # %% ../nbs/99_cli.ipynb #f9e03c36
 @command("data.annotations:convert_annotations", txt=Entry(place="txt"), out_csv=Entry(place="annotations_csv"))
