@@ -49,6 +49,15 @@ class Module:
         return {node.name: node for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")}
 
     @cached_property
+    def names(self) -> frozenset[str]:
+        "What is defined, assigned or imported at the top level."
+        nodes = ast.parse(self.source).body
+        inner = [part for node in nodes if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) for part in ast.walk(node)]
+        defined = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+        defined |= {part.asname or part.name for part in inner if isinstance(part, ast.alias)}
+        return frozenset(defined | {part.id for part in inner if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)})
+
+    @cached_property
     def comments(self) -> dict[int, str]:
         "By the line that they end."
         tokens = tokenize.generate_tokens(io.StringIO(self.source).readline)
@@ -58,6 +67,12 @@ class Module:
 @lru_cache(None)
 def module(path: str) -> Module:
     return Module(path, (get_config().config_path / path).read_text(encoding="utf-8"))
+
+
+@lru_cache(None)
+def package() -> list[ast.Module]:
+    "The modules of the package."
+    return [ast.parse(path.read_text(encoding="utf-8")) for path in sorted(get_config().lib_path.rglob("[!_]*.py"))]
 
 
 def path_of(nb) -> str | None:
@@ -248,11 +263,16 @@ def description(module: Module, name: str) -> str:
 
 
 def parsed(cell) -> ast.Module | None:
-    "The code of a cell, where it is Python; None of any other cell, and of a description."
+    "The code of a cell, where it is Python; None of any other cell, and of a description. Not to be changed: it is kept."
     if cell.cell_type != "code" or described(cell) or cell.get("metadata", {}).get("language", "python") != "python":
         return None
+    return python(cell.source)
+
+
+@lru_cache(500)
+def python(source: str) -> ast.Module | None:
     try:
-        return ast.parse(re.sub(r"^(\s*)[!%].*$", r"\1pass", cell.source, flags=re.MULTILINE))
+        return ast.parse(re.sub(r"^(\s*)[!%].*$", r"\1pass", source, flags=re.MULTILINE))
     except SyntaxError:
         return None
 
@@ -283,10 +303,16 @@ def calls(node: ast.AST, name: str) -> bool:
 
 def names(node: ast.AST, context: type) -> set[str]:
     "Those that are read (`ast.Load`) or bound (`ast.Store`), but for those that only a comprehension has."
-    inner = {id(name) for part in ast.walk(node) if isinstance(part, ast.comprehension) for name in ast.walk(part.target)}
-    only = {part.id for part in ast.walk(node) if id(part) in inner and isinstance(part, ast.Name)}
-    used = {part.id for part in ast.walk(node) if isinstance(part, ast.Name) and isinstance(part.ctx, context) and id(part) not in inner}
-    return used - only if context is ast.Load else used
+    parts = [*ast.walk(node)]
+    inner = {
+        id(name): name.id
+        for part in parts
+        if isinstance(part, ast.comprehension)
+        for name in ast.walk(part.target)
+        if isinstance(name, ast.Name)
+    }
+    used = {part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, context) and id(part) not in inner}
+    return used - {*inner.values()} if context is ast.Load else used
 
 
 def statements(nodes: list, deep: bool) -> Iterator[ast.stmt]:
@@ -364,8 +390,8 @@ def used(nodes: list, given: set[str] | frozenset[str] = frozenset()) -> set[str
 def private_attributes() -> frozenset[str]:
     "Attributes and methods of the classes of the package that begin with _, with the dot before them."
     inner: set[str] = set()
-    for path in get_config().lib_path.rglob("[!_]*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for tree in package():
+        for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef):
                 inner |= {part.name for part in node.body if isinstance(part, ast.FunctionDef)}
                 inner |= {part.target.id for part in node.body if isinstance(part, ast.AnnAssign)}
@@ -380,9 +406,10 @@ def is_private(name: str) -> bool:
 def private_names(nb) -> frozenset[str]:
     "What is private to the package and within reach of a notebook: of its module, imported from others, and attributes."
     path = path_of(nb)
-    nodes = ast.parse(module(path).source).body if path else []
-    private = set().union(*map(bound, nodes)) - {""}
+    private = set(module(path).names) if path else set()
     for cell in nb.cells:
+        if "import" not in cell.source or not re.search(r"\b_[A-Za-z]", cell.source):
+            continue
         for node in ast.walk(parsed(cell) or ast.Module([], [])):
             if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").split(".")[0] == get_config().lib_name):
                 private |= {alias.asname or alias.name for alias in node.names}
@@ -477,7 +504,7 @@ class Fold(Processor):
                     folded = mk_cell(PROMISES + tests)
                     folded.metadata["language"] = "python"
                     shown.append(folded)
-                tree.body = tree.body[:start]
+                tree = ast.Module(tree.body[:start], [])
                 cell.source = "\n".join(lines[:end])
             if tree.body:
                 needed = (needed - set().union(*(names(node, ast.Store) for node in tree.body))) | used(tree.body)
@@ -508,15 +535,19 @@ class Links(Processor):
 def words() -> frozenset[str]:
     "What a name in backticks may mean besides a function: parameters, fields, columns, keys and commands of the package."
     meant: set[str] = set()
-    for path in get_config().lib_path.rglob("[!_]*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        tree.body = [node for node in tree.body if not (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")]
+    for tree in package():
+        listed = {
+            id(part)
+            for node in tree.body
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+            for part in ast.walk(node)
+        }
         for node in ast.walk(tree):
             if isinstance(node, ast.arg):
                 meant.add(node.arg)
             elif isinstance(node, ast.ClassDef):
                 meant |= {part.target.id for part in node.body if isinstance(part, ast.AnnAssign)}
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in listed:
                 meant.add(node.value)
     return frozenset(meant)
 
