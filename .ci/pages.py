@@ -22,6 +22,7 @@ from nbdev.process import Processor
 COLUMNS = 100
 DOWNLOADS = "notebooks"  # a folder beside the pages; under a page's own name, Quarto takes a notebook for the page
 TABLE = 132  # the same for a table, which keeps its rows; such lines fit a page, too (nbs/theme.scss)
+LAST_CELL = 90  # a cell that begins further to the right, a number say, is not broken
 
 
 def is_shown(source: str) -> bool:
@@ -57,7 +58,7 @@ def wrapped(line: str) -> str:
     "A printed line in at most `COLUMNS` columns. Where it is a row of a table, only its last cell is broken, at `TABLE` columns."
     gaps = [gap.end() for gap in re.finditer(r"(?<=\S) {2,}(?=\S)", line)]
     columns = TABLE if gaps and gaps[-1] > 40 else COLUMNS
-    if len(line) <= columns or line.lstrip().startswith("|"):  # a row of Markdown
+    if len(line) <= columns or (gaps and gaps[-1] > LAST_CELL) or line.lstrip().startswith("|"):  # a row of Markdown
         return line
     start = line[: gaps[-1]] if gaps else line[: len(line) - len(line.lstrip())]
     indent = len(start) if gaps else len(start) + 4
