@@ -60,11 +60,11 @@ def accessible(page: BeautifulSoup) -> None:
 
 
 def lighter(path: Path) -> None:
-    "A figure with 256 colours, which is what drawings have; where that takes less room."
+    "A figure with 128 colours, more than drawings have; where that takes less room."
     with Image.open(path) as image:
         if image.mode == "P":
             return
-        small = image.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        small = image.convert("RGB").quantize(128, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
         part = path.with_name(path.name + ".part")
         small.save(part, format="PNG", optimize=True)
     if part.stat().st_size < path.stat().st_size:
