@@ -572,6 +572,16 @@ def test_windows_of_a_wav_file_beside_those_of_the_clip_are_sound_and_a_newer_cl
     assert found.returncode == 1 and "another version of the clip" in found.stdout and "clip-1" not in found.stdout, found.stdout
 
 
+def test_what_a_repair_has_made_anew_in_a_cache_of_shards_is_finished(small_set, tmp_path):
+    for shard in ("1/2", "2/2"):
+        extract(small_set, tmp_path, run=RunSettings(shard=shard, only=("clip-0", "clip-1", "clip-2")), progress=False)
+    (tmp_path / "vid_emb/clip-1.npz").write_bytes(b"")
+    repaired = avesound("verify", tmp_path, "--repair", "--vid_dir", small_set)
+    assert repaired.returncode == 0, repaired.stdout
+    again = extract(small_set, tmp_path, run=RunSettings(only=("clip-0", "clip-1", "clip-2")), progress=False)
+    assert again.counts == {"ok": 3} and again.n_new == 0
+
+
 def test_every_bit_of_the_vectors_counts(small_set, tmp_path):
     "A file with a bit turned over is found out, or reads as the same vectors."
     extract(small_set, tmp_path, run=RunSettings(only=("clip-0",)), progress=False)

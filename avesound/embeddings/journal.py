@@ -10,6 +10,7 @@ __all__ = ['FINAL', 'STALE', 'FAILURES', 'check_retry', 'file_stamp', 'is_unchan
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 from .store import TRYING, append_record, journal_file, journals, read_records
@@ -93,13 +94,12 @@ def _together(
     return merged | {"status": lacks.pop()}
 
 
-def _finished_in(
+def _told_in(
     records: Iterable[dict],  # lines of one file, in their order
     marks: Mapping[str, str],  # of the kinds of files that are wanted
-    is_finished: Callable[[dict], bool],
     retry: Collection[str] = (),  # statuses that do not count
-) -> dict[str, dict]:
-    "What one journal says of the clips that are finished: the last word on each kind of files, unless it was taken back."
+) -> dict[str, dict[str, dict]]:  # by clip and kind of files
+    "The last word of one journal on each kind of files of a clip, unless it was taken back."
     told: dict[str, dict[str, dict]] = {}
     for record in records:
         kinds = [kind for kind, mark in marks.items() if record.get(kind) == mark]
@@ -108,8 +108,32 @@ def _finished_in(
                 told.get(record["id"], {}).pop(kind, None)
         elif record["status"] in FINAL:
             told.setdefault(record["id"], {}).update(dict.fromkeys(kinds, record))
-    whole = {video_id: _together([lines[kind] for kind in marks]) for video_id, lines in told.items() if lines.keys() == marks.keys()}
-    return {video_id: line for video_id, line in whole.items() if line is not None and is_finished(line)}
+    return told
+
+
+def _finished_in(
+    journals: Iterable[Iterable[dict]],  # the lines of each file, in their order
+    marks: Mapping[str, str],  # of the kinds of files that are wanted
+    is_finished: Callable[[dict], bool],
+    retry: Collection[str] = (),  # statuses that do not count
+) -> dict[str, dict]:
+    """What the journals say of the clips that are finished.
+
+    Which of two files was written later is not known. So a clip is finished where one word on each of its kinds of files, of the same
+    file or of several, fit each other: a repair notes in its own file what was done in that of a shard.
+    """
+    told: dict[str, dict[str, list[dict]]] = {}
+    for records in journals:
+        for video_id, lines in _told_in(records, marks, retry).items():
+            for kind, line in lines.items():
+                told.setdefault(video_id, {kind: [] for kind in marks})[kind].append(line)
+    finished = {}
+    for video_id, lines in told.items():
+        ways = map(_together, product(*lines.values()))
+        whole = next((line for line in ways if line is not None and is_finished(line)), None)
+        if whole is not None:
+            finished[video_id] = whole
+    return finished
 
 # %% ../../nbs/61_embeddings_journal.ipynb #cdfa795d
 def _begun_in(
@@ -199,8 +223,7 @@ class Journal:
         is_finished: Callable[[dict], bool],  # whether a line means, with what lies in the cache, that nothing is left to do
     ) -> dict[str, dict]:  # by clip
         "The lines of those clips that need no further work."
-        files = [_finished_in(lines, self.marks, is_finished, self._retry) for lines in self._lines.values()]
-        return {video_id: line for finished in files for video_id, line in finished.items()}
+        return _finished_in(self._lines.values(), self.marks, is_finished, self._retry)
 
     def latest(
         self,
