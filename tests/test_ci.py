@@ -793,7 +793,7 @@ pages = ci_tool("pages")
         ("  note: " + "word " * 30, ["  note: " + "word " * 17 + "word", "      " + "word " * 11 + "word"]),
         ("settings  " + "a=1, " * 25, ["settings  " + "a=1, " * 17 + "a=1,", " " * 10 + "a=1, " * 6 + "a=1,"]),
         ("0.84 [0.13, 1.78]     " * 5 + "0.61", ["0.84 [0.13, 1.78]     " * 5 + "0.61"]),
-        ("1  -0.746  " * 6 + "signal, " * 10, ["1  -0.746  " * 6 + "signal, " * 6 + "signal,", " " * 66 + "signal, " * 2 + "signal,"]),
+        ("1  -0.746  " * 6 + "signal, " * 10, ["1  -0.746  " * 6 + "signal, " * 7 + "signal,", " " * 66 + "signal, " + "signal,"]),
         ("| " + "a | " * 40, ["| " + "a | " * 40]),
         ("a long name of an encoder  " + "+0.84 [+0.13, +1.78]  " * 5, ["a long name of an encoder  " + "+0.84 [+0.13, +1.78]  " * 5]),
         ("see /" + "x" * 120, ["see", "    /" + "x" * 120]),

@@ -448,7 +448,7 @@ def test_links_between_names_and_pages_lead_somewhere(processed):
         title = cells(path)[0]["source"]
         folder = path.parent.relative_to(processed / "_proc")
         names[(folder / yaml.safe_load(title.strip().strip("-"))["output-file"]).as_posix()] = {
-            heading for text in texts for heading in re.findall(r"^#+ ([\w.]+)\s*$", text, re.MULTILINE)
+            heading for text in texts for heading in re.findall(r"^#+ ([\w.-]+)\s*$", text, re.MULTILINE)
         }
     links = {link for texts in pages.values() for text in texts for link in re.findall(re.escape(site) + r"([^)\s]*)", text)}
     assert len(links) > 50

@@ -128,8 +128,8 @@ def _finished_in(
             for kind, line in lines.items():
                 told.setdefault(video_id, {kind: [] for kind in marks})[kind].append(line)
     finished = {}
-    for video_id, lines in told.items():
-        ways = map(_together, product(*lines.values()))
+    for video_id, words in told.items():
+        ways = map(_together, product(*words.values()))
         whole = next((line for line in ways if line is not None and is_finished(line)), None)
         if whole is not None:
             finished[video_id] = whole
