@@ -212,10 +212,10 @@ def test_the_end_of_the_time_limit_keeps_what_is_finished(place, scheduler, row)
         )
         assert np.array_equal(made.emb, expected.emb)
     verified = subprocess.run([".venv/bin/avesound", "verify", "cache"], capture_output=True, text=True)
-    # Slurm asks a task to end before it kills it: nothing is half done. Grid Engine kills at once: what it cut off is no more than that.
-    assert not re.search("damaged|misplaced|mixed|outdated|lost", verified.stdout) and (
-        verified.returncode == 0 or scheduler.suffix == "sge"
-    ), verified.stdout
+    # Grid Engine kills; Slurm asks every process of the task to end, workers that are writing included: a file that was cut off in the
+    # writing is the most that is left, and the next run removes it.
+    assert not re.search("damaged|misplaced|mixed|outdated|lost", verified.stdout), verified.stdout
+    assert verified.returncode == 0 or "unfinished" in verified.stdout, verified.stdout
     row(f"a task beyond its time ({limit[0 if len(limit) == 2 else 1]}): {len(names)} clips finished and kept, none damaged")
 
 
