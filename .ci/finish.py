@@ -20,7 +20,7 @@ from bs4 import BeautifulSoup, Tag
 from PIL import Image
 
 DOORS = {"howto": 5, "start": 5, "reference": 4, "tutorials": 2}  # folder: how much its pages are worth in a search
-LONGEST = 1200  # letters of an entry's text: what a reader of results looks at, and small enough to load
+LONGEST = 3000  # letters of an entry's text: what a reader of results looks at, and small enough to load
 
 
 def write(path: Path, text: str) -> None:

@@ -112,6 +112,9 @@ QUERIES = {
     "sweep": "reference/commands.html#sweep|howto/",
     "WindowSettings": "timeline|embeddings_extract|reference/|embeddings_job",
     "changelog": "start/changelog",
+    "p value": "start/words|howto/",
+    "how long will AVE take": "performance|howto/ave",
+    "latex table": "howto/compare",
     "how accurate is signal": "howto/results|start/|reference/|encoders_signal",  # no page has all three words
     "how long does it take": "performance|howto/",
 }
