@@ -420,6 +420,12 @@ def alive(processes, patience_s=5.0) -> list:
     return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
+def as_in_a_terminal():
+    "What nohup, or a shell that runs the tests in the background, has a process pass over."
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def viewing(run, tmp_path):
     "`avesound view` on a run, shown by now, and all the processes that it has started."
@@ -427,9 +433,9 @@ def viewing(run, tmp_path):
     psutil = pytest.importorskip("psutil")
     running = []
 
-    def start(**how):
+    def start(preexec_fn=as_in_a_terminal):
         words = [Path(sys.executable).with_name("avesound"), "view", "--run", run, "--notebook", tmp_path / "view.ipynb", "--no_browser"]
-        viewer = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **how)
+        viewer = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=preexec_fn)
         running.append(viewer)
         assert any("http://127.0.0.1:" in line for line in iter(viewer.stdout.readline, "")), viewer.stderr.read()
         started = psutil.Process(viewer.pid).children(recursive=True)
@@ -443,11 +449,11 @@ def viewing(run, tmp_path):
             process.kill()
 
 
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_a_signal_that_ends_the_viewer_ends_all_that_it_has_started(name, viewing):
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 0)])
+def test_a_signal_that_ends_the_viewer_ends_all_that_it_has_started(name, code, viewing):
     viewer, started = viewing()
     viewer.send_signal(getattr(signal, name))
-    assert viewer.wait(40) == 128 + getattr(signal, name)
+    assert viewer.wait(40) == code
     assert alive(started) == []
 
 
