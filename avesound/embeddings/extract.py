@@ -387,7 +387,10 @@ def extract(
         for folder in plan.folders.values():
             remove_unfinished(folder, jobs.keys())
         journal = Journal(cache_root(out_dir, plan.kinds), plan.marks, shard=run.shard, retry=run.retry)
-        return _run_jobs(jobs, partial(do_clip, towers=towers), is_done, journal, run, what="extract", progress=progress)
+        report = _run_jobs(jobs, partial(do_clip, towers=towers), is_done, journal, run, what="extract", progress=progress)
+        for folder in plan.folders.values():
+            remove_unfinished(folder, jobs.keys())  # of workers that were killed
+        return report
 
 # %% ../../nbs/64_embeddings_extract.ipynb #52f31041
 @dataclass(frozen=True)
@@ -504,4 +507,6 @@ def extract_wav(
     with claimed({out_dir: settings}, pattern="*.wav", **_claim_of(run, vid_dir)):
         remove_unfinished(out_dir, jobs.keys(), ".wav")
         journal = Journal(out_dir, {"wav": fingerprint(settings)}, name="extract_wav", shard=shard, retry=retry)
-        return _run_jobs(jobs, _write_wav_of, _is_written, journal, run, what="extract-wav", progress=progress)
+        report = _run_jobs(jobs, _write_wav_of, _is_written, journal, run, what="extract-wav", progress=progress)
+        remove_unfinished(out_dir, jobs.keys(), ".wav")
+        return report
