@@ -582,6 +582,31 @@ def test_what_a_repair_has_made_anew_in_a_cache_of_shards_is_finished(small_set,
     assert again.counts == {"ok": 3} and again.n_new == 0
 
 
+def test_what_a_killed_worker_was_writing_is_gone_when_the_run_ends(small_set, tmp_path):
+    from avesound.encoders.base import create_encoder
+
+    heard, target = create_encoder("logmel"), tmp_path / "c/aud_emb/clip-0__L1000ms.npz"
+
+    class Dies:  # defined here, so that it travels by value
+        spec = heard.spec
+
+        def encode_audio(self, wav):
+            import os
+            import signal
+
+            from avesound.files import atomic_write
+
+            with atomic_write(target) as temporary:
+                temporary.write_bytes(b"half")
+                os.kill(os.getpid(), signal.SIGKILL)
+            return heard.encode_audio(wav)
+
+    report = extract(
+        small_set, tmp_path / "c", encoder=Dies(), kinds=("audio",), run=RunSettings(workers=1, only=("clip-0",)), progress=False
+    )
+    assert report.counts == {"crashed": 1} and not [path for path in (tmp_path / "c").rglob("*") if is_unfinished(path)]
+
+
 def test_every_bit_of_the_vectors_counts(small_set, tmp_path):
     "A file with a bit turned over is found out, or reads as the same vectors."
     extract(small_set, tmp_path, run=RunSettings(only=("clip-0",)), progress=False)
