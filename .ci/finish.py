@@ -20,6 +20,7 @@ from bs4 import BeautifulSoup, Tag
 from PIL import Image
 
 DOORS = {"howto": 5, "start": 5, "reference": 4, "tutorials": 2}  # folder: how much its pages are worth in a search
+TASKS = {"index.html": 1, "scale.html": 3, "performance.html": 5}  # pages of those doors that lie elsewhere
 LONGEST = 3000  # letters of an entry's text: what a reader of results looks at, and small enough to load
 
 
@@ -45,6 +46,8 @@ def accessible(page: BeautifulSoup) -> None:
         figure = image.find_parent("figure")
         caption = figure.find("figcaption") if figure else None
         image["alt"] = caption.get_text(" ", strip=True) if caption else ""
+    for drawing in page.select('p > img[src$=".svg"]'):
+        drawing.parent["class"] = "drawing"
     for head in page.find_all("th"):
         if not head.get_text(strip=True) and not head.find("img"):
             head.name = "td"
@@ -104,7 +107,7 @@ def entries(href: str, page: BeautifulSoup, crumbs: list[str]) -> list[dict]:
         return []
     title = main.find("h1").get_text(" ", strip=True) if main.find("h1") else href
     description = main.select_one(".description")
-    weight = DOORS.get(href.partition("/")[0], 1 if href in ("index.html", "scale.html", "performance.html") else 0)
+    weight = DOORS.get(href.partition("/")[0], TASKS.get(href, 0))
 
     def entry(anchor: str, section: str, text: str, more: float = 0) -> dict:
         where = f"{href}#{anchor}" if anchor else href

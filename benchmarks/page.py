@@ -1,7 +1,8 @@
 """The pages that show the benchmarks: `make bench-page`, or `python -m benchmarks.page [--bench bench]`.
 
 What was measured last is `benchmarks/measured.json`: lines measured anew (`bench.json` and `how_long.json` in `--bench`) take the place of
-theirs there. From it come `nbs/performance.md`, for those who ask how long it will take, and `benchmarks/README.md`, with the bounds.
+theirs there. From it come `nbs/performance.md`, for those who ask how long it will take, `nbs/speed.md`, with every line, and
+`benchmarks/README.md`, with the bounds.
 """
 
 import argparse
@@ -13,7 +14,8 @@ from .rounds import ROOT
 from .table import cells_of
 
 MEASURED = ROOT / "benchmarks" / "measured.json"
-PAGE, BOUNDS = ROOT / "nbs" / "performance.md", ROOT / "benchmarks" / "README.md"
+PAGE, SPEED, BOUNDS = ROOT / "nbs" / "performance.md", ROOT / "nbs" / "speed.md", ROOT / "benchmarks" / "README.md"
+ORIGIN = "<!-- Made by `make bench-page` from benchmarks/measured.json: edit benchmarks/page.py. -->"
 CORES = (1, 8)
 SENSES = {("video", "audio"): "", ("video",): " (picture)", ("audio",): " (sound)"}
 KEPT = ("what", "bound", "unit", "status", "median", "min", "max", "note", "skipped", "error", "fault")
@@ -30,7 +32,12 @@ def main(argv: list[str] | None = None) -> None:
         measured["bench"] = with_new_lines(measured["bench"], read(path))
     if (path := options.bench / "how_long.json").is_file():
         measured["how_long"] = read(path)
-    written = {MEASURED: json.dumps(measured, indent=1, ensure_ascii=False) + "\n", PAGE: page(measured), BOUNDS: bounds(measured)}
+    written = {
+        MEASURED: json.dumps(measured, indent=1, ensure_ascii=False) + "\n",
+        PAGE: page(measured),
+        SPEED: speed(measured),
+        BOUNDS: bounds(measured),
+    }
     for path, text in written.items():
         with atomic_write(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -66,24 +73,17 @@ def _machine(about: dict) -> str:
     return f"{about['cpu']}, {about['cores']} cores, {about['memory_gb']} GB; {libraries}"
 
 
-# ---- the page of the documentation
+# ---- the pages of the documentation
 
 
 def page(measured: dict) -> str:
     "`nbs/performance.md`."
-    return "\n".join([*_head(), *_ave(measured), *_own(), *_after(measured), *_parts(measured)]) + "\n"
+    head = _head("How long will it take?", "Time, memory and disk for AVE with each encoder, and how to ask for your own clips.")
+    return "\n".join([*head, *_ave(measured), *_own(), *_after(measured)])
 
 
-def _head() -> list[str]:
-    return [
-        "---",
-        "title: How long will it take?",
-        "description: Time, memory and disk for AVE with each encoder, and how to ask for your own clips.",
-        "---",
-        "",
-        "<!-- Made by `make bench-page` from benchmarks/measured.json: edit benchmarks/page.py. -->",
-        "",
-    ]
+def _head(title: str, description: str) -> list[str]:
+    return ["---", f"title: {title}", f"description: {description}", "---", "", ORIGIN, ""]
 
 
 def _ave(measured: dict) -> list[str]:
@@ -92,13 +92,12 @@ def _ave(measured: dict) -> list[str]:
     report = measured["how_long"]
     seconds = {name: of["decode_s"] + of["encode_s"] for name, of in report["encoders"].items()}
     text = lambda name, cores: duration_text(AVE_CLIPS * seconds[name] / cores)  # noqa: E731
-    rows = []
+    rows, space = [], []
     for name, of in report["encoders"].items():
         encoder = f"`{name}`{SENSES[tuple(of['kinds'])]}"
         times = " | ".join(text(name, cores) for cores in CORES)
-        rows.append(
-            f"| {encoder} | {_two_digits(seconds[name])} s | {times} | {of['bytes'] * AVE_CLIPS / 1e9:.2g} GB | {of['peak'] / 1e9:.1f} GB |"
-        )
+        rows.append(f"| {encoder} | {_two_digits(seconds[name])} s | {times} |")
+        space.append(f"| {encoder} | {of['bytes'] * AVE_CLIPS / 1e9:.2g} GB | {of['peak'] / 1e9:.1f} GB |")
     scaled = [f"`{name}` from one of {of['seconds']} s" for name, of in report["encoders"].items() if of["seconds"] != 10]
     return [
         "## How long does AVE take?",
@@ -108,13 +107,12 @@ def _ave(measured: dict) -> list[str]:
         f"`mc3_18` on eight cores, "
         f"{text('mc3', 8)} for picture and sound with `mc3`.",
         "",
-        "| encoder | a clip | AVE, 1 core | 8 cores | disk | memory |",
-        "|:--|--:|--:|--:|--:|--:|",
+        "| encoder | a clip | AVE, 1 core | 8 cores |",
+        "|:--|--:|--:|--:|",
         *rows,
         "",
         "*A clip* is the processor time of 10 s of video of 640 × 360 pixels with one vector each quarter of a second and one "
-        "length of sound, in one thread; "
-        "*memory* is that of one worker. Two towers, say `mc3_18` and `ast`, take the sum of their times. A clip of 1280 × 720 "
+        "length of sound, in one thread. Two towers, say `mc3_18` and `ast`, take the sum of their times. A clip of 1280 × 720 "
         "takes `signal` two to three times as long "
         "([On a large scale](scale.md)).",
         "",
@@ -127,6 +125,14 @@ def _ave(measured: dict) -> list[str]:
         f"rather too long than too short. "
         "The columns for AVE are multiplication: nobody waited for them"
         + (f", and the time of a clip was measured on a shorter one, {' and '.join(scaled)}." if scaled else "."),
+        "",
+        "## How much disk and memory does AVE need?",
+        "",
+        "| encoder | disk | memory |",
+        "|:--|--:|--:|",
+        *space,
+        "",
+        "*Disk* is the cache of all clips with one length of sound; *memory* is that of one worker.",
         "",
     ]
 
@@ -153,33 +159,37 @@ def _after(measured: dict) -> list[str]:
         "",
         f"Seconds. An evaluation of 4,097 clips with all metrics, baselines, 49 wrong sounds and intervals takes {evaluation:.0f} "
         f"s, and a sweep over 1,200 settings "
-        f"{sweep:.1f} s once the similarities are kept (two cores).",
+        f"{sweep:.1f} s once the similarities are kept (two cores). Each part, against what a careful script does: "
+        "[How fast is each part?](speed.md)",
         "",
     ]
 
 
-def _parts(measured: dict) -> list[str]:
+def speed(measured: dict) -> str:
+    "`nbs/speed.md`."
     lines = measured["bench"]["lines"]
     machines = list(dict.fromkeys(_machine(line["machine"]) for line in lines))
-    rows = ["| what | median [min, max] |", "|:--|:--|"]
+    rows = []
     for line in lines:
-        rows.append(f"| **{_capital(line['line'])}**: {line['title']} | |")
+        title = _capital(line["title"])
+        rows += [f"## {_capital(line['line'])}", "", f"{title}.", "", "| what | median [min, max] |", "|:--|:--|"]
         for row in line["rows"]:
             what, _, value, _ = cells_of(row)
             why = row.get("skipped") or row.get("error")
             rows.append(f"| {what.strip() or 'all of it'}{_note(row)} | {value or 'not measured: ' + str(why)} |")
-    return [
-        "## How fast is each part?",
-        "",
+        rows.append("")
+    text = [
+        *_head("How fast is each part?", "Every line of the benchmark, what it compares and what was measured."),
         "× is a ratio within one run: so many times as much of what the heading names, for the first thing as for the second. "
         f"The variants of a line take turns, five rounds or more; a ratio is taken per round. {'; '.join(machines)}.",
         "",
         *rows,
-        "",
-        "Measured by `make bench-page`. What each line does is said beside it in "
+        "Measured by `make bench-page`. What each line does is text beside it in "
         "[benchmarks](https://github.com/avesound/avesound/tree/main/benchmarks), with the bounds that development holds itself to, "
         "and which of them are missed.",
+        "",
     ]
+    return "\n".join(text)
 
 
 def _two_digits(seconds: float) -> str:
@@ -210,13 +220,13 @@ def bounds(measured: dict) -> str:
     reached = sum(row["status"] == "reached" for line in lines for row in line["rows"])
     return "\n".join(
         [
-            "<!-- Made by `make bench-page` from benchmarks/measured.json: edit benchmarks/page.py. -->",
+            ORIGIN,
             "",
             "# Benchmarks",
             "",
             '`make bench` measures (`LINES="decode, start"` for some lines), `make bench-page` measures and writes '
-            "[the page of the documentation](../nbs/performance.md) and this one, `python -m benchmarks.page` writes both from what "
-            "was measured last.",
+            "[the](../nbs/performance.md) [pages](../nbs/speed.md) of the documentation and this one, `python -m benchmarks.page` "
+            "writes them from what was measured last.",
             "Each file here is a line of the table; what a line means, and where its bound comes from, is said beside it. Nothing "
             "fails for being slow.",
             "",

@@ -6,16 +6,15 @@ more clips, by multiplication; the page says so. No part of `make bench`, becaus
 
 import argparse
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
 
 from .cache import write_cache, write_packed
 from .clips import Bench
 from .evaluation import evaluation_times, write_annotations
+from .how_long import clip_seconds
 from .rounds import CORES, forget_peak, fresh, resident_bytes, spent
 from .table import Load, machine
-from .workers import planned_jobs
 
 BEGIN, END = "<!-- measured: `make scale` writes what follows -->\n", "<!-- measured: end -->\n"
 ENCODERS = {360: {"signal": 8, "logmel": 8, "mc3_18": 1}, 720: {"signal": 8}}  # by lines; and how many clips of 10 s are measured
@@ -58,40 +57,10 @@ def extraction_rates(bench: Bench) -> dict[tuple[int, str], dict]:
     rates = {}
     for clip in bench.synthetic:
         for encoder, n in ENCODERS[clip.height].items():
-            rates[clip.height, encoder] = fresh(clip_seconds, str(bench.copies(n + 1, clip.path)), str(bench.folder), encoder)
+            copies, folder = bench.copies(n + 1, clip.path), bench.folder / f"{clip.height}"
+            rates[clip.height, encoder] = fresh(clip_seconds, str(copies), str(folder), encoder)
             print(f"{clip.height} lines, {encoder}: {rates[clip.height, encoder]}", flush=True)
     return rates
-
-
-def clip_seconds(clips: str, folder: str, encoder: str) -> dict[str, float]:
-    "Processor seconds of a clip in one thread, its bytes and files, and the memory of a process that does nothing else."
-    from avesound.embeddings.job import finish_clip, load_clip
-
-    cache = Path(folder) / f"rates-{encoder}-{Path(clips).name}"
-    jobs, towers = planned_jobs(clips, str(cache), encoder)
-    if encoder == "mc3_18":
-        import torch
-
-        torch.set_num_threads(1)  # as in a worker of two on two cores
-    ends = []
-    for job in jobs:
-        begin = time.process_time()
-        loaded = load_clip(job)
-        between = time.process_time()
-        record = finish_clip(job, loaded, towers)
-        if record["status"] != "ok" and not record["status"].startswith("no_"):
-            raise RuntimeError(f"a clip is {record['status']}: {record['detail']}")
-        ends.append((between - begin, time.process_time() - between))
-    counted = ends[1:]  # the first loads libraries
-    sizes = [path.stat().st_size for path in cache.rglob("*.npz")]
-    decode_s, encode_s = (sum(seconds) / len(counted) for seconds in zip(*counted, strict=True))
-    return {
-        "decode_s": decode_s,
-        "encode_s": encode_s,
-        "bytes": sum(sizes) / len(jobs),
-        "files": len(sizes) / len(jobs),
-        "peak": resident_bytes(peak=True),
-    }
 
 
 def reading_times(folder: Path, n: int) -> dict[tuple[str, str], dict]:

@@ -291,3 +291,18 @@ def test_a_column_that_is_not_on_the_page_is_noticed(run_page):
     assert not said_of(("settings", "taus"), False, files["summary.json"], files) and not said_of(
         ("means",), False, files["summary.json"], files
     )
+
+
+def looks() -> str:
+    "The code of the chapters that a page shows unfolded: no definitions, no tests."
+    cells = (cell for path in sorted(PAGES.parent.glob("*.ipynb")) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"])
+    code = ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    shown = (source for source in code if not re.search(r"^#\|\s*(export|hide)", source, re.M))
+    return "\n".join(source for source in shown if not re.match(r"(#\|.*\n)*\s*(assert|with pytest|import|from) ", source))
+
+
+def test_every_name_to_begin_with_is_used_where_a_reader_sees_it():
+    import avesound
+
+    seen = looks()
+    assert not [name for name in dir(avesound) if not name.startswith("_") and not re.search(rf"\b{name}\b", seen)]

@@ -158,3 +158,14 @@ def test_tab_reaches_the_text_first(browser, address):
     page.keyboard.press("Enter")
     assert page.evaluate("location.hash") == "#quarto-document-content"
     page.close()
+
+
+def test_a_wide_drawing_can_be_read_on_a_phone(browser, address):
+    page = browser.new_page(viewport={"width": 390, "height": 800})
+    page.goto(address + "index.html")
+    width, box, within, key = page.evaluate(
+        """() => { const image = document.querySelector("p.drawing img"), box = image.parentElement;
+                   return [image.clientWidth, box.scrollWidth, box.clientWidth, box.tabIndex]; }"""
+    )
+    assert width >= 640 and box > within and key == 0
+    page.close()
