@@ -5,7 +5,7 @@ The workflow in names, each loaded when it is first used (importing this package
 - clips and annotations: `read_annotations`, `read_clips`, `decode_clip`, `make_dataset`, `SynthSpec`
 - encoders: `create_encoder`, `register_encoder`, `EncoderSpec`, `encoder_names`
 - embeddings: `extract`, `WindowSettings`, `EmbeddingCache`, `fit_projector`
-- from curves to moments: `align`, `AlignSettings`, `predict`
+- from curves to moments: `align`, `AlignSettings`, `predict`; of a file, without annotations: `locate`
 - results: `evaluate`, `Scoring`, `evaluate_crossmodal`, `compare`, `plot_overall`, `plot_clip`, `analyze`
 - beyond defaults: `sweep`, `Grid`, `ablate`, `train_refiner`, `RefinerSettings`
 - to look at clips: `Inspector`, `still`

@@ -17,6 +17,7 @@ from .evaluation.evaluate import Scoring as Scoring
 from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.figures import plot_clip as plot_clip
 from .evaluation.figures import plot_overall as plot_overall
+from .evaluation.locate import locate as locate
 from .localization.align import AlignSettings as AlignSettings
 from .localization.align import align as align
 from .localization.predict import predict as predict

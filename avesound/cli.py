@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from . import __version__
 from .layout import PLACES, missing_error
@@ -318,6 +318,36 @@ def _fit_projector(call: Call, folders: Call) -> int:
         print(f"held-out synchrony: {synchrony['mean']:.3f}{spread} (0.5 is chance: nothing about time was learnt)")
     print(f"wrote {call['out']}")
     return 0
+
+# %% ../nbs/99_cli.ipynb #10cate01
+@command(
+    "evaluation.locate:locate_all", "encoders.base:create_encoder",
+    **_EXTRACT | {"files": Entry(positional=True, several=True), "lengths": Entry(name="L_sec", also=("lengths",)), "sound": HIDDEN},
+    sound_file=Entry(name="sound"), figure_dir=Entry(name="figure", also=("figure_dir",)),
+    run=("workers", "batch_size", "timeout_s", "encode_timeout_s", "max_s", "worker_memory", "max_pixels"),
+)  # fmt: skip
+def _locate(
+    call: Call,
+    create: Call,
+    sound_file: str | None = None,  # a file whose sound is looked for; None: each file's own sound
+    sound_is: Annotated[str, ("seen", "heard")] = "seen",  # look for that sound in the picture or in the sound
+    encoder_config: dict | None = None,  # further settings of the encoder
+    audio_weights: str | None = None,  # weights of the encoder for the sound
+    audio_encoder_config: dict | None = None,  # further settings of the encoder for the sound
+    json: bool = False,  # print a list as JSON, for a program
+    figure_dir: str | None = None,  # folder that gets a figure of each file, <stem>.png
+) -> int:
+    "When it sounds in a video: a moment without annotations."
+    from avesound.evaluation.locate import Heard, say, save_figures
+
+    encoders = {"encoder": create(name=call["encoder"], **encoder_config or {})}
+    if call["audio_encoder"]:
+        encoders["audio_encoder"] = create(name=call["audio_encoder"], weights=audio_weights, **audio_encoder_config or {})
+    found = call(**encoders, sound=Heard(sound_file) if sound_file and sound_is == "heard" else sound_file)
+    print(say(found, json))
+    if figure_dir:
+        print(f"figures in {figure_dir}: {save_figures(found, figure_dir)}", file=sys.stderr)
+    return 0 if any(location.status in ("ok", "flat") for location in found) else 1
 
 # %% ../nbs/99_cli.ipynb #6547b240
 @command(
