@@ -81,16 +81,42 @@ def command_parser(
     return Parser(f"avesound {name}", COMMANDS[name].line + ".", COMMANDS[name].options(), epilog=f"more: {page}", formatter_class=whole)
 
 # %% ../nbs/99_cli.ipynb #f9e03c36
-@command("data.annotations:convert_annotations", txt=Entry(place="txt"), out_csv=Entry(place="annotations_csv"))
+@command(
+    "data.annotations:convert_annotations", "data.formats:import_annotations", "data.export:export_annotations",
+    file=Entry(also=("txt",), place="txt", several=True), source=Entry(name="from", one_of="data.formats:SOURCES"),
+    target=Entry(name="to", one_of="data.export:WRITERS"), folder=Entry(name="out_dir"), out_csv=Entry(place="annotations_csv"),
+    **dict.fromkeys(("txt", "files", "format", "table", "to", "out_dir"), HIDDEN),
+)  # fmt: skip
 def _annotations(
     call: Call,
+    reading: Call,
+    showing: Call,
+    *,
+    file: Sequence[str],  # what to read: AVE's Annotations.txt, or the files of another format; with `target` a CSV or a summary
+    source: str = "ave",  # the format of the files
+    target: str | None = None,  # the other way: write them for another tool
+    folder: str = "exported",  # gets the files for another tool
     clean_test_txt: str | None = None,  # also write the ids that are in the test split, in no other, and have an event
 ) -> int:
-    "AVE's Annotations.txt to CSV, with checks."
+    "Annotations of AVE, other data sets and tools to CSV, with checks; and back."
     from avesound.data.annotations import clips_from_annotations, read_annotations
+    from avesound.data.recognise import format_of
     from avesound.evaluation.protocol import write_clean_test
 
-    print(call())
+    files = [file] if isinstance(file, str) else list(file)
+    if target:
+        written = showing(table=files[0], out_dir=folder, to=target)
+        print(f"wrote {len(written)} files to {folder}" if len(written) > 1 else f"wrote {written[0]}")
+        return 0
+    source = (format_of(files[0]) or "csv") if source == "auto" else source
+    if source == "ave":
+        if len(files) > 1:
+            raise ValueError(f"AVE's annotations are one file, got {len(files)}; those of the splits have options of their own")
+        print(call(txt=files[0]))
+    else:
+        imported = reading(files=files, format=source)
+        imported.save(call["out_csv"])
+        print(f"{imported}\n\n{imported.report}")
     print(f"wrote {call['out_csv']}")
     if clean_test_txt:
         n = write_clean_test(clips_from_annotations(read_annotations(call["out_csv"])).values(), clean_test_txt)

@@ -1,0 +1,200 @@
+"Annotations of other tools: files written by their own libraries, what is damaged, and that nothing is lost on the way."
+
+import json
+import math
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from avesound import cli
+from avesound.data.annotations import read_annotations, read_ave_txt
+from avesound.data.export import ExportSettings, clips_to_show, export_annotations
+from avesound.data.formats import READERS, ImportSettings, import_annotations
+
+TABLES = {"dcase": "filename\tonset\toffset\tevent_label", "audioset": "segment_id\tstart_time_seconds\tend_time_seconds\tlabel"}
+
+
+def rows_of(imported) -> list[tuple]:
+    return [tuple(row) for row in imported.table[["video_id", "event_label", "start_s", "end_s"]].itertuples(index=False)]
+
+
+# ---- files of other libraries
+
+
+def test_an_elan_file_of_its_own_library(tmp_path):
+    "Tiers, an empty value, a linked video, an annotation that hangs on another."
+    from pympi.Elan import Eaf
+
+    eaf = Eaf(author="x")
+    eaf.add_linked_file("file:///C:/videos/dog.v2.mp4", mimetype="video/mp4")
+    eaf.add_tier("events")
+    eaf.add_annotation("events", 2500, 4000, "bark")
+    eaf.add_annotation("events", 6000, 7001, "")
+    eaf.add_linguistic_type("word", constraints="Symbolic_Association", timealignable=False)
+    eaf.add_tier("comment", ling="word", parent="events")
+    eaf.add_ref_annotation("comment", "events", 3000, "loud")
+    eaf.to_file(str(tmp_path / "notes.eaf"))
+    imported = import_annotations(tmp_path / "notes.eaf")
+    assert rows_of(imported) == [("dog.v2", "bark", 2.5, 4.0), ("dog.v2", "events", 6.0, 7.001)]
+    assert [re.search("tier .*", remark)[0] for remark in imported.remarks] == [
+        "tier comment: hangs on another tier, and has no times of its own"
+    ]
+
+
+def test_what_is_written_for_elan_is_read_by_its_library(tmp_path):
+    from pympi.Elan import Eaf
+
+    (tmp_path / "s.csv").write_text(
+        "video_id,event_label,t_pred_sec,interval_start_sec,interval_end_sec,gt_start_sec,gt_end_sec,confidence\ndog,bark,3,2.75,3.5,2.5,4,0.83\n"
+    )
+    (path,) = export_annotations(tmp_path / "s.csv", tmp_path / "out", "elan", ExportSettings(media="file:///v/{video_id}.mov"))
+    eaf = Eaf(str(path))
+    assert sorted(eaf.get_tier_names()) == ["annotated", "predicted"]
+    assert eaf.get_annotation_data_for_tier("annotated") == [(2500, 4000, "bark")]
+    assert eaf.get_annotation_data_for_tier("predicted") == [(2750, 3500, "bark (0.83)")]
+    assert eaf.get_linked_files()[0]["MEDIA_URL"] == "file:///v/dog.mov"
+
+
+# ---- nothing is lost, nothing is changed
+
+
+@pytest.mark.parametrize("video_id", ["-1e5", "00123", "1e10", "NA", "nan", "None", "null", "True", "inf", "a b", "ünï"])
+@pytest.mark.parametrize("name", TABLES)
+def test_ids_stay_text(tmp_path, name, video_id):
+    (tmp_path / "t.tsv").write_text(f"{TABLES[name]}\n{video_id}\t1\t2.5\tbark\n", encoding="utf-8")
+    imported = import_annotations(tmp_path / "t.tsv")
+    assert rows_of(imported) == [(video_id, "bark", 1.0, 2.5)]
+    imported.save(tmp_path / "t.csv")
+    assert read_annotations(tmp_path / "t.csv")["video_id"].tolist() == [video_id]
+
+
+def test_every_row_in_is_a_row_out_or_a_line(tmp_path):
+    good = [f"clip{k}\t{k}\t{k + 1}\tbark" for k in range(5)]
+    bad = ["clip9\t4\t2\tbark", "\t1\t2\tbark", "clip9\t-1\t2\tbark", "clip9\tx\t2\tbark", "a/../b\\\t1\t2\tbark", "clip9\tinf\t2\tbark"]
+    (tmp_path / "t.tsv").write_text("\n".join([TABLES["audioset"], *good, *bad]) + "\n")
+    imported = import_annotations(tmp_path / "t.tsv")
+    assert len(imported.table) == len(good) and len(imported.left_out) == len(bad)
+    assert all(f"t.tsv, line {7 + k}" in line for k, line in enumerate(imported.left_out))
+    assert "5 rows of 5 clips, read as audioset" in str(imported) and str(imported).count("left out: ") == len(bad)
+
+
+def test_overlaps_by_label_gaps_and_moments_are_kept(tmp_path):
+    (tmp_path / "dog.txt").write_text("1\t5\tbark\n2\t3\tgrowl\n8\t8\tclick\n")
+    imported = import_annotations(tmp_path / "dog.txt")
+    assert rows_of(imported) == [("dog", "bark", 1.0, 5.0), ("dog", "growl", 2.0, 3.0), ("dog", "click", 8.0, 8.0)]
+    assert imported.remarks == ("events of zero length: dog at 8 s; they are rows, and no events",)
+
+
+def test_unav_and_its_kin(tmp_path):
+    "Splits have one name each; a video without annotations is a clip without an event; an end beyond the video is told."
+    database = {
+        "a": {"duration": 10.0, "subset": "train", "annotations": [{"segment": [0.5, 12.0], "label": "x", "label_id": 3}]},
+        "b": {"duration": 10.0, "subset": "validation", "annotations": []},
+        "c": {"subset": "testing", "annotations": [{"segment": [1, 2], "label": "y"}, {"segment": [1.5, 3], "label": "x"}]},
+    }
+    (tmp_path / "unav.json").write_text(json.dumps({"version": "1.0", "database": database}))
+    imported = import_annotations(tmp_path / "unav.json", "activitynet")
+    assert imported.table["split"].tolist() == ["train", "val", "test", "test"]
+    assert math.isnan(imported.table["start_s"][1]) and len(imported.remarks) == 1 and "after the 10 s" in imported.remarks[0]
+
+
+# ---- units
+
+
+@pytest.mark.parametrize("name", ["dcase", "audioset"])
+def test_milliseconds_are_asked_about(tmp_path, name):
+    (tmp_path / "t.tsv").write_text(f"{TABLES[name]}\na\t2500\t4000\tbark\nb\t100\t900\tbark\n")
+    with pytest.raises(ValueError, match=r"t\.tsv: as seconds, half of the events last .* --unit ms"):
+        import_annotations(tmp_path / "t.tsv")
+    assert rows_of(import_annotations(tmp_path / "t.tsv", how=ImportSettings(unit="ms")))[0] == ("a", "bark", 2.5, 4.0)
+    assert rows_of(import_annotations(tmp_path / "t.tsv", how=ImportSettings(unit="s")))[0] == ("a", "bark", 2500.0, 4000.0)
+
+
+def test_frames_need_a_rate_and_come_back_within_half_of_one(tmp_path):
+    (tmp_path / "e.csv").write_text("video_id,event_label,start_s,end_s\ndog,bark,2.5,4.0\nsea,waves,0,0.01\n")
+    with pytest.raises(ValueError, match="--fps"):
+        export_annotations(tmp_path / "e.csv", tmp_path / "out", "fiftyone")
+    for fps in (25, 29.97, 30):
+        (path,) = export_annotations(tmp_path / "e.csv", tmp_path / "out", "fiftyone", ExportSettings(fps=fps))
+        labels = json.loads(path.read_text())["labels"]
+        first, last = labels["dog"][0]["support"]
+        assert abs((first - 1) / fps - 2.5) <= 0.5 / fps + 1e-9 and abs(last / fps - 4.0) <= 0.5 / fps + 1e-9
+        assert labels["sea"][0]["support"] == [1, 1], "what is shorter than a frame is one"
+
+
+# ---- what is no such file
+
+
+def test_another_format_is_met_with_its_name(tmp_path):
+    (tmp_path / "dog.txt").write_text("2.5\t4.0\tbark\n")
+    (tmp_path / "unav.json").write_text('{"version": "1", "database": {}}')
+    for read in (read_annotations, read_ave_txt):
+        with pytest.raises(ValueError, match=r"looks like audacity: `avesound annotations --from audacity --file .*dog\.txt"):
+            read(tmp_path / "dog.txt")
+        with pytest.raises(ValueError, match="looks like activitynet"):
+            read(tmp_path / "unav.json")
+
+
+NAMES = st.sampled_from(
+    ["database", "annotations", "segment", "label", "category", "data", "audio", "result", "value", "ranges", "start", "end", "labels"]
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize("name", ["activitynet", "ovave", "labelstudio"])
+@settings(max_examples=60, deadline=None)
+@given(value=ANYTHING)
+def test_json_of_any_shape_is_rows_or_one_clear_error(tmp_path_factory, name, value):
+    path = tmp_path_factory.mktemp("json") / "x.json"
+    path.write_text(json.dumps(value))
+    try:
+        assert len(import_annotations(path, name, ImportSettings(fps=25)).table)
+    except ValueError as error:
+        assert "x.json" in str(error)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_text_that_is_none_of_it_is_one_clear_error(tmp_path, name):
+    for content in (b"", b"\xff\xfe\x00", b"<a>", b"\x00" * 10, b"{" * 100_000):
+        path = tmp_path / "audio_x.txt"
+        path.write_bytes(content)
+        try:
+            rows = import_annotations(path, name).table
+            assert name == "audacity" and rows["start_s"].isna().all(), "an empty track is a clip without an event"
+        except ValueError as error:
+            assert "audio_x.txt" in str(error)
+
+
+# ---- the command
+
+
+def test_the_command_there_and_back(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dog.txt").write_text("2.5\t4.0\tbark\n")
+    (tmp_path / "sea.txt").write_text("0\t1.5\twaves\n")
+    assert cli.main("annotations --from audacity --file dog.txt sea.txt --out_csv events.csv".split()) == 0
+    assert "2 rows of 2 clips, read as audacity" in capsys.readouterr().out
+    for to in ("audacity", "elan", "labelstudio", "activitynet"):
+        assert cli.main(f"annotations --to {to} --file events.csv --out_dir {to}".split()) == 0
+        words = ["annotations", "--from", to, "--file", *map(str, sorted((tmp_path / to).iterdir())), "--out_csv", "back.csv"]
+        assert cli.main(words) == 0
+        assert read_annotations("back.csv").iloc[:, :4].equals(read_annotations("events.csv").iloc[:, :4]), to
+    assert cli.main("annotations --to fiftyone --fps 25 --file events.csv --out_dir frames".split()) == 0
+    assert cli.main("annotations --from audacity --file missing.txt --out_csv x.csv".split()) == 1
+    assert "missing.txt" in capsys.readouterr().err and not (tmp_path / "x.csv").exists()
+
+
+def test_a_summary_shows_what_was_predicted(tmp_path):
+    header = "video_id,event_label,split,t_pred_sec,interval_start_sec,interval_end_sec,gt_start_sec,gt_end_sec"
+    (tmp_path / "s.csv").write_text(f"{header}\na,bark,test,3,2,4,1,5\nb,sea,test,,,,,\n")
+    a, b = clips_to_show(tmp_path / "s.csv")
+    assert (a.predicted[0][1:3], a.annotated[0][1:3], b.predicted, b.annotated) == ((2.0, 4.0), (1.0, 5.0), (), ())
+    (tmp_path / "s.csv").write_text(f"{header}\na,bark,test,x,2,4,1,5\n")
+    with pytest.raises(ValueError, match=r"s\.csv, line 2"):
+        clips_to_show(tmp_path / "s.csv")
