@@ -412,6 +412,28 @@ def _compare(
     print(f"\nwrote {out_dir}")
     return 0
 
+# %% ../nbs/99_cli.ipynb #benchcmd
+@command(
+    "benchmark:benchmark", "encoders.base:create_encoder", name=HIDDEN,
+    encoder=Entry(one_of="encoders.base:encoder_names", comment="name of the encoder"), title=Entry(name="name"),
+    audio_encoder=Entry(comment="name of another encoder for the sound, say ast beside mc3_18; None: the same"),
+    protocol=("lengths", "n_boot"), run=("workers", "batch_size"),
+)  # fmt: skip
+def _benchmark(
+    call: Call,
+    create: Call,
+    encoder_config: dict | None = None,  # further settings of the encoder
+    audio_weights: str | None = None,  # weights of the encoder for the sound
+    audio_encoder_config: dict | None = None,  # further settings of the encoder for the sound
+) -> int:
+    "Any encoder, measured on several data sets: a card."
+    hearing = None
+    if call["audio_encoder"]:
+        hearing = create(name=call["audio_encoder"], weights=audio_weights, **audio_encoder_config or {})
+    print(call(encoder=create(name=call["encoder"], **encoder_config or {}), audio_encoder=hearing))
+    print(f"wrote {Path(call['out_dir']) / 'card.json'}, card.md and card.png beside it")
+    return 0
+
 # %% ../nbs/99_cli.ipynb #e20aac10
 @command("refiner.train:train_refiner", "cli:open_cache", cache=HIDDEN, refiner_ckpt=Entry(place="refiner_ckpt"))
 def _train_refiner(call: Call, folders: Call) -> int:

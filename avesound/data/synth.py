@@ -890,7 +890,8 @@ def make_dataset(
     with ThreadPoolExecutor(workers) as pool:
         plans = list(tqdm(pool.map(make, range(n)), total=n, desc="synth", unit="clip", disable=not progress))
     splits = [split for split, n in counts.items() for _ in range(n)]
-    _write_annotations(place, list(zip(plans, splits)))
+    if not all((place / name).is_file() for name in _TABLES):
+        _write_annotations(place, list(zip(plans, splits)))
     if place != out:
         if out.exists():
             out.rmdir()
@@ -898,6 +899,9 @@ def make_dataset(
     return out
 
 # %% ../../nbs/24_data_synth.ipynb #7e7ab511
+_TABLES = ("Annotations.txt", "trainSet.txt", "valSet.txt", "testSet.txt", "annotations.csv")
+
+
 def _write_annotations(folder: Path, plans: list[tuple[Plan, str]]) -> None:
     import pandas as pd
 
