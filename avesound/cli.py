@@ -434,6 +434,17 @@ def _benchmark(
     print(f"wrote {Path(call['out_dir']) / 'card.json'}, card.md and card.png beside it")
     return 0
 
+# %% ../nbs/99_cli.ipynb #leadercmd
+@command("report.leaderboard:leaderboard", cards=Entry(positional=True, several=True), seed=HIDDEN)
+def _leaderboard(
+    call: Call,
+    out_dir: str = "reports/leaderboard",  # gets leaderboard.md, leaderboard.tex, leaderboard.html and forest.png
+) -> int:
+    "Cards of several encoders in one table."
+    print(call().save(out_dir))
+    print(f"wrote {out_dir}")
+    return 0
+
 # %% ../nbs/99_cli.ipynb #e20aac10
 @command("refiner.train:train_refiner", "cli:open_cache", cache=HIDDEN, refiner_ckpt=Entry(place="refiner_ckpt"))
 def _train_refiner(call: Call, folders: Call) -> int:
