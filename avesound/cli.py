@@ -372,12 +372,14 @@ def _say_written(summary_csv: str, curve_dir: str | None) -> None:
 
 # %% ../nbs/99_cli.ipynb #de97f6a3
 @command(
-    "evaluation.crossmodal:evaluate_crossmodal", "cli:open_cache", segment_s=HIDDEN, cache=HIDDEN,
-    vid_emb_dir=Entry(default=None), aud_emb_dir=Entry(default=None),
+    "evaluation.crossmodal:evaluate_crossmodal", "cli:open_cache", "evaluation.audit:audit_crossmodal", segment_s=HIDDEN, cache=HIDDEN,
+    predictions=HIDDEN, vid_emb_dir=Entry(default=None), aud_emb_dir=Entry(default=None),
 )  # fmt: skip
 def _evaluate_crossmodal(
     call: Call,
     folders: Call,
+    audit: Call,
+    predictions_csv: str | None = None,  # answers of others, instead of embeddings: columns id, start (s) and direction (a2v or v2a)
     txt: str | None = None,  # AVE's Annotations.txt, for the published split
     order_h5: str | None = None,  # AVE's test_order_match.h5 (or train, val), for the published split
     annotations_csv: str | None = None,  # instead: partial events of these annotations
@@ -386,18 +388,24 @@ def _evaluate_crossmodal(
 ) -> int:
     "AVE's cross-modality localisation: sound looks for picture and back."
     from avesound.data.splits import read_clips
+    from avesound.evaluation.audit import known_events, read_predictions
     from avesound.evaluation.crossmodal import official_queries, queries_of_clips
 
     if annotations_csv:
-        queries = queries_of_clips(read_clips(annotations_csv).of_split(split))
+        events = {Path(annotations_csv).name: queries_of_clips(read_clips(annotations_csv).of_split(split))}
     elif txt and order_h5:
-        queries = official_queries(txt, order_h5)
+        events = {Path(order_h5).name: official_queries(txt, order_h5)}
+    elif txt and predictions_csv:
+        events = known_events(txt)
     else:
         raise ValueError("give --txt and --order_h5 (the published split), or --annotations_csv")
     both = [folders.values.get(name) for name in ("vid_emb_dir", "aud_emb_dir")]
-    if any(both) and not all(both):
-        raise ValueError(f"give both folders of embeddings or neither, got {both[0]} and {both[1]}")
-    result = call(queries=queries, cache=folders() if all(both) else None)
+    if any(both) and (predictions_csv or not all(both)):
+        raise ValueError(f"give both folders of embeddings or neither, and none with --predictions_csv, got {both[0]} and {both[1]}")
+    if predictions_csv:
+        result = audit(predictions=read_predictions(predictions_csv), lists=events)
+    else:
+        result = call(queries=next(iter(events.values())), cache=folders() if all(both) else None)
     print(result.save(out_json) if out_json else result)
     return 0
 
