@@ -318,10 +318,21 @@ def _page(of: Leaderboard) -> str:
     sections.append(Section("reading", "What is not ranked, and how to read it", [Text(reading, "list")]))
     return render_html(
         title="Leaderboard", kind="encoders side by side", sections=sections,
-        facts=[("tables", str(len(of.boards)))], tiles=[], problems=[],
+        facts=_facts(of), tiles=[], problems=[],
         soundness="Encoders are ranked together where test clips and protocol are equal, and nowhere else.",
         version=__version__, made=str(run_facts()["date"]),
     )  # fmt: skip
+
+# %% ../../nbs/90a_report_leaderboard.ipynb #0442cd17
+def _facts(of: Leaderboard) -> list[tuple[str, str]]:
+    "Who is in it, and on what."
+    shown = dict.fromkeys(
+        entry.name + (f" ({entry.kind})" if entry.kind != "encoder" else "")
+        for board in of.boards
+        for entry in board.entries
+        if entry.kind != "baseline"
+    )
+    return [("cards", ", ".join(shown)), ("data sets", ", ".join(dict.fromkeys(board.name for board in of.boards)))]
 
 # %% ../../nbs/90a_report_leaderboard.ipynb #d67e37fe
 def leaderboard(
