@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from avesound.data import synth
-from avesound.data.annotations import annotations_table
-from avesound.data.annotations import read_annotations
+from avesound.data.annotations import annotations_table, read_annotations
 from avesound.data.synth import KINDS, RULES, SynthSpec, make_dataset, plan_clip, render_clip
 from avesound.files import process_place
 from avesound.media.decode import decode_clip

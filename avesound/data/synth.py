@@ -592,8 +592,8 @@ def plan_clip(
 ) -> Plan:  # what happens in it
     """What is seen and heard when, in clip `index` of the family.
 
-    Clips of the same seed and index have the same events at every difficulty, so that difficulties are compared like with like; of `no-event`
-    every second clip has none.
+    Clips of the same seed and index have the same events at every difficulty, so that difficulties are compared like with like; of
+    `no-event` every second clip has none.
 
     Raises
     ------
@@ -854,7 +854,7 @@ def make_dataset(
     """A folder that looks like AVE's, with exact annotations beside the official kind.
 
     `AVE/<video_id>.mp4`; `Annotations.txt`, `trainSet.txt`, `valSet.txt` and `testSet.txt` with AVE's rows
-    `Category&VideoID&Quality&StartTime&EndTime`, in whole seconds, rounded outwards (clips without an event have no row there);
+    `Category&VideoID&Quality&StartTime&EndTime`, in whole seconds, rounded outwards; a clip without an event has none.
     `annotations.csv` with exact times;
     `synth.json` with all settings.
 

@@ -58,7 +58,9 @@ class NoiseEncoder:
         return np.array([self._mean([window[i : i + step] for i in range(0, len(window), step)], 2) for window in wav], np.float32)
 
     def _mean(self, parts, sense: int) -> np.ndarray:
-        drawn = [np.random.default_rng([self.seed, sense, crc32(np.ascontiguousarray(part))]).standard_normal(_DIM) for part in parts]
+        drawn = [
+            np.random.default_rng([self.seed, sense, crc32(np.ascontiguousarray(part).tobytes())]).standard_normal(_DIM) for part in parts
+        ]
         return np.mean(drawn, axis=0)
 
 # %% ../../nbs/35_encoders_controls.ipynb #5d109103

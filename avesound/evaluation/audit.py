@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -21,9 +21,6 @@ from .crossmodal import DIRECTIONS, CrossModal, CrossModalOverall, Query, offici
 from ..files import csv_rows, sha256_of, shorten
 from ..metrics.bootstrap import method_table
 from ..timeline import Seconds
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # %% ../../nbs/78a_evaluation_audit.ipynb #15985ee6
 @dataclass(frozen=True, eq=False)
@@ -148,8 +145,9 @@ def copied_answers(
     "Whether the answers of both directions are equal, where both are wrong, beyond chance (Poisson binomial test, see the chapter)."
     truth = np.array([query.start for query in queries], dtype=float)
     both = ~np.isnan(a2v) & ~np.isnan(v2a)
-    rows = np.flatnonzero(both & (a2v != truth) & (v2a != truth))
-    rows = np.array([k for k in rows if queries[k].n_places > 2], dtype=int)  # of two places only one is wrong
+    rows = [
+        k for k in np.flatnonzero(both & (a2v != truth) & (v2a != truth)).tolist() if queries[k].n_places > 2
+    ]  # of two places one is wrong
     n_equal = int((a2v[rows] == v2a[rows]).sum())
     if not len(rows):
         return Agreement(int(both.sum()), 0, 0, 0.0, np.nan)

@@ -107,7 +107,7 @@ def place_scores(
     query: Query,  # of S segments
     direction: str,  # one of DIRECTIONS
 ) -> np.ndarray:  # float64 [shape=(n_places,)]
-    """How well the event's segments of one modality fit the other at each start that is possible: the mean cosine of corresponding segments.
+    """How well the event's segments of one modality fit the other at each possible start: the mean cosine of corresponding segments.
 
     Raises
     ------
