@@ -299,6 +299,8 @@ def _set_lines(card: Card, name: str, of: CardSet) -> list[str]:
             shown = card.name if method == "encoder" else f"{method}\\*" if method in ORACLES else method
             grid.append([f"**{shown}**" if method == "encoder" else shown, *(interval_text(cells.get(m)) for m in SHOWN)])
         grid.append(["minus the best baseline", *(_to_best(of, of.subset, m) for m in SHOWN)])
+        if chances := of.p_shuffled.get(of.subset):
+            grid.append(["p, wrong sound", *(f"{chances[m]:.2g}" if m in chances else "–" for m in SHOWN)])
         lines.append(markdown_table(grid))
     if of.presence:
         scores = list(next(iter(of.presence.values())))
