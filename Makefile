@@ -5,7 +5,7 @@ BIN   := $(VENV)/bin
 JOBS  ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install reinstall data lock demo test test-faults test-cluster test-newest test-lowest house bench bench-page scale gpu gpu-login lab notebooks readme stills docs docs-test clean tidy
+.PHONY: help install reinstall data lock demo test test-faults test-cluster test-newest test-lowest house bench bench-page card scale gpu gpu-login lab notebooks readme stills docs docs-test clean tidy
 
 help: ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ bench: install ## speed, as ratios inside one run (writes bench/); LINES="decode
 bench-page: bench ## the same and how long AVE takes with each encoder, and the pages that show them
 	@$(BIN)/python -m benchmarks.how_long --out bench/how_long.json
 	@$(BIN)/python -m benchmarks.page --bench bench
+
+card: install ## an encoder measured on the synthetic sets, its card kept, the page of results written (OPTIONS="--encoder A --audio_encoder B")
+	@$(BIN)/python -m benchmarks.cards $(OPTIONS)
 
 scale: install ## the numbers on the page of the documentation on scale, measured anew (minutes)
 	@$(BIN)/python -m benchmarks.scale_page --page nbs/scale.md

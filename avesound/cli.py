@@ -428,12 +428,14 @@ def _say_written(summary_csv: str, curve_dir: str | None) -> None:
 
 # %% ../nbs/99_cli.ipynb #de97f6a3
 @command(
-    "evaluation.crossmodal:evaluate_crossmodal", "cli:open_cache", segment_s=HIDDEN, cache=HIDDEN,
-    vid_emb_dir=Entry(default=None), aud_emb_dir=Entry(default=None),
+    "evaluation.crossmodal:evaluate_crossmodal", "cli:open_cache", "evaluation.audit:audit_crossmodal", segment_s=HIDDEN, cache=HIDDEN,
+    predictions=HIDDEN, vid_emb_dir=Entry(default=None), aud_emb_dir=Entry(default=None),
 )  # fmt: skip
 def _evaluate_crossmodal(
     call: Call,
     folders: Call,
+    audit: Call,
+    predictions_csv: str | None = None,  # answers of others, instead of embeddings: columns id, start (s) and direction (a2v or v2a)
     txt: str | None = None,  # AVE's Annotations.txt, for the published split
     order_h5: str | None = None,  # AVE's test_order_match.h5 (or train, val), for the published split
     annotations_csv: str | None = None,  # instead: partial events of these annotations
@@ -442,18 +444,24 @@ def _evaluate_crossmodal(
 ) -> int:
     "AVE's cross-modality localisation: sound looks for picture and back."
     from avesound.data.splits import read_clips
+    from avesound.evaluation.audit import known_events, read_predictions
     from avesound.evaluation.crossmodal import official_queries, queries_of_clips
 
     if annotations_csv:
-        queries = queries_of_clips(read_clips(annotations_csv).of_split(split))
+        events = {Path(annotations_csv).name: queries_of_clips(read_clips(annotations_csv).of_split(split))}
     elif txt and order_h5:
-        queries = official_queries(txt, order_h5)
+        events = {Path(order_h5).name: official_queries(txt, order_h5)}
+    elif txt and predictions_csv:
+        events = known_events(txt)
     else:
         raise ValueError("give --txt and --order_h5 (the published split), or --annotations_csv")
     both = [folders.values.get(name) for name in ("vid_emb_dir", "aud_emb_dir")]
-    if any(both) and not all(both):
-        raise ValueError(f"give both folders of embeddings or neither, got {both[0]} and {both[1]}")
-    result = call(queries=queries, cache=folders() if all(both) else None)
+    if any(both) and (predictions_csv or not all(both)):
+        raise ValueError(f"give both folders of embeddings or neither, and none with --predictions_csv, got {both[0]} and {both[1]}")
+    if predictions_csv:
+        result = audit(predictions=read_predictions(predictions_csv), lists=events)
+    else:
+        result = call(queries=next(iter(events.values())), cache=folders() if all(both) else None)
     print(result.save(out_json) if out_json else result)
     return 0
 
@@ -466,6 +474,39 @@ def _compare(
     "Several evaluations on the same clips."
     print(call().save(out_dir))
     print(f"\nwrote {out_dir}")
+    return 0
+
+# %% ../nbs/99_cli.ipynb #benchcmd
+@command(
+    "benchmark:benchmark", "encoders.base:create_encoder", name=HIDDEN,
+    encoder=Entry(one_of="encoders.base:encoder_names", comment="name of the encoder"), title=Entry(name="name"),
+    audio_encoder=Entry(comment="name of another encoder for the sound, say ast beside mc3_18; None: the same"),
+    protocol=("lengths", "n_boot"), run=("workers", "batch_size"),
+)  # fmt: skip
+def _benchmark(
+    call: Call,
+    create: Call,
+    encoder_config: dict | None = None,  # further settings of the encoder
+    audio_weights: str | None = None,  # weights of the encoder for the sound
+    audio_encoder_config: dict | None = None,  # further settings of the encoder for the sound
+) -> int:
+    "Any encoder, measured on several data sets: a card."
+    hearing = None
+    if call["audio_encoder"]:
+        hearing = create(name=call["audio_encoder"], weights=audio_weights, **audio_encoder_config or {})
+    print(call(encoder=create(name=call["encoder"], **encoder_config or {}), audio_encoder=hearing))
+    print(f"wrote {Path(call['out_dir']) / 'card.json'}, card.md and card.png beside it")
+    return 0
+
+# %% ../nbs/99_cli.ipynb #leadercmd
+@command("report.leaderboard:leaderboard", cards=Entry(positional=True, several=True), seed=HIDDEN)
+def _leaderboard(
+    call: Call,
+    out_dir: str = "reports/leaderboard",  # gets leaderboard.md, leaderboard.tex, leaderboard.html and forest.png
+) -> int:
+    "Cards of several encoders in one table."
+    print(call().save(out_dir))
+    print(f"wrote {out_dir}")
     return 0
 
 # %% ../nbs/99_cli.ipynb #e20aac10

@@ -140,6 +140,11 @@ def project(tmp_path_factory, run_page):
         ):
             typed(f"avesound {line}")
         Path("status.json").write_text(typed("avesound status cache --json")[0])
+        with open("reports/crossmodal.csv", encoding="utf-8") as file:
+            answers = [f"{row['video_id']},{row['start']},{d}\n" for row in csv.DictReader(file) for d in ("a2v", "v2a")]
+        Path("predictions.csv").write_text("id,start,direction\n" + "".join(answers))
+        events = "--annotations_csv data/ave/ave_annotations.csv --split test"
+        typed(f"avesound evaluate-crossmodal --predictions_csv predictions.csv {events} --out_json reports/theirs/crossmodal.json")
     return folder, said
 
 

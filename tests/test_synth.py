@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from avesound.data import synth
-from avesound.data.annotations import annotations_table
+from avesound.data.annotations import annotations_table, read_annotations
 from avesound.data.synth import KINDS, RULES, SynthSpec, make_dataset, plan_clip, render_clip
 from avesound.files import process_place
 from avesound.media.decode import decode_clip
@@ -50,7 +50,7 @@ def test_truth_and_distractors_keep_the_rules(difficulty, duration_s, rows, colu
     plan = plan_clip(spec, index)
     assert plan == plan_clip(spec, index)
     assert plan.label in kinds and len(plan.video_id) == 11
-    assert 1 <= len(plan.events) <= 2
+    assert (0 if RULES[difficulty].no_event else 1) <= len(plan.events) <= 2
     for event in plan.events:
         assert 0 <= event.start_s < event.end_s <= duration_s and event.duration_s > 0.79
     if len(plan.events) == 2:
@@ -75,8 +75,32 @@ def test_truth_and_distractors_keep_the_rules(difficulty, duration_s, rows, colu
 
 def test_events_do_not_depend_on_difficulty_and_ids_do():
     for index in range(20):
-        plans = [plan_clip(SynthSpec(difficulty), index) for difficulty in RULES]
-        assert len({plan.events for plan in plans}) == 1 and len({plan.video_id for plan in plans}) == len(RULES)
+        plans = {difficulty: plan_clip(SynthSpec(difficulty), index) for difficulty in RULES}
+        assert len({plan.events for plan in plans.values() if plan.events}) == 1
+        assert [name for name, plan in plans.items() if not plan.events] in ([], ["no-event"])
+        assert len({plan.video_id for plan in plans.values()}) == len(RULES)
+
+
+def test_every_second_clip_without_an_event_is_full_of_sound_and_motion_that_never_meet(tmp_path):
+    spec = SynthSpec("no-event")
+    plans = [plan_clip(spec, index) for index in range(80)]
+    empty = [not plan.events for plan in plans]
+    assert abs(sum(empty) - 40) <= 1 and all(3 <= sum(empty[k::4]) <= 17 for k in range(4)), "of every kind some"
+    for plan in (plan for plan in plans if not plan.events):
+        own = [act for act in plan.acts if act.label == plan.label]
+        assert any(act.thing == 0 for act in own) or any(act.level_db is not None for act in own)
+        assert not any(act.is_event for act in plan.acts)
+    made = make_dataset(tmp_path / "data", n_train=0, n_val=2, n_test=4, spec=SynthSpec("no-event", duration_s=2.2, size=(64, 96)))
+    table = read_annotations(made / "annotations.csv")
+    lacking = set(table.loc[table["start_s"].isna(), "video_id"])
+    assert len(table["video_id"].unique()) == 6 and 2 <= len(lacking) <= 4
+    assert not any(video_id in (made / "Annotations.txt").read_text() for video_id in lacking)
+
+
+def test_off_screen_sounds_fill_the_time_beside_the_event():
+    plans = [plan_clip(SynthSpec("off-screen", full_fraction=0), index) for index in range(60)]
+    acts = [act for plan in plans for act in plan.acts if act.label == plan.label and not act.is_event]
+    assert len(acts) > 60 and all(act.thing != 0 for act in acts)
 
 
 def test_share_of_full_clips_and_of_kinds():
@@ -204,7 +228,7 @@ def within_clip_auroc(difficulty: str, indices: range) -> tuple[float, float]:
 
 
 def test_single_cues_get_worse_with_difficulty_down_to_chance():
-    easy, medium, hard = (within_clip_auroc(difficulty, range(24)) for difficulty in RULES)
+    easy, medium, hard = (within_clip_auroc(difficulty, range(24)) for difficulty in ("easy", "medium", "hard"))
     for cue in range(2):
         assert easy[cue] > 0.97 and 0.7 < medium[cue] < easy[cue] and 0.4 < hard[cue] < 0.65, (easy, medium, hard)
 

@@ -40,12 +40,14 @@ class Rules:
     flicker: float = 0.0  # relative size of slow changes of the whole picture's brightness
     shake: float = 0.0  # probability that the camera shakes for a while
     own_share: float = 0.0  # probability that a time without event is filled by the object moving silently or its sound from elsewhere
+    own_silent: float = 0.5  # of such times, the share in which the object moves silently
     foreign_share: float = 0.0  # share of the time in which another kind of sound comes from off-screen
     n_movers: int = 0  # silent objects beside the one that sounds
     mover_share: float = 0.0  # share of the time in which each of them moves
     mover_scale: tuple[float, float] = (1, 1)  # their size relative to the object that sounds
     off_screen_db: tuple[float, float] = (0, 0)  # level of off-screen sounds
     overlap: float = 1.0  # probability that another's sound or motion stays where it meets the object's own; otherwise it is cut back
+    no_event: float = 0.0  # share of clips in which nothing is both seen and heard
 
 
 RULES = {
@@ -75,6 +77,34 @@ RULES = {
         mover_scale=(1, 1.3),
         off_screen_db=(-3, 5),
         overlap=0.3,
+    ),
+    "off-screen": Rules(
+        noise_db=-30,
+        camera_noise=2,
+        hum_db=-30,
+        flicker=0.01,
+        own_share=1,
+        own_silent=0,
+        foreign_share=0.85,
+        n_movers=1,
+        mover_share=0.4,
+        mover_scale=(0.7, 0.9),
+        off_screen_db=(0, 6),
+        overlap=0.3,
+    ),
+    "no-event": Rules(
+        noise_db=-30,
+        camera_noise=2,
+        hum_db=-30,
+        flicker=0.01,
+        own_share=1,
+        foreign_share=0.5,
+        n_movers=1,
+        mover_share=0.4,
+        mover_scale=(0.7, 0.9),
+        off_screen_db=(-3, 3),
+        overlap=0.3,
+        no_event=0.5,
     ),
 }
 
@@ -387,6 +417,12 @@ def _event_intervals(rng: np.random.Generator, spec: SynthSpec, index: int) -> l
         spans = [(max(start, 0.0), min(start + length, duration_s) - max(start, 0.0))]
     return [Interval(round(float(s), 3), min(round(float(s) + n, 3), duration_s)) for s, n in spans]
 
+# %% ../../nbs/24_data_synth.ipynb #noevent1
+def _is_without_event(spec: SynthSpec, index: int) -> bool:
+    "Whether nothing in a clip is both seen and heard."
+    # Steps of another irrational number than that of clips that are full: neither says anything about the other.
+    return (np.random.default_rng(spec.seed).random() + index * 0.41421356237309515) % 1 < RULES[spec.difficulty].no_event
+
 # %% ../../nbs/24_data_synth.ipynb #aca14847
 def _lane(rng: np.random.Generator, duration_s: float, share: float) -> list[Interval]:
     "Times of 0.8 to 4 s that fill about `share` of the clip; the clip's edges may cut them."
@@ -506,7 +542,7 @@ def _own_distractors(cast: _Cast, label: str, events: Sequence[Interval]) -> lis
     acts = []
     for time in _between(cast.rng, cast.spec.duration_s, events):
         if cast.rng.random() < cast.rules.own_share:
-            silent = cast.rng.random() < 0.5
+            silent = cast.rng.random() < cast.rules.own_silent
             acts.append(cast.act(time, label, 0, None) if silent else cast.act(time, label, None, cast.off_screen_db()))
     return acts
 
@@ -556,7 +592,8 @@ def plan_clip(
 ) -> Plan:  # what happens in it
     """What is seen and heard when, in clip `index` of the family.
 
-    Clips of the same seed and index have the same events at every difficulty, so that difficulties are compared like with like.
+    Clips of the same seed and index have the same events at every difficulty, so that difficulties are compared like with like; of
+    `no-event` every second clip has none.
 
     Raises
     ------
@@ -568,6 +605,8 @@ def plan_clip(
     rng = np.random.default_rng([spec.seed, index, 0])
     events = _event_intervals(rng, spec, index)
     clip_db, event_db, scores = rng.uniform(-23, -17), rng.uniform(-3, 3, 2), rng.integers(2**31, size=2)
+    if _is_without_event(spec, index):
+        events = []
     cast = _cast(spec, index, clip_db, rng)
     label = list(cast.kind_of)[index % len(cast.kind_of)]
     things = _things(cast, label)
@@ -815,7 +854,8 @@ def make_dataset(
     """A folder that looks like AVE's, with exact annotations beside the official kind.
 
     `AVE/<video_id>.mp4`; `Annotations.txt`, `trainSet.txt`, `valSet.txt` and `testSet.txt` with AVE's rows
-    `Category&VideoID&Quality&StartTime&EndTime`, in whole seconds, rounded outwards; `annotations.csv` with exact times;
+    `Category&VideoID&Quality&StartTime&EndTime`, in whole seconds, rounded outwards; a clip without an event has none.
+    `annotations.csv` with exact times;
     `synth.json` with all settings.
 
     The folder is there completely or not at all: it is made as `.<name>.partial` beside its place. After an interruption, the same
@@ -850,7 +890,8 @@ def make_dataset(
     with ThreadPoolExecutor(workers) as pool:
         plans = list(tqdm(pool.map(make, range(n)), total=n, desc="synth", unit="clip", disable=not progress))
     splits = [split for split, n in counts.items() for _ in range(n)]
-    _write_annotations(place, list(zip(plans, splits)))
+    if not all((place / name).is_file() for name in _TABLES):
+        _write_annotations(place, list(zip(plans, splits)))
     if place != out:
         if out.exists():
             out.rmdir()
@@ -858,13 +899,17 @@ def make_dataset(
     return out
 
 # %% ../../nbs/24_data_synth.ipynb #7e7ab511
+_TABLES = ("Annotations.txt", "trainSet.txt", "valSet.txt", "testSet.txt", "annotations.csv")
+
+
 def _write_annotations(folder: Path, plans: list[tuple[Plan, str]]) -> None:
     import pandas as pd
 
     rows = [(plan.video_id, plan.label, event.start_s, event.end_s, "good", split) for plan, split in plans for event in plan.events]
+    without = [(plan.video_id, plan.label, np.nan, np.nan, "good", split) for plan, split in plans if not plan.events]
     official = [(f"{label}&{name}&{quality}&{floor(start)}&{ceil(end)}\n", split) for name, label, start, end, quality, split in rows]
     for name in ("Annotations", "trainSet", "valSet", "testSet"):
         with atomic_write(folder / f"{name}.txt") as temporary:
             lines = [line for line, split in official if name in ("Annotations", f"{split}Set")]
             temporary.write_text("".join(lines), encoding="utf-8", newline="\n")
-    write_annotations(pd.DataFrame(rows, columns=COLUMNS), folder / "annotations.csv")
+    write_annotations(pd.DataFrame(rows + without, columns=COLUMNS), folder / "annotations.csv")

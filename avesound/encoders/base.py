@@ -180,10 +180,12 @@ _OWN = {
     "mc3": "avesound.encoders.soundingactions:create_mc3",
     "mc3_18": "avesound.encoders.resnet3d:mc3_18",
     "mc3_18_dense": "avesound.encoders.resnet3d:mc3_18_dense",
+    "noise": "avesound.encoders.controls:NoiseEncoder",
     "pe_av": "avesound.encoders.pe_av:create_pe_av",
     "r2plus1d_18": "avesound.encoders.resnet3d:r2plus1d_18",
     "r3d_18": "avesound.encoders.resnet3d:r3d_18",
     "signal": "avesound.encoders.signal:SignalEncoder",
+    "untrained": "avesound.encoders.controls:UntrainedEncoder",
 }
 _REGISTERED: dict[str, Callable[..., Encoder]] = {}
 ENTRY_POINTS = "avesound.encoders"

@@ -92,6 +92,7 @@ def render_html(
     soundness: str,  # said where there are no problems
     version: str,
     made: str,  # when
+    kind: str = "analysis of predicted moments",  # of page, in a line above the title
 ) -> str:
     "The report as one HTML document. Every text is escaped; images are embedded."
     import jinja2
@@ -110,6 +111,7 @@ def render_html(
         soundness=soundness,
         version=version,
         made=made,
+        kind=kind,
     )
 
 # %% ../../nbs/88_report_html.ipynb #c5f73477
