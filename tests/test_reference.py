@@ -8,6 +8,7 @@ import re
 import shlex
 import shutil
 import sys
+import zipfile
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import numpy as np
 import pytest
 
 from avesound import cli
+from avesound.encoders import wheels
+from avesound.files import sha256_of
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "nbs/reference"
@@ -112,6 +115,18 @@ def test_the_parser_takes_every_example(run_page, monkeypatch):
 # ---- files
 
 
+def toy_wheel(folder: Path) -> tuple[Path, wheels.WheelWeights]:
+    "A wheel with weights, and what there is to know of it: no example needs the package index."
+    import torch
+
+    torch.save({"embedding_net.a": torch.ones(2)}, folder / "toy.pth")
+    with zipfile.ZipFile(folder / "toy-1.0-py2.py3-none-any.whl", "w") as archive:
+        archive.write(folder / "toy.pth", "toy/toy.pth")
+    sums = {"sha256": sha256_of(folder / "toy-1.0-py2.py3-none-any.whl"), "member_sha256": sha256_of(folder / "toy.pth")}
+    known = wheels.WheelWeights("toy", "1.0", member="toy/toy.pth", prefix="embedding_net.", licence="none", credit="nobody", **sums)
+    return folder / "toy-1.0-py2.py3-none-any.whl", known
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, run_page):
     "A folder in which the examples of the page were run, one after the other, and what else leaves files; what each printed."
@@ -126,9 +141,12 @@ def project(tmp_path_factory, run_page):
     torch.save({"state_dict": {"a.weight": torch.ones(2)}}, folder / "model.pth")
     clip = min(path.stem for path in (Path(made) / "AVE").iterdir() if not path.stem.startswith("-"))
     shutil.rmtree(folder / "zip")
+    wheel, known = toy_wheel(folder)
     _, page = run_page("commands")
     with pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder):
         patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        patch.setitem(wheels.WHEELS, "aisfx", known)
+        patch.setattr(wheels, "_download", lambda *_: wheel)
         said = {name: typed(example.replace("CLIP", clip)) for name, example in page["EXAMPLES"].items() if name != "demo"}
         for line in (
             "annotations --clean_test_txt data/ave/clean_test.txt",

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from .base import ClipEmbeddings, EncoderSpec, encode_windows, resolve_device, resolve_dtype, run_tower, weights_checksum
-from .checkpoint import CheckpointError, read_checkpoint
+from .checkpoint import check_shapes, read_checkpoint
 from ..files import StorageError, storing
 from ..media.decode import Clip
 from ..timeline import Windows, mirrored_index, window_spans
@@ -46,20 +46,6 @@ def _hub_weights(name: str) -> Path:
     return path
 
 # %% ../../nbs/34_encoders_resnet3d.ipynb #4c84989b
-def _check_weights(path: Path, name: str, tensors: dict, needed: dict) -> None:
-    "Raises `CheckpointError` if weights are missing, unknown or of another shape."
-    # Old checkpoints do not count batches.
-    wrong = [key for key in needed if key not in tensors and not key.endswith("num_batches_tracked")]
-    wrong += [key for key in tensors if key not in needed]
-    wrong += [f"{key} {tuple(tensors[key].shape)}" for key in needed if key in tensors and tensors[key].shape != needed[key].shape]
-    if wrong:
-        is_mc3 = any(key.startswith("video_model.") for key in tensors)
-        other = "; it is a checkpoint of SoundingActions' MC3: --encoder mc3" if is_mc3 else ""
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        listed = f"{', '.join(wrong[:3])}{more} missing, unknown or of another shape"
-        raise CheckpointError(f"{path}: is not a checkpoint of {name}: {listed}{other}")
-
-# %% ../../nbs/34_encoders_resnet3d.ipynb #34189074
 RANDOM = "random"  # `weights` for an untrained network
 
 
@@ -88,8 +74,7 @@ def load_resnet3d(
         path = Path(weights) if weights is not None else _hub_weights(name)
         network, provenance = getattr(video, name)(), weights_checksum(path)
         tensors = {key: tensor for key, tensor in read_checkpoint(path).items() if not key.startswith("fc.")}
-        needed = {key: tensor for key, tensor in network.state_dict().items() if not key.startswith("fc.")}
-        _check_weights(path, name, tensors, needed)
+        check_shapes(path, name, tensors, {key: tensor.shape for key, tensor in network.state_dict().items() if not key.startswith("fc.")})
         network.load_state_dict(tensors, strict=False)
     network.fc = torch.nn.Identity()
     return network.eval().requires_grad_(False), provenance
