@@ -4,13 +4,17 @@
 # Seen: with truncation="fusion" and no sound longer than the model's window, ClapFeatureExtractor draws one of the batch by lot and marks it as
 # longer than it is (is_longer). The model then sends that sound through its fusion branch, and its vector differs from the others' by as much as
 # vectors differ at all: for a sound by itself the mark is always set, in a batch of two for one of them, numpy's global random state decides which. Embeddings of a
-# batch are so neither repeatable nor those of its sounds one by one. Who wants them to be sets is_longer to False (nothing is longer)
-# before the model is called.
+# batch are therefore neither repeatable nor those of its sounds one by one. Setting is_longer to False before the model is called makes
+# them so.
 #
-# Runs with a Python that has torch and transformers: PYTHON=… findings/clap_fusion_draws_lots.sh. Fails when the behaviour changes.
+# Fails when that changes.
 set -euo pipefail
-cd "$(dirname "$0")/.."
-"${PYTHON:-.venv/bin/python}" - <<'PYTHON'
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+python3 -m venv "$folder/venv"
+"$folder/venv/bin/pip" install --quiet uv==0.13.9
+"$folder/venv/bin/uv" pip install --quiet --python "$folder/venv/bin/python" "torch==2.15.0" "transformers==5.24.0" "numpy<3"
+"$folder/venv/bin/python" - <<'PYTHON'
 import sys
 
 import numpy as np
