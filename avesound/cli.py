@@ -506,7 +506,7 @@ def _benchmark(
     return 0
 
 # %% ../nbs/99_cli.ipynb #leadercmd
-@command("report.leaderboard:leaderboard", cards=Entry(positional=True, several=True), seed=HIDDEN)
+@command("report.leaderboard:leaderboard", cards=Entry(positional=True, several=True))
 def _leaderboard(
     call: Call,
     out_dir: str = "reports/leaderboard",  # gets leaderboard.md, leaderboard.tex, leaderboard.html and forest.png

@@ -102,7 +102,7 @@ def test_a_slow_line_is_no_failure_and_a_broken_one_is(lines, tmp_path, capsys):
 
 
 def test_every_file_of_lines_is_in_the_table():
-    others = {"__init__", "__main__", "rounds", "table", "clips", "cache", "scale", "scale_page", "how_long", "page"}
+    others = {"__init__", "__main__", "rounds", "table", "clips", "cache", "scale", "scale_page", "how_long", "page", "cards"}
     assert {path.stem for path in (ROOT / "benchmarks").glob("*.py")} - others == set(MODULES)
     assert len(table.LINES) >= len(MODULES) and all(callable(of.measure) and of.title for of in table.LINES.values())
 

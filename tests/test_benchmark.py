@@ -56,6 +56,9 @@ def test_noise_is_where_uniform_is_and_signal_is_not(measured):
     assert gap.high < 0
     (board,) = leaderboard(list(cards.values())).boards
     at = {entry.name: entry for entry in board.entries}
+    for name, card in cards.items():
+        on_card = card.sets["medium"].means["partial"]["encoder"]
+        assert all(np.allclose(list(vars(at[name].cells[m]).values()), list(vars(on_card[m]).values())) for m in board.metrics), name
     assert at["signal"].rank == 1 and at["noise"].rank is None and at["noise"].kind == "control" and at["noise"].to_first.low > 0
 
 

@@ -57,7 +57,7 @@ class CardSet:
     presence[method][score]
         AUROC of clips with an event against clips without; scores are those of `presence_scores`. Empty where all have one.
     values
-        Of each scored clip, sorted by id: `video_ids`, `partial`, and CLIP_METRICS of the encoder.
+        Of each scored clip, in the order of the annotations: `video_ids`, `partial`, and CLIP_METRICS of the encoder.
     """
 
     data: dict[str, Any]
@@ -160,8 +160,8 @@ def _calibration(overall: Overall) -> dict[str, Any]:
 
 
 def _clip_values(evaluation: Evaluation) -> dict[str, list]:
-    "The encoder's scores of every scored clip, sorted by id."
-    rows = evaluation.summary[evaluation.summary["status"] == "ok"].sort_values("video_id")
+    "The encoder's scores of every scored clip, in the order of the annotations: bootstrap intervals of them are those of the evaluation."
+    rows = evaluation.summary[evaluation.summary["status"] == "ok"]
     columns: dict[str, list] = {"video_ids": rows["video_id"].tolist(), "partial": [bool(value) for value in rows["partial"]]}
     return columns | {metric: rows[metric].astype(float).tolist() for metric in CLIP_METRICS}
 

@@ -132,11 +132,11 @@ def _kind(one: _Placed) -> str:
     return "control" if one.card.is_control else "no result" if one.of.problems else "encoder"
 
 # %% ../../nbs/90a_report_leaderboard.ipynb #1c0c66e2
-def _board(group: Sequence[_Placed], metrics: Sequence[str], n_boot: int, seed: int) -> Board:
+def _board(group: Sequence[_Placed], metrics: Sequence[str]) -> Board:
     "The table of a group."
     values, subset = _common_values(group, metrics)
     n = len(next(iter(values.values()))[metrics[0]])
-    how = {"n_boot": n_boot, "seed": seed}
+    how = {"n_boot": int(group[0].card.protocol.get("n_boot", 1000)), "seed": int(group[0].card.protocol.get("seed", 0))}
     means = {name: {m: _mean(column, **how) for m, column in of.items()} for name, of in values.items()}
 
     def place(cells: Mapping[str, MeanInterval]) -> tuple[float, ...]:  # of equals, the one that is better in the next metric
@@ -339,10 +339,10 @@ def leaderboard(
     cards: Sequence[str | os.PathLike | Card],  # card.json of some benchmarks, or folders that hold one
     *,
     metrics: Sequence[str] = CLIP_METRICS,  # of those that a card has of each clip; the first ranks
-    n_boot: int = 1000,  # resamples of the bootstrap
-    seed: int = 0,  # seed of the bootstrap
 ) -> Leaderboard:
     """Put cards side by side, those together that were measured on the same clips by the same protocol.
+
+    Intervals are from as many resamples as the protocol has, and where all clips of a card count, they are the card's own.
 
     Raises
     ------
@@ -360,4 +360,4 @@ def leaderboard(
         name if names.count(name) == 1 else f"{name} ({names[:k].count(name) + 1})": card for k, (name, card) in enumerate(zip(names, read))
     }
     groups, reasons = _groups(named)
-    return Leaderboard(tuple(_board(group, metrics, n_boot, seed) for group in groups), tuple(reasons))
+    return Leaderboard(tuple(_board(group, metrics) for group in groups), tuple(reasons))
