@@ -6,7 +6,7 @@
 __all__ = ['ALMOST_FLAT', 'COLUMNS', 'LONG', 'Location', 'Heard', 'fit_at_each_place', 'locate_all', 'locate', 'say',
            'save_figures']
 
-# %% ../../nbs/77a_evaluation_locate.ipynb #c34c1789
+# %% ../../nbs/77a_evaluation_locate.ipynb #e9197821
 import json
 import math
 import os
@@ -38,7 +38,7 @@ from ..localization.align import AlignSettings, align, unit_vectors
 from ..localization.predict import predict
 from ..timeline import Seconds
 
-# %% ../../nbs/77a_evaluation_locate.ipynb #2a011688
+# %% ../../nbs/77a_evaluation_locate.ipynb #7e56c0d4
 ALMOST_FLAT = 0.95  # of the largest entropy that a PDF on these cells can have: more, and the moment is hardly better than any other
 COLUMNS = ("file", "video_id", "t_sec", "interval_start_sec", "interval_end_sec", "confidence", "status", "detail")
 
@@ -96,14 +96,14 @@ class Location:
         figure.axes[0].set_title(f"{self.video_id}: {self.in_words()}", fontsize=10)
         return figure
 
-# %% ../../nbs/77a_evaluation_locate.ipynb #839c6f3e
+# %% ../../nbs/77a_evaluation_locate.ipynb #2c06dfd4
 @dataclass(frozen=True)
 class Heard:
     "A sound that is looked for in the sound of recordings, not in their picture."
 
     file: str | os.PathLike  # whose sound it is
 
-# %% ../../nbs/77a_evaluation_locate.ipynb #e12f9e1e
+# %% ../../nbs/77a_evaluation_locate.ipynb #cca8618f
 @dataclass(frozen=True, eq=False)
 class _Asked:
     "What is to be found, and how, for all files of a call."
@@ -121,7 +121,7 @@ class _Asked:
         seen, projector = read_embeddings(video_file(self.cache.vid_emb_dir, video_id)), self.cache.projector
         return seen if projector is None else replace(seen, emb=projector.project_video(seen.emb))
 
-# %% ../../nbs/77a_evaluation_locate.ipynb #e9d46877
+# %% ../../nbs/77a_evaluation_locate.ipynb #28f39d14
 @dataclass(frozen=True, eq=False)
 class _Curves:
     "What an encoder makes of a file, before any softmax."
@@ -137,7 +137,7 @@ def _of_clip(asked: _Asked, video_id: str, lengths: tuple[Seconds, ...]) -> _Cur
     found = similarity_set(asked.cache, [ClipAnnotation(video_id, "", ())], L_sec=lengths, settings=asked.settings)
     return _Curves([curve[0] for curve in found.curves], found.cells[0], found.stride_s, found.flat.get(video_id, ""))
 
-# %% ../../nbs/77a_evaluation_locate.ipynb #0ac40aa1
+# %% ../../nbs/77a_evaluation_locate.ipynb #bff9f7c9
 def fit_at_each_place(
     rows: np.ndarray,  # float [shape=(T, D)], vectors of a recording's windows
     sound: np.ndarray,  # float [shape=(N, D)], vectors of the windows of a sound, equally far apart; N <= T
@@ -152,7 +152,7 @@ def fit_at_each_place(
         fit += rows[k : k + len(fit)] @ sound[k]
     return fit / n
 
-# %% ../../nbs/77a_evaluation_locate.ipynb #ae2540a9
+# %% ../../nbs/77a_evaluation_locate.ipynb #4a8811ef
 class _NoPlace(Exception):
     "A recording is shorter than the sound that is looked for."
 
@@ -169,7 +169,7 @@ def _of_sound(asked: _Asked, video_id: str) -> _Curves:
     why = "" if len(fit) == 1 or np.ptp(fit) > FLAT else "the sound fits equally well everywhere"
     return _Curves([fit[None]], np.stack([middles - stride_s / 2, middles + stride_s / 2], axis=1), stride_s, why)
 
-# %% ../../nbs/77a_evaluation_locate.ipynb #02651432
+# %% ../../nbs/77a_evaluation_locate.ipynb #776759d9
 def _answer(file: Path, curves: _Curves, duration_s: Seconds, settings: AlignSettings, held_s: Seconds | None) -> Location:
     "What the curves say; `held_s` is the length of a sound that was looked for."
     if curves.why_flat:
@@ -186,7 +186,7 @@ def _answer(file: Path, curves: _Curves, duration_s: Seconds, settings: AlignSet
     arrays = {"cells": curves.cells, "curve": similarity, "pdf": aligned.pdf}
     return Location(file, "ok", detail, duration_s, t_sec, interval, float(said.confidence), flatness, **arrays, settings=settings)
 
-# %% ../../nbs/77a_evaluation_locate.ipynb #d379dff3
+# %% ../../nbs/77a_evaluation_locate.ipynb #2b0044e6
 def _located(job: ClipJob, file: Path, line: dict, asked: _Asked) -> Location:
     "What can be said of a file whose vectors have been made, or not: `line` tells."
     needed = {"no_audio": asked.heard or asked.sound is None, "no_video": not asked.heard}
@@ -202,7 +202,7 @@ def _located(job: ClipJob, file: Path, line: dict, asked: _Asked) -> Location:
         return Location(file, "too_short", str(error), line["duration_s"])
     return _answer(file, curves, line["duration_s"], asked.settings, held_s)
 
-# %% ../../nbs/77a_evaluation_locate.ipynb #3f3caf98
+# %% ../../nbs/77a_evaluation_locate.ipynb #bd2a2f93
 def _listed(paths: Sequence[str | os.PathLike]) -> list[tuple[Path, Failure | None]]:
     "The files that are meant, in order; of folders all that they hold, searched with their sub-folders; and why one cannot be opened."
     listed: list[tuple[Path, Failure | None]] = []
@@ -227,7 +227,7 @@ def _lines(jobs: list[ClipJob], towers: Towers, run: RunSettings) -> Iterator[tu
     for job, line in map_workers(partial(do_clip, towers=towers), jobs, min(n_workers, len(jobs)), run.limits):
         yield job, {"status": line.status, "detail": line.detail} if isinstance(line, Ended) else line
 
-# %% ../../nbs/77a_evaluation_locate.ipynb #96218f6e
+# %% ../../nbs/77a_evaluation_locate.ipynb #60111c79
 def _sound_vectors(file: str | os.PathLike, plan: CachePlan, towers: Towers, asked: _Asked) -> np.ndarray:
     "Unit vectors of a sound that is looked for [shape=(N, D)]. Raises `ValueError` where it has none."
     line = do_clip(ClipJob("sound", Path(file), plan), towers)
@@ -239,7 +239,7 @@ def _sound_vectors(file: str | os.PathLike, plan: CachePlan, towers: Towers, ask
     projector = None if asked.heard else asked.cache.projector
     return unit_vectors(emb if projector is None else projector.project_audio(emb))
 
-# %% ../../nbs/77a_evaluation_locate.ipynb #4574da4a
+# %% ../../nbs/77a_evaluation_locate.ipynb #58db0c43
 def _check(towers: Towers, projector: Projector | None, allow_untrained: bool, heard: bool) -> None:
     "Raise `NotComparable` or `ProjectorError` where the cosines would mean nothing."
     seeing, hearing = towers.seeing.spec.as_dict(), towers.hearing.spec.as_dict()
@@ -258,7 +258,7 @@ def _check_question(lengths: tuple[Seconds, ...], sound: str | os.PathLike | Hea
     if sound is not None and len(lengths) != 1:
         raise ValueError(f"a sound is looked for with windows of one length, got {lengths} s")
 
-# %% ../../nbs/77a_evaluation_locate.ipynb #ffb5d697
+# %% ../../nbs/77a_evaluation_locate.ipynb #f0d121a2
 LONG = RunSettings(timeout_s=3600.0, encode_timeout_s=14400.0, max_s=14400.0)  # recordings of hours are welcome
 
 
@@ -316,7 +316,7 @@ def _all(jobs: list[ClipJob], files: list[Path], towers: Towers, asked: _Asked, 
             bar.update()
     return [found[job.video_id] for job in jobs]
 
-# %% ../../nbs/77a_evaluation_locate.ipynb #8deb6442
+# %% ../../nbs/77a_evaluation_locate.ipynb #14bfd8d9
 def locate(
     path: str | os.PathLike,  # a video
     **how: Any,  # the other parameters of `locate_all`: encoder, sound, settings …
@@ -341,7 +341,7 @@ def locate(
         raise ValueError(f"{printable(path)} is a folder: locate_all looks into each of its files")
     return locate_all([path], **{"progress": False} | how)[0]
 
-# %% ../../nbs/77a_evaluation_locate.ipynb #56e772a5
+# %% ../../nbs/77a_evaluation_locate.ipynb #0c084e7b
 def say(
     found: Sequence[Location],
     as_json: bool = False,  # a list of `Location.as_dict`; else a line for each
