@@ -88,9 +88,9 @@ def test_efficientnet_lite0_names_an_officer_and_a_cat(fetched, tmp_path):
     encoder = create_encoder("efficientnet_lite0", device="cpu")
     portrait = Image.open(Path(matplotlib.get_data_path()) / "sample_data/grace_hopper.jpg").convert("RGB")
     pictures = [np.array(portrait.resize((224, 224), Image.Resampling.BILINEAR)), downloaded_picture(tmp_path)]
-    officer, cat = encoder.class_scores(encoder.encode_frames(np.stack(pictures))).argmax(axis=1)
+    officer, cat = encoder.class_scores(encoder.encode_pictures(np.stack(pictures))).argmax(axis=1)
     assert officer == MILITARY_UNIFORM and cat in CATS
-    upside_down = encoder.class_scores(encoder.encode_frames(np.stack(pictures)[:, ::-1])).argmax(axis=1)
+    upside_down = encoder.class_scores(encoder.encode_pictures(np.stack(pictures)[:, ::-1])).argmax(axis=1)
     assert tuple(upside_down) != (officer, cat), "it looks at the picture"
 
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from .. import __version__
+from ..data.annotations import read_ave_txt
 from .crossmodal import DIRECTIONS, CrossModal, CrossModalOverall, Query, official_queries, protocol_baselines
 from ..files import csv_rows, sha256_of, shorten
 from ..metrics.bootstrap import method_table
@@ -102,9 +103,9 @@ def known_events(
     if (folder / "test_order_match.h5").is_file():
         lists["test_order_match.h5"] = official_queries(txt, folder / "test_order_match.h5")
     if (folder / "testSet.txt").is_file():
-        lines = [line.split("&") for line in (folder / "testSet.txt").read_text(encoding="utf-8-sig").splitlines() if line.count("&") == 4]
-        rows = [(i, int(start), int(end)) for _, i, _, start, end in lines if start.isdecimal() and end.isdecimal()]
-        lists["testSet.txt"] = [Query(i, start, end - start, 10) for i, start, end in rows if 0 < end - start < 10]
+        table = read_ave_txt(folder / "testSet.txt")
+        events = zip(table["video_id"], table["start_s"].astype(int), table["end_s"].astype(int))
+        lists["testSet.txt"] = [Query(video_id, start, end - start, 10) for video_id, start, end in events if 0 < end - start < 10]
     if not lists:
         raise FileNotFoundError(f"neither test_order_match.h5 nor testSet.txt is beside {txt}: name events (--annotations_csv)")
     return lists
