@@ -42,7 +42,12 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], ids: Sequence[str
     head = "".join(f'<th scope="col">{name}</th>' for name in heads)
     lines = []
     for i, row in enumerate(rows):
-        cells = "".join(f'<td data-label="{name}">{cell}</td>' for name, cell in zip(heads, row, strict=True))
+        cells = "".join(
+            f"<td>{cell}</td>"
+            if name in (heads[0], heads[-1])
+            else f'<td data-label="{name}">{cell}</td>'  # a phone shows the label of those
+            for name, cell in zip(heads, row, strict=True)
+        )
         lines.append(f'<tr id="{ids[i]}">{cells}</tr>' if ids else f"<tr>{cells}</tr>")
     body = "\n".join(lines)
     inner = f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>"
