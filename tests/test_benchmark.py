@@ -289,3 +289,10 @@ def test_the_cards_of_the_repository_are_whole():
     gaps = [of.differences["partial"]["dist"].to["uniform"] for of in cards["noise"].sets.values()]
     assert sum(not gap.low <= 0 <= gap.high for gap in gaps) <= 1, "of noise one interval in twenty misses"
     assert abs(np.mean([gap.mean for gap in gaps])) < 0.3
+
+
+def test_every_encoder_that_waits_for_a_measurement_is_one_that_there_is():
+    from avesound.encoders.base import encoder_names
+
+    commands = re.findall(r"--(?:audio_)?encoder (\S+)", (ROOT / "nbs/howto/results.md").read_text(encoding="utf-8"))
+    assert commands and set(commands) <= set(encoder_names())
