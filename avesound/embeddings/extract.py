@@ -274,6 +274,18 @@ def _warn_of_filling(encoder: Encoder, windows: WindowSettings) -> None:
             stacklevel=4,
         )
 
+# %% ../../nbs/64_embeddings_extract.ipynb #7172acf6
+def _row_rate(towers: Towers, kinds: tuple[str, ...]) -> float:
+    "How many rows a second the encoders of some kinds read a clip into. Raises `ValueError` where one does not, or they differ."
+    specs = [tower.spec for kind, tower in (("video", towers.seeing), ("audio", towers.hearing)) if kind in kinds]
+    rates = {spec.name: spec.frame_rate for spec in specs}
+    without = [name for name, rate in rates.items() if rate is None]
+    if without:
+        raise ValueError(f"encoder {without[0]!r} has windows and no rows: leave frames out, or choose one with a frame_rate")
+    if len(set(rates.values())) > 1:
+        raise ValueError(f"the two encoders have different rates of rows ({rates}): extract picture and sound into caches of their own")
+    return float(specs[0].frame_rate or 0)
+
 # %% ../../nbs/64_embeddings_extract.ipynb #fa20fc68
 def planned(
     out_dir: str | os.PathLike,  # the cache, or its vid_emb/ or aud_emb/
@@ -294,6 +306,8 @@ def planned(
     """
     kinds = _checked_kinds(kinds)
     towers = _towers(encoder, audio_encoder, kinds)
+    if windows.frames:
+        windows = windows.of_rows(_row_rate(towers, kinds))
     windows = replace(windows, win_s=windows.win_s or towers.seeing.spec.video_win_s or 1.0)
     if "audio" in kinds:
         _warn_of_filling(towers.hearing, windows)

@@ -297,6 +297,7 @@ _META = {
     "duration_s": _SECONDS,
     "stride_s": _SECONDS,
     "length_s": _SECONDS,
+    "frame_rate": (_is_length, "a positive number of rows per second"),
     "win_s": (_or_null(_is_length), "a positive number of seconds or null"),
     "fingerprint": (_or_null(_is_text), "text or null"),
     "content_sha256": (_is_text, "text"),
@@ -309,6 +310,7 @@ _ENCODER = {
     "dim": (lambda value: _is_whole(value) and value > 0, "a whole number above 0"),
     "joint": (_is_flag, "true or false"),
     "video_hears": (_is_flag, "true or false"),
+    "frame_rate": (_or_null(_is_length), "a positive number of rows per second or null"),
 }
 
 # %% ../../nbs/60_embeddings_store.ipynb #09f68a9c
