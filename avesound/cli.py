@@ -215,7 +215,7 @@ def _extract_video(
 # %% ../nbs/99_cli.ipynb #b7a64b9d
 @command(
     "embeddings.extract:extract", "encoders.base:create_encoder",
-    **_EXTRACT_AUDIO | {"windows": ("stride_s", "edge"), "length": Entry(name="win", also=("win_s", "length"))},
+    **_EXTRACT_AUDIO | {"windows": ("stride_s", "edge", "frames"), "length": Entry(name="win", also=("win_s", "length"))},
 )  # fmt: skip
 def _extract_audio(
     *,
@@ -322,13 +322,24 @@ def open_cache(
     aud_emb_dir: str,  # folder of audio embeddings, or the cache that holds it
     projector: str | None = None,  # file of fit-projector: brings the vectors of two towers into one space
     allow_untrained: bool = False,  # compare vectors whose cosines mean nothing; the result is marked
+    win: float | None = None,  # of a cache of rows (extract --frames): length of a video window, s; None: 1
+    stride: float | None = None,  # of a cache of rows: distance between neighbouring windows, s; None: 0.25
 ):
     "The `EmbeddingCache` of two folders."
     from avesound.embeddings.cache import EmbeddingCache
     from avesound.embeddings.projector import load_projector
 
     fitted = load_projector(projector) if projector else None
-    return EmbeddingCache(Path(vid_emb_dir), Path(aud_emb_dir), fitted, allow_untrained)
+    return EmbeddingCache(Path(vid_emb_dir), Path(aud_emb_dir), fitted, allow_untrained, windows=_row_windows(win, stride))
+
+
+def _row_windows(win: float | None, stride: float | None):
+    "The `RowWindows` that were asked for; None where nothing was."
+    from avesound.embeddings.frames import RowWindows
+
+    asked = {"win_s": win, "stride_s": stride}
+    given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    return RowWindows(**given) if given else None
 
 # %% ../nbs/99_cli.ipynb #fd488014
 @command(
@@ -355,7 +366,7 @@ def _fit_projector(call: Call, folders: Call) -> int:
 # %% ../nbs/99_cli.ipynb #10cate01
 @command(
     "evaluation.locate:locate_all", "encoders.base:create_encoder",
-    **_EXTRACT | {"files": Entry(positional=True, several=True), "lengths": Entry(name="L_sec", also=("lengths",)), "sound": HIDDEN},
+    **_EXTRACT | {"files": Entry(positional=True, several=True), "lengths": Entry(name="L_sec", also=("lengths",)), "sound": HIDDEN, "frames": HIDDEN},
     sound_file=Entry(name="sound"), figure_dir=Entry(name="figure", also=("figure_dir",)),
     run=("workers", "batch_size", "timeout_s", "encode_timeout_s", "max_s", "worker_memory", "max_pixels"),
 )  # fmt: skip
@@ -572,7 +583,9 @@ def _caches(folders: Sequence[str] | None, pair: Call, **which: Any) -> list:
     given = {name: pair.values.get(name) for name in ("projector", "allow_untrained")}
     how: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     places = {name: pair.values.get(name) or PLACES[name].path for name in ("vid_emb_dir", "aud_emb_dir")}
-    return find_caches(folders or [pair(**places)], **how, **which)
+    known = find_caches(folders or [pair(**places)], **how, **which)
+    windows = _row_windows(*(pair.values.get(name) for name in ("win", "stride")))
+    return [cache.with_windows(windows) for cache in known]
 
 # %% ../nbs/99_cli.ipynb #87c4b6ef
 @command(
@@ -583,8 +596,8 @@ def _caches(folders: Sequence[str] | None, pair: Call, **which: Any) -> list:
 def _sweep(
     call: Call,
     pair: Call,
-    strides: tuple[float, ...] | None = None,  # only caches of these strides, s; None: all
-    windows: tuple[float, ...] | None = None,  # only caches of these lengths of video windows, s; None: all
+    strides: tuple[float, ...] | None = None,  # only caches of these strides, s; each of them of a cache of rows; None: all
+    windows: tuple[float, ...] | None = None,  # only caches of these lengths of video windows, s; of a cache of rows likewise; None: all
 ) -> int:
     "A grid of settings: chosen on val, evaluated on test."
     print(call(caches=_caches(call["caches"], pair, strides=strides, windows=windows)))
@@ -613,6 +626,9 @@ def _ablate(call: Call, clips: Call, pair: Call) -> int:
     folder=Entry(name="run"), fitted=Entry(name="projector"),
     notebook=Entry(default=None, comment="the notebook to write; None: view.ipynb in --run, or here"),
     out=Entry(comment="the .html of --still; None: CLIP.html"),
+    win_s=Entry(name="win", comment="of a cache of rows (extract --frames): length of a video window, s; without it that of the summary"),
+    stride_s=Entry(name="stride", comment="of a cache of rows: distance between neighbouring windows, s; without it that of the summary"),
+    edge=HIDDEN,
     **dict.fromkeys(("run", "projector", "name", "video_id", "settings", "L_sec", "poster", "page", "browser", "timeout_s"), HIDDEN),
 )  # fmt: skip
 def _view(
@@ -632,8 +648,9 @@ def _view(
     from avesound.embeddings.projector import load_projector
     from avesound.viewer.run import run_of
 
-    loaded = {"projector": load_projector(fitted)} if fitted else {}
-    run = run_of(folder, **parts.values, **loaded) if folder else parts(**loaded)
+    loaded: dict[str, Any] = {"projector": load_projector(fitted)} if fitted else {}
+    loaded |= {"windows": parts.settings("windows")} if parts.values.get("windows") else {}
+    run = run_of(folder, **{**parts.values, **loaded}) if folder else parts(**loaded)
     if still:
         out = picture["out"] or f"{still}.html"
         picture(run=run, video_id=still, out=out)

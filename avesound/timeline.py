@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['Seconds', 'LONGEST_S', 'EDGES', 'Interval', 'merge_intervals', 'Windows', 'time_grid', 'sliding_windows',
-           'cell_bounds', 'window_spans', 'mirrored_index', 'window_samples', 'window_stretches', 'Sliding',
-           'cells_of_centers', 'nearest_index', 'resample_mass']
+           'cell_bounds', 'window_spans', 'mirrored_index', 'window_samples', 'window_stretches', 'row_means',
+           'Sliding', 'cells_of_centers', 'nearest_index', 'resample_mass']
 
 # %% ../nbs/01_timeline.ipynb #902d834c
 from collections.abc import Sequence
@@ -266,6 +266,30 @@ def window_stretches(
         stretch[backwards] = n_samples - stretch[backwards, ::-1]
     return np.stack([head, tail], axis=1), np.maximum(last_lap - lap - 1, 0)
 
+# %% ../nbs/01_timeline.ipynb #3332eefa
+def row_means(
+    rows: np.ndarray,  # float [shape=(R, D)], row k is about [k/rate, (k+1)/rate)
+    rate: float,  # rows per second, > 0
+    windows: Windows,  # T windows of equal length
+) -> np.ndarray:  # float32 [shape=(T, D)]
+    """Mean of the rows in each window; windows over the clip's edge are mirrored as in `window_samples`.
+
+    Raises
+    ------
+    ValueError
+        If there is no row, or the windows differ in length.
+    """
+    if len(rows) < 1:
+        raise ValueError("there is no row to take a mean of")
+    first, n = window_spans(windows, rate)
+    if len(first) == 0:
+        return np.zeros((0, *rows.shape[1:]), np.float32)
+    begin = int(first.min())
+    index = mirrored_index(np.arange(begin, int(first.max()) + n), len(rows))
+    sums = np.zeros((len(index) + 1, *rows.shape[1:]))
+    np.cumsum(rows[index], axis=0, dtype=np.float64, out=sums[1:])
+    return ((sums[first - begin + n] - sums[first - begin]) / n).astype(np.float32)
+
 # %% ../nbs/01_timeline.ipynb #02de9ecc
 @dataclass(frozen=True)
 class Sliding:
@@ -282,6 +306,7 @@ class Sliding:
     edge: str = "mirror"  # one of EDGES
 
     def __post_init__(self) -> None:
+        _positive(win_s=self.win_s, stride_s=self.stride_s)
         self.of(self.stride_s)
 
     def of(self, duration_s: Seconds) -> Windows:

@@ -19,6 +19,7 @@ MODULES = (  # in the order of the table
     "video_tower",
     "log_mel",
     "audio_tower",
+    "frames",
     "end_to_end",
     "gpu",
     "start",

@@ -21,6 +21,7 @@ BEGIN, END = "<!-- cards: made by `python -m benchmarks.cards` -->", "<!-- end o
 WAITING = {
     "efficientnet_lite0+aisfx": "--encoder efficientnet_lite0 --audio_encoder aisfx",
     "pe_av": "--encoder pe_av",
+    "fate": "--encoder fate",
 }
 
 

@@ -354,10 +354,11 @@ def test_baselines_of_a_padded_batch_equal_one_by_one(name, s):
         loudness[b, : len(cells)], motion[b, : len(cells)] = -rng.integers(0, 9, len(cells)) * 6.0, rng.random(len(cells))
     habits = np.array([[[0.0, 3.0]], [[0.1, 7.0]], [[2.0, 10.0]]])
     rate = np.tile(event_rate(habits, time_grid(10, STRIDE)), (4, 1))
-    batch = BASELINES[name](ClipSignals(time_grid(10, STRIDE), durations, loudness, motion, rate, rate**2), s)
+    batch = BASELINES[name](ClipSignals(time_grid(10, STRIDE), durations, loudness, motion, rate, rate**2, -motion), s)
     for b, cells in enumerate(grids):
         n = len(cells)
-        single = BASELINES[name](ClipSignals(cells, durations[b], loudness[b, :n], motion[b, :n], rate[b, :n], rate[b, :n] ** 2), s)
+        own = (column[b, :n] for column in (loudness, motion, rate, rate**2, -motion))
+        single = BASELINES[name](ClipSignals(cells, durations[b], *own), s)
         np.testing.assert_allclose(batch.pdf[b, :n], single.pdf, atol=1e-12)
         np.testing.assert_allclose(batch.curve[b, :n], single.curve)
         assert abs(single.pdf.sum() - 1) < 1e-12 and np.isnan(batch.pdf[b, n:]).all()

@@ -1,5 +1,6 @@
 "Extraction: killed at any moment, resumed, sharded, on hostile and on real folders."
 
+import errno
 import json
 import multiprocessing
 import os
@@ -22,7 +23,7 @@ from avesound.embeddings.extract import RunSettings, WindowSettings, extract, ex
 from avesound.embeddings.job import CachePlan, Towers, cache_settings, decoding_for, finish_clip, load_clip
 from avesound.embeddings.journal import Journal
 from avesound.embeddings.store import FOLDERS, CacheError, cached_audios, cached_videos, read_embeddings, read_records, remove_unfinished
-from avesound.files import process_place
+from avesound.files import StorageError, atomic_write, is_unfinished, process_place
 
 SETTINGS = WindowSettings(lengths=(0.5, 1.0))
 PROGRAM = """
@@ -834,6 +835,28 @@ def test_a_wait_for_a_folder_that_another_process_claims_has_an_end(small_set, t
         ):
             extract(small_set, tmp_path, progress=False)
         other.kill()
+
+
+@pytest.mark.parametrize(
+    "name, file, run", [("do_clip", "vid_emb/{}.npz", extract), ("_write_wav_of", "{}.wav", extract_wav)], ids=["extract", "extract-wav"]
+)
+def test_what_other_workers_were_writing_when_the_disk_was_full_does_not_stay(small_set, tmp_path, monkeypatch, name, file, run):
+    made = tmp_path / "made"
+    first = min(path.stem for path in small_set.iterdir())
+
+    def work(job, **_):
+        if job.video_id == first:
+            with atomic_write(made / file.format(first)) as path:
+                path.write_bytes(b"half")
+                time.sleep(60)
+        while not any(is_unfinished(path) for path in made.rglob(".*")):
+            time.sleep(0.01)
+        raise StorageError(errno.ENOSPC, "the disk is full")
+
+    monkeypatch.setattr(f"avesound.embeddings.extract.{name}", work)
+    with pytest.raises(StorageError, match="the disk is full"):
+        run(small_set, made, progress=False, **({"workers": 2} if run is extract_wav else {"run": RunSettings(workers=2)}))
+    assert made.is_dir() and not [path for path in made.rglob(".*") if is_unfinished(path)]
 
 
 @pytest.mark.parametrize("command", ["extract", "extract-wav"])

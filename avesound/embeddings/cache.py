@@ -17,12 +17,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..data.annotations import without_suffix
+from .frames import USUAL_LENGTHS, RowWindows, WindowReader, rate_of_rows
 from .projector import Projector, load_projector
 from avesound.embeddings.store import (
     FOLDERS,
     CacheError,
     Embeddings,
-    EmbeddingsReader,
     MixedCaches,
     cache_root,
     cached_audios,
@@ -46,7 +46,7 @@ class EmbeddingCache:
     FileNotFoundError
         If a folder or the projector's file is not there; the message names the command that makes it.
     CacheError
-        If a folder holds embeddings of the other kind.
+        If a folder holds embeddings of the other kind; or windows are chosen, and it holds some already.
     """
 
     vid_emb_dir: Path  # folder of video embeddings
@@ -54,6 +54,7 @@ class EmbeddingCache:
     projector: Projector | None = None  # or its file: brings the vectors of two towers into one space
     allow_untrained: bool = False  # compare vectors whose cosines mean nothing; every result is marked
     name: str = ""  # as it stands in tables; "": that of the folder which holds the video embeddings
+    windows: RowWindows | None = None  # that are made of a cache of rows (`extract --frames`); None: of 1 s, every 0.25 s
 
     def __post_init__(self):
         object.__setattr__(self, "vid_emb_dir", embeddings_folder(self.vid_emb_dir, "video"))
@@ -62,6 +63,12 @@ class EmbeddingCache:
             object.__setattr__(self, "projector", load_projector(self.projector))
         if not self.name:
             object.__setattr__(self, "name", self.root.resolve().name)
+        if self.windows is not None and not self.holds_rows:
+            made = ", ".join(f"{name} {self.made_with['video'].get(name)}" for name in ("win_s", "stride_s"))
+            raise CacheError(
+                f"{self.root}: holds windows ({made}), which are as they were extracted; windows can be chosen of what "
+                "`avesound extract --frames` makes"
+            )
 
     @classmethod
     def of(
@@ -87,13 +94,47 @@ class EmbeddingCache:
 
     @property
     def made_with(self) -> dict[str, dict]:
-        "Settings of the folders, `video` and `audio`; empty for foreign ones."
-        return {kind: folder_settings(folder) or {} for kind, folder in (("video", self.vid_emb_dir), ("audio", self.aud_emb_dir))}
+        "Settings of the folders, `video` and `audio`, those of rows with the windows that are made of them; empty for foreign ones."
+        settings = {kind: folder_settings(folder) or {} for kind, folder in (("video", self.vid_emb_dir), ("audio", self.aud_emb_dir))}
+        windows = self.row_windows.as_settings()
+        chosen = {"video": windows, "audio": {name: value for name, value in windows.items() if name != "win_s"}}
+        return {kind: own | (chosen[kind] if own.get("frame_rate") else {}) for kind, own in settings.items()}
+
+    @property
+    def holds_rows(self) -> bool:
+        "Whether it holds rows, of picture or sound, of which windows of any length can be made."
+        return any(rate_of_rows(folder) is not None for folder in (self.vid_emb_dir, self.aud_emb_dir))
+
+    @property
+    def row_windows(self) -> RowWindows:
+        "The windows that are made of its rows."
+        return self.windows or RowWindows()
+
+    def with_windows(
+        self,
+        windows: "RowWindows | None",  # that are usual for what it is read for; None: nothing is
+    ) -> "EmbeddingCache":
+        "The same; if it holds rows, and nobody has said which windows are made of them, with these."
+        return self if windows is None or self.windows is not None or not self.holds_rows else replace(self, windows=windows)
 
     @property
     def lengths(self) -> list[Seconds]:
-        "Lengths of the audio windows that there are, sorted."
-        return sorted(cached_audios(self.aud_emb_dir))
+        "Lengths of the audio windows that there are, sorted; of rows, from which any could be made, the usual ones."
+        return sorted(cached_audios(self.aud_emb_dir)) if rate_of_rows(self.aud_emb_dir) is None else list(USUAL_LENGTHS)
+
+    def has_length(
+        self,
+        length_s: Seconds,  # of audio windows
+    ) -> bool:
+        "Whether there are audio windows of a length, or rows that they can be made of."
+        return rate_of_rows(self.aud_emb_dir) is not None or length_s in self.lengths
+
+    def reader(
+        self,
+        length_s: Seconds | None = None,  # of audio windows; None: video
+    ) -> WindowReader:
+        "What reads the vectors of one kind."
+        return WindowReader(self.vid_emb_dir if length_s is None else self.aud_emb_dir, length_s, self.row_windows)
 
     def as_row(self) -> dict[str, Any]:
         "Columns of a table: encoder, stride_s, win_s; None where a foreign folder does not say."
@@ -163,8 +204,8 @@ class PairReader:
         NotComparable
             If the vectors must not be compared (`encoders.base.check_comparable`).
         """
-        self._seeing = EmbeddingsReader(self.cache.vid_emb_dir)
-        self._hearing = [EmbeddingsReader(self.cache.aud_emb_dir, length) for length in self.lengths]
+        self._seeing = self.cache.reader()
+        self._hearing = [self.cache.reader(length) for length in self.lengths]
         for video_id in video_ids:
             parts = self._parts(video_id)
             if parts is None:
@@ -239,7 +280,8 @@ class PairReader:
             return
         reasons = dict(Counter(status for status, _ in self.failures.values()))
         first = next((f"; the first: {detail}" for _, detail in self.failures.values()), "")
-        others = sorted(set(self.cache.lengths) - set(self.lengths))
+        lacks = not all(map(self.cache.has_length, self.lengths))
+        others = sorted(set(self.cache.lengths) - set(self.lengths)) if lacks else []
         known = f"; audio windows that are there: {', '.join(f'{length:g}' for length in others)} s" if others else ""
         where = f"in {self.cache.vid_emb_dir} and {self.cache.aud_emb_dir} at L = {list(self.lengths)} s"
         raise ValueError(f"none of {n_asked} clips has embeddings that can be used {where} ({reasons}{first}){known}")

@@ -39,7 +39,7 @@ from avesound.embeddings.job import (
     software_versions,
 )
 from .journal import FINAL, Journal, check_retry, check_unchanged, file_stamp, is_unchanged, note_stopped
-from .store import FOLDERS, CacheError, cache_root, fingerprint, journals, read_records, remove_unfinished
+from .store import FOLDERS, CacheError, cache_root, fingerprint, journals, read_records, without_unfinished
 from .workers import Ended, JobLimits, free_memory, map_workers, usable_cores
 from ..encoders.base import Encoder, create_encoder
 from ..files import StorageError, printable, sha256_of, shorten
@@ -274,6 +274,18 @@ def _warn_of_filling(encoder: Encoder, windows: WindowSettings) -> None:
             stacklevel=4,
         )
 
+# %% ../../nbs/64_embeddings_extract.ipynb #7172acf6
+def _row_rate(towers: Towers, kinds: tuple[str, ...]) -> float:
+    "How many rows a second the encoders of some kinds read a clip into. Raises `ValueError` where one does not, or they differ."
+    specs = [tower.spec for kind, tower in (("video", towers.seeing), ("audio", towers.hearing)) if kind in kinds]
+    rates = {spec.name: spec.frame_rate for spec in specs}
+    without = [name for name, rate in rates.items() if rate is None]
+    if without:
+        raise ValueError(f"encoder {without[0]!r} has windows and no rows: leave frames out, or choose one with a frame_rate")
+    if len(set(rates.values())) > 1:
+        raise ValueError(f"the two encoders have different rates of rows ({rates}): extract picture and sound into caches of their own")
+    return float(specs[0].frame_rate or 0)
+
 # %% ../../nbs/64_embeddings_extract.ipynb #fa20fc68
 def planned(
     out_dir: str | os.PathLike,  # the cache, or its vid_emb/ or aud_emb/
@@ -294,6 +306,8 @@ def planned(
     """
     kinds = _checked_kinds(kinds)
     towers = _towers(encoder, audio_encoder, kinds)
+    if windows.frames:
+        windows = windows.of_rows(_row_rate(towers, kinds))
     windows = replace(windows, win_s=windows.win_s or towers.seeing.spec.video_win_s or 1.0)
     if "audio" in kinds:
         _warn_of_filling(towers.hearing, windows)
@@ -384,13 +398,9 @@ def extract(
     plan, towers = planned(out_dir, encoder, audio_encoder, windows, kinds, wrong_sound=wrong_sound, run=run)
     jobs = clip_jobs(vid_dir, plan, annotations_csv=annotations_csv, shard=run.shard, only=run.only, wrong_sound=wrong_sound)
     with claimed({plan.folders[kind]: plan.settings[kind] for kind in plan.kinds}, **_claim_of(run, vid_dir, annotations_csv)):
-        for folder in plan.folders.values():
-            remove_unfinished(folder, jobs.keys())
-        journal = Journal(cache_root(out_dir, plan.kinds), plan.marks, shard=run.shard, retry=run.retry)
-        report = _run_jobs(jobs, partial(do_clip, towers=towers), is_done, journal, run, what="extract", progress=progress)
-        for folder in plan.folders.values():
-            remove_unfinished(folder, jobs.keys())  # of workers that were killed
-        return report
+        with without_unfinished([*plan.folders.values()], jobs.keys()):
+            journal = Journal(cache_root(out_dir, plan.kinds), plan.marks, shard=run.shard, retry=run.retry)
+            return _run_jobs(jobs, partial(do_clip, towers=towers), is_done, journal, run, what="extract", progress=progress)
 
 # %% ../../nbs/64_embeddings_extract.ipynb #52f31041
 @dataclass(frozen=True)
@@ -505,8 +515,6 @@ def extract_wav(
         problem = Failure(*listed.odd[video_id], "OddFile") if video_id in listed.odd else None
         jobs[video_id] = _WavJob(video_id, listed.files.get(video_id), out_dir, sample_rate, timeout_s, max_s, problem)
     with claimed({out_dir: settings}, pattern="*.wav", **_claim_of(run, vid_dir)):
-        remove_unfinished(out_dir, jobs.keys(), ".wav")
-        journal = Journal(out_dir, {"wav": fingerprint(settings)}, name="extract_wav", shard=shard, retry=retry)
-        report = _run_jobs(jobs, _write_wav_of, _is_written, journal, run, what="extract-wav", progress=progress)
-        remove_unfinished(out_dir, jobs.keys(), ".wav")
-        return report
+        with without_unfinished([out_dir], jobs.keys(), ".wav"):
+            journal = Journal(out_dir, {"wav": fingerprint(settings)}, name="extract_wav", shard=shard, retry=retry)
+            return _run_jobs(jobs, _write_wav_of, _is_written, journal, run, what="extract-wav", progress=progress)

@@ -26,7 +26,7 @@ from .store import audio_file, fingerprint, is_cached, length_ms, video_file, wr
 from .workers import begin_step
 from ..encoders.base import Encoder, Recipe, check_vectors, encode_clip, portable
 from ..encoders.stream import ClipStream, SlidingTrack, can_stream, stream_clip
-from ..features import Motion, loudness_db, motion_energy, window_mean
+from ..features import Motion, cell_mean, loudness_db, motion_map, window_mean
 from ..files import StorageError, sha256_of
 from ..media.container import MAX_PIXELS, DecodeTimeout, MediaError, TooShort
 from ..media.decode import MAX_BYTES, Clip, OverBudget, decode_clip
@@ -41,7 +41,7 @@ class WindowSettings:
     Raises
     ------
     ValueError
-        If a length is not positive, or `edge` is unknown.
+        If a length is not positive, `edge` is unknown, or rows are to be kept and windows are named all the same.
     """
 
     win_s: Seconds | None = None  # length of a video window, s; None: the encoder's native one, 1 s where it has none
@@ -49,6 +49,7 @@ class WindowSettings:
     lengths: tuple[Seconds, ...] = (1.0,)  # lengths of audio windows, s, whole milliseconds
     scales: tuple[float, ...] = (1.0,)  # video windows of `win_s` times each of these; their unit vectors are averaged
     edge: Annotated[str, EDGES] = "mirror"  # windows over the clip's edge are mirrored ("mirror") or left out ("inside")
+    frames: bool = False  # keep the rows of an encoder that reads a clip once; windows of any length and stride are then chosen by readers
 
     def __post_init__(self):
         for name in ("lengths", "scales"):
@@ -61,6 +62,19 @@ class WindowSettings:
             length_ms(length)
         if self.edge not in EDGES:
             raise ValueError(f"edge must be one of {EDGES}, got {self.edge!r}")
+        plain = (self.win_s, self.stride_s, self.lengths) in [(None, 0.25, (1.0,)), (self.stride_s, self.stride_s, (self.stride_s,))]
+        if self.frames and not (plain and self.scales == (1.0,) and self.edge == "mirror"):
+            raise ValueError("frames keeps every row of a clip: windows, strides, scales and edges are chosen where the rows are read")
+
+    def of_rows(
+        self,
+        frame_rate: float,  # rows per second
+    ) -> "WindowSettings":
+        "With `frames`, the windows that are one row each. Raises `ValueError` where a row does not last whole milliseconds."
+        step_s = round(1000 / frame_rate) / 1000
+        if step_s <= 0 or abs(step_s * frame_rate - 1) > 1e-9:
+            raise ValueError(f"rows are kept where each lasts whole milliseconds, not {frame_rate:g} of them a second")
+        return replace(self, win_s=step_s, stride_s=step_s, lengths=(step_s,))
 
 # %% ../../nbs/63_embeddings_job.ipynb #9885bc81
 @dataclass(frozen=True, eq=False)
@@ -134,6 +148,11 @@ def _scales(duration_s: Seconds, settings: WindowSettings) -> list[Windows]:
     return scales
 
 
+def _motion(values: np.ndarray, fps: float, windows: Windows, settings: WindowSettings) -> np.ndarray:
+    "The motion of windows by that of frames. Rows may be shorter than frames, and together have all of them."
+    return (cell_mean if settings.frames else window_mean)(values, fps, windows)
+
+
 def _averaged(scales: list[np.ndarray]) -> np.ndarray:
     "The vectors of one scale, or the mean of their directions in several."
     return scales[0] if len(scales) == 1 else np.mean([_unit(vectors) for vectors in scales], axis=0)
@@ -150,7 +169,7 @@ def _seen(
     pictures = [first.video, *(encode_clip(towers.seeing, clip, scale, batch_size=batch_size).video for scale in scales[1:])]
     vectors = [vectors for vectors in pictures if vectors is not None]
     windows = scales[0] if len(scales) == 1 else _fitting(clip.duration_s, settings.win_s or 1.0, settings)
-    motion = motion_energy(clip.frames, clip.fps, windows)
+    motion = _motion(motion_map(clip.frames, (1, 1)).reshape(-1), clip.fps, windows, settings)
     return Vectors("video", None, _averaged(vectors), windows, {"motion": motion}), first.audio
 
 # %% ../../nbs/63_embeddings_job.ipynb #adb54cfb
@@ -233,7 +252,7 @@ def _vectors_of(takers: _Takers, towers: Towers, settings: WindowSettings, durat
         for part, windows in zip(of_scales, scales, strict=True):
             check_vectors(part, len(windows), towers.seeing)
         windows = scales[0] if len(scales) == 1 else _fitting(duration_s, settings.win_s or 1.0, settings)
-        motion = window_mean(takers.motion.values().reshape(-1), fps, windows)
+        motion = _motion(takers.motion.values().reshape(-1), fps, windows, settings)
         vectors.append(Vectors("video", None, _averaged(of_scales), windows, {"motion": motion}))
     if wants_audio:
         heard = parts[-1].audio if takers.hearing is not None else parts[0].audio
@@ -324,7 +343,8 @@ def decoding_for(
     max_pixels: int = MAX_PIXELS,  # largest picture
 ) -> Decoding:
     "How clips have to be decoded for a pair of towers."
-    spec, takes_clips = towers.seeing.spec, hasattr(towers.seeing, "encode_clip")
+    spec = towers.seeing.spec
+    takes_clips = hasattr(towers.seeing, "encode_clip") or spec.frame_rate is not None
     video = spec.fps is not None and ("video" in kinds or (towers.is_one and takes_clips))
     sample_rate = (towers.hearing if "audio" in kinds else towers.seeing).spec.sample_rate
     audio = sample_rate is not None and ("audio" in kinds or takes_clips)
@@ -364,6 +384,7 @@ def cache_settings(
 ) -> dict[str, dict]:  # for each kind
     "What makes the files of one cache differ from those of another, as `settings.json` notes it."
     base: dict[str, Any] = {"stride_s": windows.stride_s, "edge": windows.edge} | ({"wrong_sound": wrong_sound} if wrong_sound else {})
+    base |= {"frame_rate": 1 / windows.stride_s} if windows.frames else {}
     settings: dict[str, dict[str, Any]] = {
         "video": {"encoder": towers.seeing.spec.as_dict(), "kind": "video", "win_s": windows.win_s, "scales": list(windows.scales)},
         "audio": {"encoder": towers.hearing.spec.as_dict(), "kind": "audio"},

@@ -7,8 +7,8 @@ __all__ = ['SETTINGS_FILE', 'FOLDERS', 'TRYING', 'CacheError', 'MixedCaches', 'c
            'length_ms', 'cache_file_parts', 'sound_set', 'damaged_sets', 'is_cached', 'cached_state', 'cached_videos',
            'cached_audios', 'Embeddings', 'content_sha256', 'write_embeddings', 'checked_meta', 'file_arrays',
            'read_embeddings', 'embeddings_in', 'EmbeddingsReader', 'fingerprint', 'folder_settings',
-           'remove_unfinished', 'cache_root', 'kinds_in', 'embeddings_folder', 'append_record', 'journal_file',
-           'journals', 'read_records']
+           'remove_unfinished', 'without_unfinished', 'cache_root', 'kinds_in', 'embeddings_folder', 'append_record',
+           'journal_file', 'journals', 'read_records']
 
 # %% ../../nbs/60_embeddings_store.ipynb #de169890
 import errno
@@ -21,8 +21,8 @@ import re
 import stat
 import struct
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -297,6 +297,7 @@ _META = {
     "duration_s": _SECONDS,
     "stride_s": _SECONDS,
     "length_s": _SECONDS,
+    "frame_rate": (_is_length, "a positive number of rows per second"),
     "win_s": (_or_null(_is_length), "a positive number of seconds or null"),
     "fingerprint": (_or_null(_is_text), "text or null"),
     "content_sha256": (_is_text, "text"),
@@ -309,6 +310,7 @@ _ENCODER = {
     "dim": (lambda value: _is_whole(value) and value > 0, "a whole number above 0"),
     "joint": (_is_flag, "true or false"),
     "video_hears": (_is_flag, "true or false"),
+    "frame_rate": (_or_null(_is_length), "a positive number of rows per second or null"),
 }
 
 # %% ../../nbs/60_embeddings_store.ipynb #09f68a9c
@@ -617,6 +619,25 @@ def remove_unfinished(
         stem = stem_of_unfinished(path)
         if stem is not None and (stem in ids or re.sub(r"__L\d+ms$", "", stem) in ids) and is_abandoned(path):
             path.unlink(missing_ok=True)  # another run of the same clips may have been here
+
+
+@contextmanager
+def without_unfinished(
+    folders: Sequence[str | os.PathLike],
+    ids: Set[str],  # of this run's clips
+    suffix: str = ".npz",  # of the files
+) -> Iterator[None]:
+    "Nothing half written of these clips stays: neither what a killed run has left, nor what this one leaves, however it ends."
+
+    def tidy() -> None:
+        for folder in folders:
+            remove_unfinished(folder, ids, suffix)
+
+    tidy()
+    try:
+        yield
+    finally:
+        tidy()  # of workers that were killed: over a full disk, too, all others are
 
 # %% ../../nbs/60_embeddings_store.ipynb #d94652bd
 FOLDERS = {"video": "vid_emb", "audio": "aud_emb"}  # of a cache

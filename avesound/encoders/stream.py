@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from .base import ClipEmbeddings, Encoder, encode_clip
+from .base import ClipEmbeddings, Encoder, encode_clip, windows_of_rows
+from .frames import row_tracks
 from ..media.decode import Clip
 from ..timeline import Seconds, Sliding, Windows
 
@@ -111,6 +112,8 @@ def can_stream(
     encoder: Encoder,
 ) -> bool:
     "Whether an encoder's vectors of a clip that comes in pieces are those of the whole clip."
+    if encoder.spec.frame_rate is not None:
+        return getattr(encoder, "piece_s", None) is not None
     needs_whole = hasattr(encoder, "encode_clip") and getattr(encoder, "clip_reach_s", None) is None
     return hasattr(encoder, "stream_clip") or not needs_whole
 
@@ -149,6 +152,32 @@ class _Parts:
         audio = self._audio.finish(duration_s) if self._audio is not None and self._has[1] else ()
         return ClipEmbeddings(video, audio)
 
+# %% ../../nbs/30a_encoders_stream.ipynb #b315defd
+class _Rows:
+    "A `ClipStream` for encoders that read a clip into rows, piece by piece."
+
+    def __init__(self, encoder: Any, fps: float | None, sample_rate: int | None, video: Sliding | None, audio: tuple[Sliding, ...]):
+        self._rate: float = encoder.spec.frame_rate
+        self._seen, self._heard = row_tracks(encoder, self._rate, fps, sample_rate)
+        self._video, self._audio, self._has = video, audio, [False, False]
+
+    def see(self, frames: np.ndarray) -> None:
+        if self._seen is not None:
+            self._has[0] |= len(frames) > 0
+            self._seen.feed(frames)
+
+    def hear(self, wav: np.ndarray) -> None:
+        if self._heard is not None:
+            self._has[1] |= len(wav) > 0
+            self._heard.feed(wav)
+
+    def finish(self, duration_s: Seconds) -> ClipEmbeddings:
+        seen = self._seen.finish(duration_s) if self._seen is not None and self._has[0] else None
+        heard = (self._heard.finish(duration_s),) if self._heard is not None and self._has[1] else ()
+        video = self._video.of(duration_s) if self._video is not None and seen is not None else None
+        audio = tuple(sliding.of(duration_s) for sliding in self._audio) if heard else ()
+        return windows_of_rows(ClipEmbeddings(seen, heard), self._rate, video, audio)
+
 # %% ../../nbs/30a_encoders_stream.ipynb #f87218e6
 def stream_clip(
     encoder: Encoder,  # one that can stream
@@ -167,7 +196,9 @@ def stream_clip(
         If the encoder needs clips whole.
     """
     if not can_stream(encoder):
-        raise ValueError(f"encoder {encoder.spec.name!r} needs clips whole: it has neither stream_clip nor clip_reach_s")
+        raise ValueError(f"encoder {encoder.spec.name!r} needs clips whole: it has neither stream_clip nor clip_reach_s nor piece_s")
+    if encoder.spec.frame_rate is not None:
+        return _Rows(encoder, fps if video is not None else None, sample_rate if audio else None, video, audio)
     if hasattr(encoder, "stream_clip"):
         return encoder.stream_clip(video, audio, fps, sample_rate)
     return _Parts(encoder, fps or 1.0, sample_rate or 1, video, audio, batch_size)

@@ -19,6 +19,7 @@ import numpy as np
 from .. import __version__
 from ..data.annotations import ClipAnnotation, annotations_table
 from ..embeddings.cache import CacheLike, EmbeddingCache, PairReader, misfits, problems_between
+from ..embeddings.frames import RowWindows
 from ..embeddings.similarity import FLAT
 from ..embeddings.store import Embeddings
 from ..encoders.base import Problem
@@ -291,7 +292,7 @@ def _starts(
 # %% ../../nbs/78_evaluation_crossmodal.ipynb #03657b2d
 def evaluate_crossmodal(
     queries: Sequence[Query],  # of `official_queries` or `queries_of_clips`
-    cache: CacheLike | None = None,  # the embeddings to score; None: the baselines alone
+    cache: CacheLike | None = None,  # the embeddings to score, of rows the mean of each segment; None: the baselines alone
     *,
     L_sec: Seconds = 1.0,  # length of the audio windows, s
     segment_s: Seconds = 1.0,  # length of a segment
@@ -317,7 +318,8 @@ def evaluate_crossmodal(
     problems, notes = [], []
     spec: dict[str, Any] = {}
     if cache is not None:
-        vectors, reader = _segments(EmbeddingCache.of(cache), queries, L_sec, segment_s)
+        cache = EmbeddingCache.of(cache).with_windows(RowWindows(win_s=segment_s, stride_s=segment_s))
+        vectors, reader = _segments(cache, queries, L_sec, segment_s)
         values, rows = _with_encoder(queries, vectors, reader, values, rows, seed)
         spec = reader.video_meta.get("encoder") or {}
         problems = problems_between(reader.video_meta, reader.audio_meta)

@@ -22,6 +22,8 @@ from ..data.annotations import ClipAnnotation, split_name, without_suffix
 from ..data.splits import AnnotatedClips, read_clips
 from ..embeddings.cache import CacheLike, EmbeddingCache, problems_between
 from ..embeddings.dask import DaskClient
+from ..embeddings.frames import RowWindows
+from ..embeddings.labels import HeardLabels, heard_labels
 from ..embeddings.projector import Projector
 from ..embeddings.similarity import CurveSet, ShuffledCurves, shuffled_curves, similarity_set
 from ..encoders.base import ORACLE, Problem
@@ -126,6 +128,8 @@ class Scoring:
     conformal_level: float = 0.9  # share of clips whose widened interval shall hold the event, in (0, 1)
     seed: int = 0  # seed of the bootstrap and of the shuffles
     dask: str | DaskClient | None = None  # a Dask cluster that scores wrong sounds: an address, local:N, or a client; None: this machine
+    label_heard: str | os.PathLike | None = None  # cache of rows of sound by pe_a_frame, for the row label_heard; None: no such row
+    label_weights: str | None = None  # folder with the weights of pe_a_frame, for words that were not put to it before
 
     def __post_init__(self):
         deltas = () if isinstance(self.hit_deltas, str) else np.atleast_1d(np.asarray(self.hit_deltas, dtype=float)).tolist()
@@ -150,11 +154,13 @@ class EvaluationPlan:
     selection: Selection | None = None  # where the settings come from
     refiner: Refiner | None = None
     fitted: dict[str, Any] | None = None  # what was calibrated, and on which clips
+    windows: RowWindows | None = None  # that are made of a cache of rows; None: it holds windows
 
     @property
     def chosen(self) -> dict[str, Any]:
         "All that may be chosen, JSON values."
         chosen = asdict(self.settings) | {"L_sec": list(self.L_sec)}
+        chosen |= {} if self.windows is None else {"windows": self.windows.as_settings()}
         if self.refiner is not None:
             chosen["refiner"] = {name: self.refiner.record.get(name) for name in ("settings", "data_sha256")}
         return chosen
@@ -185,12 +191,21 @@ def plan_evaluation(
             raise ValueError("a refiner is judged with the settings that it was trained with: leave L_sec, settings and tuned_on out")
         refiner = refiner if isinstance(refiner, Refiner) else load_refiner(refiner)
         check_refiner(refiner, cache.projector, choice.by_id, choice.split)
-        return EvaluationPlan(refiner.align, _sorted(refiner.record["L_sec"]), refiner=refiner)
+        trained_on = refiner.record.get("windows")
+        windows = _row_windows(cache, None if trained_on is None else RowWindows(**trained_on))
+        return EvaluationPlan(refiner.align, _sorted(refiner.record["L_sec"]), refiner=refiner, windows=windows)
     selection = tuned_on if tuned_on is None or isinstance(tuned_on, Selection) else read_selection(tuned_on)
     if selection is None:
-        return EvaluationPlan(settings or AlignSettings(), _sorted((1.0,) if L_sec is None else L_sec))
+        windows = _row_windows(cache, None)
+        return EvaluationPlan(settings or AlignSettings(), _sorted((1.0,) if L_sec is None else L_sec), windows=windows)
     check_selection(selection, choice.by_id)
-    return EvaluationPlan(settings or selection.settings, _sorted(selection.L_sec if L_sec is None else L_sec), selection)
+    lengths, windows = _sorted(selection.L_sec if L_sec is None else L_sec), _row_windows(cache, selection.windows)
+    return EvaluationPlan(settings or selection.settings, lengths, selection, windows=windows)
+
+
+def _row_windows(cache: EmbeddingCache, usual: RowWindows | None) -> RowWindows | None:
+    "The windows that are made of a cache's rows: its own, else those of a selection or a refiner; None where it holds windows."
+    return cache.with_windows(usual).row_windows if cache.holds_rows else None
 
 
 def _sorted(lengths: Sequence[Seconds] | Seconds) -> tuple[Seconds, ...]:
@@ -240,9 +255,11 @@ def methods_of(
     *,
     shuffled_dirs: Sequence[CacheLike] = (),  # caches made with wrong sound
     scoring: Scoring = Scoring(),
+    heard: HeardLabels | None = None,  # of the same clips; None: no row label_heard
 ) -> tuple[list[Method], list[str]]:  # the first is what the evaluation is about; names of its rivals
     "All methods, scored on the same clips."
-    baselines = baseline_methods(seen.truth, seen.curves, seen.clips, choice.training, plan.settings)
+    scores = None if heard is None else heard.scores
+    baselines = baseline_methods(seen.truth, seen.curves, seen.clips, choice.training, plan.settings, scores)
     if plan.refiner is not None:
         return [*refined_methods(plan.refiner, cache, seen, plan.settings), *baselines], list(RIVALS)
     blocks = _wrong_curves(plan, cache, seen, shuffled_dirs, scoring)
@@ -318,6 +335,9 @@ def _wrong_sound_notes(methods: Sequence[Method]) -> list[str]:
 def _cache_notes(curves: CurveSet, lengths: Sequence[Seconds], projector: Projector | None) -> list[str]:
     known = curves.video_meta.get("encoder") and curves.audio_meta.get("encoder")
     notes = [] if known else ["the cache does not say which encoder made it"]
+    if rate := curves.video_meta.get("frame_rate"):
+        win_s, stride_s = (curves.video_meta[name] for name in ("win_s", "stride_s"))
+        notes.append(f"windows are means of {rate:g} rows a second: video windows of {win_s:g} s, and all of them every {stride_s:g} s")
     strides = [meta.get("stride_s") for meta in (curves.video_meta, curves.audio_meta)]
     if None not in strides and strides[0] != strides[1]:
         notes.append(f"video windows come every {strides[0]:g} s, audio windows every {strides[1]:g} s: the nearest is taken")
@@ -370,7 +390,7 @@ class Evaluation:
     overall.differences["partial"]["dist"].to_best
         The same of the encoder minus the rival with the best mean, `best`; `to` has every rival.
     overall.settings["tau"]
-        What it was made with: `AlignSettings`, `L_sec`, `stride_s`, `Scoring`. The other keys: see `Overall`.
+        What it was made with: `AlignSettings`, `L_sec`, `stride_s`, `Scoring`; of a cache of rows `windows`. The other keys: see `Overall`.
     """
 
     summary: "pd.DataFrame"  # one row for each annotated clip, scored or not
@@ -495,18 +515,20 @@ def evaluate(
         raise ValueError("a refiner is judged beside its own twins: leave calibrate_on and shuffled_dirs out")
     choice, cache = choose_clips(annotations_csv, split), EmbeddingCache.of(cache)
     plan = plan_evaluation(choice, cache, L_sec=L_sec, settings=settings, tuned_on=tuned_on, refiner=refiner)
+    cache = cache.with_windows(plan.windows)
     curves = similarity_set(cache, choice.certain, L_sec=plan.L_sec, settings=plan.settings)
     if plan.refiner is not None:
         check_encoders(plan.refiner, curves)
     if calibrate_on is not None:
         plan = calibrated(plan, cache, choice.apart(calibrate_on), scoring.conformal_level)
     seen = _seen(choice, curves, plan, scoring)
-    methods, rivals = methods_of(plan, cache, choice, seen, shuffled_dirs=shuffled_dirs, scoring=scoring)
+    heard = _heard(seen, plan, scoring)
+    methods, rivals = methods_of(plan, cache, choice, seen, shuffled_dirs=shuffled_dirs, scoring=scoring, heard=heard)
     test_ids = [clip.video_id for clip in seen.clips if clip.own_split == "test"]
     test_run = TestRun(cache.root, plan.chosen, tuple(test_ids))
     lacks_shuffled = plan.refiner is None and scoring.n_shuffles > 0 and all(method.draws is None for method in methods)
     problems, notes = problems_of(seen, plan), notes_of(seen, plan, choice, cache.projector, lacks_shuffled, test_run)
-    notes += _wrong_sound_notes(methods)
+    notes += _wrong_sound_notes(methods) + _label_notes(seen, heard)
     summary, covered = _summary(cache, choice, plan, seen, methods[0], scoring, bool(problems))
     overall = _overall(cache, choice, plan, seen, methods, rivals, scoring)
     facts = run_facts(annotations_csv, splits=choice.annotated.splits_from or "annotations")
@@ -517,6 +539,22 @@ def evaluate(
     return Evaluation(summary, method_rows(seen, others), _curves(seen, methods), overall, choice.by_id, test_run if test_ids else None)
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #06039f1d
+def _heard(seen: ScoredClips, plan: EvaluationPlan, scoring: Scoring) -> HeardLabels | None:
+    "How much the clips sound like their categories, where a cache for it is given."
+    if scoring.label_heard is None:
+        return None
+    curves, weights = seen.curves, scoring.label_weights
+    return heard_labels(scoring.label_heard, seen.clips, curves.cells, L_sec=plan.L_sec, stride_s=curves.stride_s, weights=weights)
+
+
+def _label_notes(seen: ScoredClips, heard: HeardLabels | None) -> list[str]:
+    if heard is None:
+        return []
+    by, n = f"{heard.encoder['name']} ({heard.encoder['weights'][:19]})", len(seen.clips) - len(heard.failures)
+    lacking = f"; of the others, {next(iter(heard.failures.values()))}" if heard.failures else ""
+    return [f"label_heard: {by} was told the category and heard {n} of {len(seen.clips)} clips{lacking}"]
+
+
 def _seen(choice: ClipChoice, curves: CurveSet, plan: EvaluationPlan, scoring: Scoring) -> ScoredClips:
     clips = tuple(choice.by_id[video_id] for video_id in curves.video_ids)
     return ScoredClips(clips, curves, truth_of(curves, clips, scoring.hit_deltas), *encoder_answer(curves, plan.settings))

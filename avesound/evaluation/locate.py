@@ -252,11 +252,13 @@ def _check(towers: Towers, projector: Projector | None, allow_untrained: bool, h
         check_comparable(seeing, hearing, allow_untrained=allow_untrained)
 
 
-def _check_question(lengths: tuple[Seconds, ...], sound: str | os.PathLike | Heard | None, settings: AlignSettings) -> None:
+def _check_question(windows: WindowSettings, sound: str | os.PathLike | Heard | None, settings: AlignSettings) -> None:
+    if windows.frames:
+        raise ValueError("frames is for a cache whose rows are read again: here windows of `lengths` are made of the same rows at once")
     if settings.audio_query == "oracle":
         raise ValueError('audio_query="oracle" asks with the sound of the annotated event, and there is no annotation here')
-    if sound is not None and len(lengths) != 1:
-        raise ValueError(f"a sound is looked for with windows of one length, got {lengths} s")
+    if sound is not None and len(windows.lengths) != 1:
+        raise ValueError(f"a sound is looked for with windows of one length, got {windows.lengths} s")
 
 # %% ../../nbs/77a_evaluation_locate.ipynb #f0d121a2
 LONG = RunSettings(timeout_s=3600.0, encode_timeout_s=14400.0, max_s=14400.0)  # recordings of hours are welcome
@@ -287,7 +289,7 @@ def locate_all(
         If cosines between the vectors would mean nothing.
     """
     listed, heard = _listed(files), isinstance(sound, Heard)
-    _check_question(windows.lengths, sound, settings)
+    _check_question(windows, sound, settings)
     kinds = ("audio",) if heard else ("video",) if sound is not None else ("video", "audio")
     if isinstance(projector, (str, os.PathLike)):
         projector = load_projector(projector)

@@ -222,16 +222,18 @@ def baseline_methods(
     clips: Sequence[ClipAnnotation],  # those of `curves`, in its order
     training: Sequence[ClipAnnotation],  # clips of the train split that are not scored
     settings: AlignSettings,
+    heard: Ragged | None = None,  # of each clip float64 [shape=(T,)], see `embeddings.labels.HeardLabels`; None: no row label_heard
 ) -> list[Method]:
     "All of `localization.baselines`, scored. Their PDFs are not kept."
     rates = _TrainingRates(training)
-    names = [name for name in BASELINES if rates or name not in ("train_prior", "class_prior")]
+    lacking = (() if rates else ("train_prior", "class_prior")) + (() if heard is not None else ("label_heard",))
+    names = [name for name in BASELINES if name not in lacking]
     metrics, read = {name: _Columns() for name in names}, {name: _Columns() for name in names}
     for places in truth.blocks():
         cells = curves.cells.block(places)
-        known = rates.at([clips[i] for i in places], cells)
-        about = [of_clips.block(places) for of_clips in (curves.loudness_db, curves.motion)]
-        signals = ClipSignals(cells, curves.duration_s[places], *about, *known)
+        of_train, of_class = rates.at([clips[i] for i in places], cells)
+        loudness, moved, score = (None if part is None else part.block(places) for part in (curves.loudness_db, curves.motion, heard))
+        signals = ClipSignals(cells, curves.duration_s[places], loudness, moved, of_train, of_class, score)
         for name in names:
             columns = _baseline_columns(BASELINES[name](signals, settings), cells, settings)
             read[name].put(len(clips), places, {part: columns[part] for part in columns if part not in ("pdf", "curve")})
@@ -286,7 +288,7 @@ def extracted_wrong(
     curves: CurveSet,  # with the right sound
     settings: AlignSettings,
     L_sec: Sequence[Seconds] = (1.0,),  # lengths of the audio windows
-    like: EmbeddingCache | None = None,  # whose projector is taken, and whether untrained vectors may be compared
+    like: EmbeddingCache | None = None,  # whose projector and windows are taken, and whether untrained vectors may be compared
 ) -> Iterator[ShuffledCurves]:  # blocks that cover all clips; NaN where a cache lacks one
     """Curves of the same clips with wrong sound, from caches made with it. A clip that has another length there counts as lacking.
 
@@ -297,8 +299,9 @@ def extracted_wrong(
         `similarity_set`.
     """
     fields = {} if like is None else {"projector": like.projector, "allow_untrained": like.allow_untrained}
+    windows = None if like is None or not like.holds_rows else like.row_windows
     read: list[tuple[CurveSet, dict[int, int]]] = []  # curves, and where among them each clip is
-    for cache in (EmbeddingCache.of(cache, **fields) for cache in caches):
+    for cache in (EmbeddingCache.of(cache, **fields).with_windows(windows) for cache in caches):
         wrong = similarity_set(cache, clips, L_sec=L_sec, settings=settings)
         if not (wrong.video_meta.get("wrong_sound") and wrong.audio_meta.get("wrong_sound")):
             raise ValueError(f"{cache.root}: was not made with wrong sound (extract --wrong_sound 1)")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..data.annotations import ClipAnnotation
+from ..embeddings.frames import RowWindows
 from ..embeddings.store import append_record, fingerprint, read_records
 from ..files import atomic_write, shorten
 from ..layout import missing_error
@@ -36,6 +37,7 @@ class Selection:
     video_ids: tuple[str, ...]  # these clips
     criterion: str  # what was best, e.g. "log_score on partial clips"
     avesound: str = __version__
+    windows: RowWindows | None = None  # that were made of a cache of rows; None: it held windows
 
 # %% ../../nbs/71_evaluation_protocol.ipynb #79ab9936
 def write_selection(
@@ -78,6 +80,7 @@ def read_selection(
             video_ids=tuple(record["video_ids"]),
             criterion=str(record["criterion"]),
             avesound=str(record.get("avesound", "unknown")),
+            windows=None if record.get("windows") is None else RowWindows(**record["windows"]),
         )
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: is no selection of settings ({error})") from None

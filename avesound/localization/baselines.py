@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['BASELINES', 'ORACLES', 'ClipSignals', 'BaselineResult', 'event_rate', 'centre', 'uniform', 'whole_clip',
-           'always_start', 'always_end', 'train_prior', 'class_prior', 'loudest', 'motion']
+           'always_start', 'always_end', 'train_prior', 'class_prior', 'loudest', 'motion', 'label_heard']
 
 # %% ../../nbs/52_localization_baselines.ipynb #88844212
 from collections.abc import Callable
@@ -47,6 +47,7 @@ class ClipSignals:
     motion: np.ndarray | None = None  # float [shape=(..., T)], energy of motion in each cell, >= 0; NaN = unknown, None = no picture
     train_rate: np.ndarray | None = None  # float [shape=(..., T)], `event_rate` of training clips; None = no training clips
     class_rate: np.ndarray | None = None  # float [shape=(..., T)], that of the training clips of the clip's own category
+    label_score: np.ndarray | None = None  # float [shape=(..., T)], how much a cell sounds like the clip's category; NaN = unknown
 
     def __post_init__(self) -> None:
         duration = np.asarray(self.duration_s, dtype=np.float64)
@@ -55,7 +56,8 @@ class ClipSignals:
         shape = duration.shape + starts.shape[-1:]
         if starts.shape not in (shape, shape[-1:]):
             raise ValueError(f"cells of shape {starts.shape} do not fit clips of shape {duration.shape}")
-        for name, low, high in [("loudness_db", -np.inf, _FINITE), ("motion", 0, _FINITE), ("train_rate", 0, 1), ("class_rate", 0, 1)]:
+        bounds = [("loudness_db", -np.inf, _FINITE), ("motion", 0, _FINITE), ("train_rate", 0, 1), ("class_rate", 0, 1)]
+        for name, low, high in [*bounds, ("label_score", -_FINITE, _FINITE)]:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _checked_values(name, getattr(self, name), shape, low, high))
 
@@ -219,6 +221,14 @@ def motion(
     "The cell with the most motion; the score is the energy of motion."
     return _highest(signals, signals.motion, settings)
 
+# %% ../../nbs/52_localization_baselines.ipynb #7206b9da
+def label_heard(
+    signals: ClipSignals,  # with `label_score`
+    settings: AlignSettings,  # of the softmax
+) -> BaselineResult:
+    "The cell that sounds most like the clip's category, by a model that is told it and never looks: an oracle, too."
+    return _highest(signals, signals.label_score, settings)
+
 # %% ../../nbs/52_localization_baselines.ipynb #592bce3a
 BASELINES: dict[str, Callable[[ClipSignals, AlignSettings], BaselineResult]] = {
     "centre": centre,
@@ -230,5 +240,6 @@ BASELINES: dict[str, Callable[[ClipSignals, AlignSettings], BaselineResult]] = {
     "class_prior": class_prior,
     "loudest": loudest,
     "motion": motion,
+    "label_heard": label_heard,
 }
-ORACLES = ("class_prior",)  # those that are given a part of the answer; no encoder has to beat them
+ORACLES = ("class_prior", "label_heard")  # those that are given a part of the answer; no encoder has to beat them

@@ -300,6 +300,7 @@ def train_refiner(
     networks.train(material.examples, training, device, progress)
     run = run_facts(annotations_csv, splits=annotated.splits_from or "annotations")
     record = identity | _record(material, networks.runs, settings, device) | {"run": run}
+    record |= {"windows": cache.row_windows.as_settings()} if cache.holds_rows else {}
     refiner = Refiner(networks.weights | {"mean_target": _mean_target(material)}, as_json(record))
     if refiner_ckpt is not None:
         refiner.save(refiner_ckpt)

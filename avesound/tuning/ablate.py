@@ -8,6 +8,7 @@ __all__ = ['METRICS', 'Change', 'changes_of', 'cache_difference', 'Variants', 'm
 
 # %% ../../nbs/83_tuning_ablate.ipynb #7f310abb
 import contextlib
+import itertools
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +22,7 @@ from ..data.annotations import ClipAnnotation, read_annotations, write_annotatio
 from ..data.splits import with_splits
 from ..embeddings.cache import EmbeddingCache
 from ..embeddings.extract import WindowSettings, extract
-from ..embeddings.store import CacheError, audio_file, read_embeddings
+from ..embeddings.store import CacheError
 from ..encoders.base import Encoder, Problem, create_encoder, encoder_names
 from ..encoders.logmel import FILLS
 from ..evaluation.tables import SUBSETS
@@ -205,9 +206,10 @@ METRICS = ("dist", "inside", "mass_inside", "log_score")
 
 def _knows_loudness(cache: EmbeddingCache, clips: Iterable[ClipAnnotation], lengths: Iterable[Seconds]) -> bool:
     "Whether the sound of any clip was measured when it was embedded; vectors made elsewhere may lack that."
-    for path in (audio_file(cache.aud_emb_dir, clip.video_id, length) for clip in clips for length in lengths):
+    readers = [cache.reader(length) for length in lengths]
+    for clip, reader in itertools.product(clips, readers):
         with contextlib.suppress(OSError, CacheError):  # is told where the similarities are made
-            if "loudness_db" in read_embeddings(path).extras:
+            if "loudness_db" in reader.read(clip.video_id).extras:
                 return True
     return False
 

@@ -25,15 +25,14 @@ from .. import __version__
 from ..data.annotations import ClipAnnotation
 from ..data.splits import read_clips
 from ..embeddings.cache import EmbeddingCache, problems_between
+from ..embeddings.frames import RowWindows
 from ..embeddings.projector import Projector, load_projector
 from ..embeddings.similarity import similarity_set
 from avesound.embeddings.store import (
-    audio_file,
     cache_root,
     cached_state,
     fingerprint,
     length_ms,
-    video_file,
 )
 from ..encoders.base import ORACLE, Problem
 from ..files import as_json, atomic_write
@@ -49,12 +48,15 @@ def find_caches(
     | str
     | os.PathLike,  # caches, or folders of them; a cache holds vid_emb/ and aud_emb/
     *,
-    strides: Sequence[Seconds] | None = None,  # only caches of these strides; None: all
-    windows: Sequence[Seconds] | None = None,  # only caches of these lengths of video windows; None: all
+    strides: Sequence[Seconds] | None = None,  # only caches of these strides; None: all. Of rows, each of them is made
+    windows: Sequence[Seconds] | None = None,  # only caches of these lengths of video windows; None: all. Likewise
     projector: str | os.PathLike | Projector | None = None,  # for all of them
     allow_untrained: bool = False,  # compare vectors whose cosines mean nothing, too
 ) -> list[EmbeddingCache]:
     """The caches that lie in some folders, in the order given and then by name.
+
+    One that holds rows (`extract --frames`) counts once for each stride and length of video windows that is asked for, all of them read
+    from the same files.
 
     Raises
     ------
@@ -74,10 +76,12 @@ def find_caches(
     names = [cache.name for cache in caches]
     if len(set(names)) < len(names):
         raise ValueError(f"caches are told apart by the names of their folders, which must differ, got {', '.join(names)}")
+    of_rows = {cache.name: _windowed(cache, strides, windows) for cache in caches if cache.holds_rows}
+    others = [cache for cache in caches if cache.name not in of_rows]
     for option, key, values in [("stride", "stride_s", strides), ("win", "win_s", windows)]:
         if values is not None:
-            caches = _made_with(caches, option, key, values)
-    return caches
+            others = _made_with(others, option, key, values, must=not of_rows)
+    return [one for cache in caches for one in of_rows.get(cache.name, [cache] if cache in others else [])]
 
 # %% ../../nbs/80_tuning_caches.ipynb #a79a52f2
 def _inner(folder: Path) -> list[Path]:
@@ -91,15 +95,24 @@ def _inner(folder: Path) -> list[Path]:
     return inner
 
 # %% ../../nbs/80_tuning_caches.ipynb #9bf90b40
-def _made_with(caches: Sequence[EmbeddingCache], option: str, key: str, values: Sequence[float]) -> list[EmbeddingCache]:
-    "The caches that have one of some values in a column of `EmbeddingCache.as_row`."
+def _made_with(caches: Sequence[EmbeddingCache], option: str, key: str, values: Sequence[float], must: bool = True) -> list[EmbeddingCache]:
+    "The caches that have one of some values in a column of `EmbeddingCache.as_row`; where they must, each value has one."
     by_value = [(cache, cache.as_row()[key]) for cache in caches]
     known = sorted({value for _, value in by_value if value is not None})
     for value in values:
-        if not any(abs(value - other) < 1e-9 for other in known):
+        if must and not any(abs(value - other) < 1e-9 for other in known):
             remedy = f"make one with `avesound extract --{option} {value:g} --out_dir …`"
             raise ValueError(f"no cache with {key} = {value:g} s, there are {known}: {remedy}")
     return [cache for cache, number in by_value if number is not None and any(abs(number - value) < 1e-9 for value in values)]
+
+# %% ../../nbs/80_tuning_caches.ipynb #edbce2cc
+def _windowed(cache: EmbeddingCache, strides: Sequence[Seconds] | None, windows: Sequence[Seconds] | None) -> list[EmbeddingCache]:
+    "A cache of rows, once for each stride and length of video windows that is asked for."
+    if strides is None and windows is None:
+        return [cache]
+    usual = cache.row_windows
+    every = [RowWindows(win, stride, usual.edge) for win in windows or [usual.win_s] for stride in strides or [usual.stride_s]]
+    return [replace(cache, windows=one, name=f"{cache.name}_win{one.win_s:g}_stride{one.stride_s:g}") for one in dict.fromkeys(every)]
 
 # %% ../../nbs/80_tuning_caches.ipynb #fe44929a
 def _is_cache(folder: Path) -> bool:
@@ -164,7 +177,7 @@ def cached_similarities(
     kept = kept_npz(path)
     if kept is not None:
         return _from_arrays(kept, lengths)
-    lacking = [length for length in lengths if length not in cache.lengths]
+    lacking = [length for length in lengths if not cache.has_length(length)]
     if lacking:
         wanted = ",".join(f"{length:g}" for length in lacking)
         remedy = f'make them with `avesound extract-audio-multiscale --lengths "{wanted}"`'
@@ -199,12 +212,9 @@ def _state(cache: EmbeddingCache, clips: Sequence[ClipAnnotation], lengths: Sequ
 # %% ../../nbs/80_tuning_caches.ipynb #1807378d
 def _files_state(cache: EmbeddingCache, clips: Sequence[ClipAnnotation], lengths: Sequence[Seconds]) -> str:
     "A checksum of the names, sizes and times of the files that are going to be read."
-    digest = hashlib.sha256()
+    digest, readers = hashlib.sha256(), [cache.reader(), *(cache.reader(length) for length in lengths)]
     for clip in clips:
-        for path in [
-            video_file(cache.vid_emb_dir, clip.video_id),
-            *(audio_file(cache.aud_emb_dir, clip.video_id, length) for length in lengths),
-        ]:
+        for path in dict.fromkeys(reader.file(clip.video_id) for reader in readers):
             digest.update(f"{path.name} {cached_state(path)}\n".encode())
     return digest.hexdigest()
 

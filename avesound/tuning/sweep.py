@@ -256,7 +256,9 @@ def sweep(
         run = _run(common, reference, criterion, options, out_dir / "parts", crew, bar)
         rows, table = _ranked(run, rows, _table(run, rows), named)
     facts = {"avesound": __version__, "run": run_facts(annotations_csv)}
+    chosen = named[rows[0].cache]
     selection = _selection(run, table, rows[0], split, len(clips)) | {"run": facts["run"]}
+    selection |= {"windows": chosen.row_windows.as_settings()} if chosen.holds_rows else {}
     about = {"grid": grid, "reference": str(reference), "caches": {cache.name: cache.made_with for cache in named.values()}}
     about |= {"left_out": common.left_out, "allow_untrained": any(cache.allow_untrained for cache in named.values())}
     write_csv(table, out_dir / "aggregate.csv")
@@ -268,7 +270,7 @@ def sweep(
     test = None
     if test_split is not None:  # which sees to it that they are other clips
         tuned_on = out_dir / "selection.json"
-        test = _evaluated(rows[0], named[rows[0].cache], annotations_csv, test_split, scoring, out_dir, tuned_on)
+        test = _evaluated(rows[0], chosen, annotations_csv, test_split, scoring, out_dir, tuned_on)
     return SweepReport(table, selection, test, out_dir)
 
 # %% ../../nbs/82_tuning_sweep.ipynb #366027bf

@@ -19,6 +19,7 @@ import traitlets
 
 from ..data.annotations import ClipAnnotation, clips_from_annotations
 from ..data.marks import mark_event, mark_no_event, read_marks, unmark
+from ..embeddings.frames import RowWindows
 from ..embeddings.projector import load_projector
 from ..localization.align import AUDIO_QUERIES, FUSIONS, AlignSettings
 from ..media.container import MediaError, MediaInfo, probe
@@ -55,6 +56,9 @@ class _Page(anywidget.AnyWidget):
     # What is looked at, and how: set from the page or from Python.
     video_id = traitlets.Unicode().tag(sync=True)
     L_sec = traitlets.List(traitlets.Float(), help="lengths of the audio windows, seconds").tag(sync=True)
+    row_windows = traitlets.List(
+        traitlets.Float(min=1e-3), help="of embeddings that are rows: length and stride of the video windows, seconds; else empty"
+    ).tag(sync=True)
     tau = traitlets.Float(0.5, min=1e-3, help="temperature of the softmax").tag(sync=True)
     score_smooth_sigma = traitlets.Float(0.0, min=0.0, help="smoothing of the scores, seconds").tag(sync=True)
     audio_query = traitlets.Enum(AUDIO_QUERIES, "sync").tag(sync=True)
@@ -86,6 +90,12 @@ class _Page(anywidget.AnyWidget):
     def _known(self, proposal):
         if proposal["value"] and all(row["video_id"] != proposal["value"] for row in self.rows):
             raise traitlets.TraitError(f"there is no clip {proposal['value']!r} among the {len(self.rows)} of this run")
+        return proposal["value"]
+
+    @traitlets.validate("row_windows")
+    def _both_or_none(self, proposal):
+        if len(proposal["value"]) not in (0, 2):
+            raise traitlets.TraitError(f"row_windows is a length and a stride in seconds, or nothing, got {proposal['value']}")
         return proposal["value"]
 
     @traitlets.validate("span")
@@ -195,8 +205,14 @@ ALIKE = ", settings here"  # behind the other run's name: compared at the settin
 _MANY_CELLS = 2000  # more are not named one by one to a screen reader
 
 
-def _in_words(settings: AlignSettings, L_sec: tuple[Seconds, ...]) -> str:
-    parts = [f"τ {settings.tau:.3g}", f"windows of {' + '.join(f'{length:g}' for length in L_sec)} s", settings.audio_query]
+def _of_rows(windows: RowWindows | None) -> list[Seconds]:
+    "As the page has them."
+    return [] if windows is None else [windows.win_s, windows.stride_s]
+
+
+def _in_words(settings: AlignSettings, L_sec: tuple[Seconds, ...], windows: RowWindows | None = None) -> str:
+    parts = [] if windows is None else [f"pictures of {windows.win_s:g} s every {windows.stride_s:g} s"]
+    parts += [f"τ {settings.tau:.3g}", f"windows of {' + '.join(f'{length:g}' for length in L_sec)} s", settings.audio_query]
     return ", ".join(parts + ([f"smoothing {settings.score_smooth_sigma:g} s"] if settings.score_smooth_sigma else []))
 
 
@@ -236,7 +252,7 @@ class _Judged(_Watched):
     _settings: AlignSettings  # those of the run
     _refiner: Callable[[np.ndarray], np.ndarray] | None
     _other: OpenRun | None
-    _pinned: tuple[AlignSettings, tuple[Seconds, ...]] | None
+    _pinned: tuple[AlignSettings, tuple[Seconds, ...], RowWindows | None] | None
     _seen: Look | None
     _beside: Look | None  # what it is compared with
 
@@ -244,6 +260,15 @@ class _Judged(_Watched):
     def settings(self) -> AlignSettings:
         "The settings as the controls stand now."
         return replace(self._settings, **{name: getattr(self, name) for name in _SETTINGS})
+
+    @property
+    def windows(self) -> RowWindows | None:
+        "The windows that are made of embeddings that are rows, as the controls stand now; None where these are windows."
+        own = self._opened.row_windows
+        if own is None or not self.row_windows:
+            return None
+        win_s, stride_s = self.row_windows
+        return RowWindows(win_s, stride_s, own.edge)
 
     @property
     def seen(self) -> Look | None:
@@ -257,18 +282,19 @@ class _Judged(_Watched):
             comparisons[_PINNED] = f"pinned: {_in_words(*self._pinned)}"
         if self._other is not None:
             name = self._other.run.name
-            comparisons[name] = f"{name}, as it was run: {_in_words(self._other.settings, self._other.L_sec)}"
+            comparisons[name] = f"{name}, as it was run: {_in_words(self._other.settings, self._other.L_sec, self._other.row_windows)}"
             comparisons[f"{name}{ALIKE}"] = f"{name}, at the settings here"
         return comparisons
 
-    def _look(self, opened: OpenRun, settings: AlignSettings, L_sec: tuple[Seconds, ...]) -> Look:
-        n_audio = 4 * self._duration_s
+    def _look(self, opened: OpenRun, settings: AlignSettings, L_sec: tuple[Seconds, ...], windows: RowWindows | None) -> Look:
+        at = opened.at_windows(windows)
+        n_audio = self._duration_s / (0.25 if at.row_windows is None else at.row_windows.stride_s)
         if settings.audio_query == "all" and n_audio**2 * 8 * len(L_sec) > _LARGEST:
             raise ValueError("comparing every moment with every other takes too much memory for so long a clip: choose another query")
-        key = ("curves", id(opened), self.video_id, settings.audio_query, settings.multi_offsets, L_sec)
-        curve_set = self._once(key, lambda: curves_of(opened, self.video_id, settings, L_sec))
+        key = ("curves", id(opened), self.video_id, settings.audio_query, settings.multi_offsets, L_sec, at.row_windows)
+        curve_set = self._once(key, lambda: curves_of(at, self.video_id, settings, L_sec))
         refiner: Callable[[np.ndarray], np.ndarray] | np.ndarray | None = self._refiner if opened is self._opened else None
-        if refiner is None and settings == opened.settings and L_sec == tuple(sorted(opened.L_sec)):
+        if refiner is None and at is opened and settings == opened.settings and L_sec == tuple(sorted(opened.L_sec)):
             refiner = opened.refined.get(self.video_id)
         return look(curve_set, opened.clip(self.video_id), settings, L_sec, refiner=refiner)
 
@@ -276,9 +302,9 @@ class _Judged(_Watched):
         if self.compare == _PINNED and self._pinned is not None:
             return self._look(self._opened, *self._pinned)
         if self._other is not None and self.compare == self._other.run.name:
-            return self._look(self._other, self._other.settings, tuple(sorted(self._other.L_sec)))
+            return self._look(self._other, self._other.settings, tuple(sorted(self._other.L_sec)), None)
         if self._other is not None and self.compare == f"{self._other.run.name}{ALIKE}":
-            return self._look(self._other, self.settings, lengths)
+            return self._look(self._other, self.settings, lengths, self.windows)
         raise ValueError("there is nothing of this name to compare with")
 
     def _show_curves(self) -> None:
@@ -286,7 +312,7 @@ class _Judged(_Watched):
         lengths = tuple(sorted(self.L_sec))
         with self.hold_sync():
             try:
-                self._seen = self._look(self._opened, self.settings, lengths)
+                self._seen = self._look(self._opened, self.settings, lengths, self.windows)
             except (ValueError, OSError) as error:
                 problem = str(error)
             if self._seen is not None and self.compare:
@@ -317,9 +343,10 @@ class _Judged(_Watched):
         events, length = self._seen.events, min(lengths, key=lambda length: abs(length - 1.0))
 
         def drawn() -> str:
-            return draw_matrix(similarity_matrix(self._opened, self.video_id, length)[0], self._duration_s, events)
+            opened = self._opened.at_windows(self.windows)
+            return draw_matrix(similarity_matrix(opened, self.video_id, length)[0], self._duration_s, events)
 
-        self.matrix = self._once(("matrix", self.video_id, length, tuple(events)), drawn)
+        self.matrix = self._once(("matrix", self.video_id, length, self.windows, tuple(events)), drawn)
 
     def _draw(self) -> None:
         clip, name = self._annotated(), self.choices["comparisons"].get(self.compare, self.compare) if self._beside else ""
@@ -442,7 +469,7 @@ class _Marked(_Judged):
     # ---- settings, copies
 
     def _pin(self, _: dict) -> str:
-        self._pinned = (self.settings, tuple(sorted(self.L_sec)))
+        self._pinned = (self.settings, tuple(sorted(self.L_sec)), self.windows)
         with self.hold_sync():
             self._say_choices()
             if self.compare == _PINNED:
@@ -454,8 +481,8 @@ class _Marked(_Judged):
         with self.hold_sync():
             for name in _SETTINGS:
                 setattr(self, name, getattr(self._settings, name))
-            self.L_sec = list(self._L_sec)
-        return f"Settings are those of the run: {_in_words(self._settings, self._L_sec)}."
+            self.L_sec, self.row_windows = list(self._L_sec), _of_rows(self._opened.row_windows)
+        return f"Settings are those of the run: {_in_words(self._settings, self._L_sec, self.windows)}."
 
     def _copy(self, _: dict) -> str:
         path, run = self._opened.media.get(self.video_id), self._opened.run
@@ -526,6 +553,7 @@ class Inspector(_Marked):
             rows=list(self._opened.rows),
             picker=_ALL_CLIPS,
             L_sec=list(self._L_sec),
+            row_windows=_of_rows(self._opened.row_windows),
             video_id=video_id or "",
             **{name: getattr(self._settings, name) for name in _SETTINGS},
         )
@@ -553,7 +581,7 @@ class Inspector(_Marked):
         "Redraw what depends on a trait when the trait changes."
         self.observe(lambda _: self._pick(), "picker")
         self.observe(lambda _: self._show_clip(), "video_id")
-        self.observe(lambda _: self._show_curves(), [*_SETTINGS, "L_sec", "compare"])
+        self.observe(lambda _: self._show_curves(), [*_SETTINGS, "L_sec", "row_windows", "compare"])
         self.observe(lambda _: self._show_span(), ["span", "width"])
         self.observe(lambda _: self._show_kind(), "sound_kind")
         self.observe(lambda _: self._say_clip(), "page")

@@ -47,6 +47,7 @@ def viewer_notebook(
         **parts,
         "save_csv": Path(save_csv or path.with_name("marked.csv")),
         "allow_untrained": run.allow_untrained or None,
+        "windows": run.windows and (run.windows.win_s, run.windows.stride_s, run.windows.edge),
         **more,
     }
     given = {name: os.path.abspath(value) if isinstance(value, Path) else value for name, value in arguments.items() if value is not None}

@@ -21,12 +21,12 @@ from ..data.annotations import ClipAnnotation
 from ..data.splits import read_clips
 from ..embeddings.cache import EmbeddingCache
 from ..embeddings.clips import media_folder
+from ..embeddings.frames import USUAL_LENGTHS, RowWindows, rate_of_rows
 from ..embeddings.projector import Projector
 from ..embeddings.similarity import CurveSet, similarity_set
 from avesound.embeddings.store import (
     CacheError,
     Embeddings,
-    audio_file,
     cached_audios,
     cached_videos,
     embeddings_folder,
@@ -62,8 +62,11 @@ class Run:
     curves_csv: Path | None = None  # curves.csv of `evaluate`; its column pdf_refined is shown, where it has one
     projector: Projector | None = None  # brings the vectors of two towers into one space
     allow_untrained: bool = False  # compare vectors whose cosines mean nothing
+    windows: RowWindows | None = None  # made of embeddings that are rows, or (win_s, stride_s); None: the summary's, else 1 s every 0.25 s
 
     def __post_init__(self):
+        if isinstance(self.windows, (tuple, list)):
+            object.__setattr__(self, "windows", RowWindows(*self.windows))
         for name in _FOLDERS + _FILES:
             path = getattr(self, name)
             if path is None:
@@ -74,6 +77,13 @@ class Run:
             object.__setattr__(self, name, path)
             if not (path.is_dir() if name in _FOLDERS else path.is_file()):
                 raise FileNotFoundError(f"{name}: no such {'folder' if name in _FOLDERS else 'file'}: {path}")
+
+    @property
+    def cache(self) -> EmbeddingCache:
+        "Its embeddings. Raises `ValueError` where it has none of picture or of sound."
+        if self.vid_emb_dir is None or self.aud_emb_dir is None:
+            raise ValueError(f"{self.name}: has no embeddings of {'sound' if self.vid_emb_dir else 'picture'}")
+        return EmbeddingCache(self.vid_emb_dir, self.aud_emb_dir, self.projector, self.allow_untrained, windows=self.windows)
 
 # %% ../../nbs/92_viewer_run.ipynb #f6990205
 _LAYOUT = {
@@ -119,6 +129,21 @@ class OpenRun:
     L_sec: tuple[Seconds, ...]
     refined: dict[str, np.ndarray]  # PDFs after a refiner, as `curves.csv` has them; empty where it has none
 
+    @property
+    def row_windows(self) -> RowWindows | None:
+        "The windows that are made of its embeddings; None where these are windows, or there are none."
+        run = self.run
+        return None if run.vid_emb_dir is None or run.aud_emb_dir is None or not run.cache.holds_rows else run.cache.row_windows
+
+    def at_windows(
+        self,
+        windows: RowWindows | None,  # None: as it is
+    ) -> "OpenRun":
+        "The same with other windows, if its embeddings are rows."
+        if windows is None or self.row_windows in (None, windows):
+            return self
+        return replace(self, run=replace(self.run, windows=windows))
+
     def clip(self, video_id: str) -> ClipAnnotation:
         "What is annotated about a clip; nothing where nothing is."
         return self.clips.get(video_id) or ClipAnnotation(video_id, "", ())
@@ -135,10 +160,12 @@ def open_run(
         If a file is not what it should be, or there is no clip at all.
     """
     _check_one_run(run)
+    settings, L_sec, windows = _settings_of(run)
+    if run.windows is None and run.vid_emb_dir is not None and run.aud_emb_dir is not None and run.cache.holds_rows:
+        run = replace(run, windows=windows)
     clips = {} if run.annotations_csv is None else read_clips(run.annotations_csv).clips
     media = {} if run.vid_dir is None else media_folder(run.vid_dir).files
     lengths, scores = _lengths_of(run), _scores_of(run)
-    settings, L_sec = _settings_of(run)
     ids = dict.fromkeys([*scores, *clips, *sorted(lengths), *media])
     if not ids:
         raise ValueError(f"{run.name}: there is not one clip in this run; give a folder of clips, embeddings or annotations")
@@ -153,13 +180,15 @@ _NUMBERS = ("dist", "confidence", "entropy")  # of a summary, by which clips can
 
 
 def _lengths_of(run: Run) -> dict[str, tuple[Seconds, ...]]:
-    "The audio window lengths of each clip that has embeddings of both kinds."
+    "The audio window lengths of each clip that has embeddings of both kinds; of rows, the usual ones."
     lengths: dict[str, tuple[Seconds, ...]] = {}
     if run.vid_emb_dir is not None and run.aud_emb_dir is not None:
         seen = set(cached_videos(run.vid_emb_dir))
+        rate = rate_of_rows(run.aud_emb_dir)
         for length, ids in cached_audios(run.aud_emb_dir).items():
+            of_file = (length,) if rate is None else USUAL_LENGTHS
             for video_id in seen.intersection(ids):
-                lengths[video_id] = (*lengths.get(video_id, ()), length)
+                lengths[video_id] = (*lengths.get(video_id, ()), *of_file)
     return lengths
 
 
@@ -189,18 +218,19 @@ def _row(video_id: str, scored: dict | None, clip: ClipAnnotation | None, embedd
     }
 
 
-def _settings_of(run: Run) -> tuple[AlignSettings, tuple[Seconds, ...]]:
-    "The settings that the summary was made with; defaults and () where it does not say."
+def _settings_of(run: Run) -> tuple[AlignSettings, tuple[Seconds, ...], RowWindows | None]:
+    "The settings that the summary was made with; defaults, () and None where it does not say."
     beside = run.summary_csv.with_suffix(".json") if run.summary_csv is not None else None
     if beside is None or not beside.is_file():
-        return AlignSettings(), ()
+        return AlignSettings(), (), None
     try:
         recorded: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8"))["settings"]
         names = AlignSettings.__dataclass_fields__
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in recorded.items() if name in names
         }
-        return AlignSettings(**values), tuple(float(length) for length in recorded.get("L_sec", ()))
+        windows = recorded.get("windows") and RowWindows(**recorded["windows"])
+        return AlignSettings(**values), tuple(float(length) for length in recorded.get("L_sec", ())), windows
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{beside}: is not what evaluate writes beside a summary ({error})") from error
 
@@ -274,11 +304,11 @@ def curves_of(
             else ": no cache was given"
         )
         raise ValueError(f"{video_id} has no embeddings{why}")
-    missing = sorted(set(L_sec) - set(lengths))
+    cache = run.cache
+    missing = sorted(length for length in set(L_sec) - set(lengths) if not cache.has_length(length))
     if missing or not L_sec:
         wanted = ", ".join(f"{length:g}" for length in missing) or "no"
         raise ValueError(f"no audio embeddings of {wanted} s; {video_id} has {', '.join(f'{length:g}' for length in lengths)} s")
-    cache = EmbeddingCache(run.vid_emb_dir, run.aud_emb_dir, run.projector, run.allow_untrained)
     return similarity_set(cache, [opened.clip(video_id)], L_sec=L_sec, settings=settings)
 
 # %% ../../nbs/92_viewer_run.ipynb #2062330b
@@ -430,7 +460,7 @@ def similarity_matrix(
     run = opened.run
     if run.vid_emb_dir is None or run.aud_emb_dir is None:
         raise ValueError(f"{video_id} has no embeddings: no cache was given")
-    seen, heard = read_embeddings(video_file(run.vid_emb_dir, video_id)), read_embeddings(audio_file(run.aud_emb_dir, video_id, length_s))
+    seen, heard = run.cache.reader().read(video_id), run.cache.reader(length_s).read(video_id)
     if run.projector is not None:
         seen, heard = replace(seen, emb=run.projector.project_video(seen.emb)), replace(heard, emb=run.projector.project_audio(heard.emb))
 

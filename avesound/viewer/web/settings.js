@@ -1,7 +1,7 @@
 // The settings that the curves are made with, and the numbers that come of them.
 import { h, button, field, option } from "./dom.js";
 
-export const SETTINGS = ["tau", "score_smooth_sigma", "audio_query", "multi_reduce", "scale_fusion", "L_sec"];
+export const SETTINGS = ["tau", "score_smooth_sigma", "audio_query", "multi_reduce", "scale_fusion", "L_sec", "row_windows"];
 
 export class Settings {
   constructor(app) {
@@ -19,6 +19,10 @@ export class Settings {
     this.fusion = select("scale_fusion");
     this.compare = select("compare");
     this.lengths = h("div", { class: "lengths" });
+    const number = (hint) => h("input", { type: "number", min: 0.04, step: 0.01, title: hint, onchange: () => this.askWindows() });
+    this.win = number("Length of the windows of the picture, in seconds");
+    this.stride = number("A window of picture and sound every so many seconds");
+    this.windowsField = h("div", {}, field("Picture windows (s)", this.win), field("One every (s)", this.stride));
     this.reduceField = field("Fuse queries by", this.reduce);
     this.fusionField = field("Fuse lengths by", this.fusion);
     this.metrics = h("table", { class: "metrics" });
@@ -33,7 +37,7 @@ export class Settings {
     return h("fieldset", {}, h("legend", {}, "Settings"),
       slider("Temperature τ", this.tau, this.tauSays, "Low: the highest moment takes all. High: all moments alike. It moves no bare peak."),
       slider("Smoothing", this.smooth, this.smoothSays, "Standard deviation of a Gaussian over the scores, in seconds"),
-      h("div", { class: "field", role: "group", "aria-label": "Lengths of sound windows, seconds" }, h("span", {}, "Sound windows"), this.lengths),
+      h("div", { class: "field", role: "group", "aria-label": "Lengths of sound windows, seconds" }, h("span", {}, "Sound windows"), this.lengths), this.windowsField,
       tall(field("Picture compared with the sound", this.query)), this.reduceField, this.fusionField, tall(field("Compare with", this.compare)),
       h("div", { class: "row" }, button("Pin to compare", () => this.link.timedWish("pin")),
         button("As in the run", () => this.link.timedWish("reset"), { title: "Put all settings back to those that the run was evaluated with" })));
@@ -55,7 +59,15 @@ export class Settings {
     this.reduceField.hidden = !["multi", "all"].includes(get("audio_query"));
     this.fusionField.hidden = get("L_sec").length < 2;
     this.showLengths(available, new Set(get("L_sec")));
+    const windows = get("row_windows");
+    this.windowsField.hidden = !windows.length; // what was embedded window by window has the windows that it has
+    [this.win, this.stride].forEach((node, i) => { if (windows.length && document.activeElement !== node) node.value = windows[i]; });
     this.node.disabled = !available.length;
+  }
+
+  askWindows() {
+    const asked = [this.win, this.stride].map((node) => Number(node.value)), known = this.link.get("row_windows");
+    this.link.ask("row_windows", asked.map((value, i) => (value > 0 ? value : known[i])));
   }
 
   showLengths(available, chosen) {
