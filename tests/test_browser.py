@@ -83,8 +83,13 @@ def browser():
 
 @pytest.fixture(scope="module")
 def page(run, browser, tmp_path_factory):
-    "JupyterLab with the inspector in it, and what the console complained about."
-    folder = tmp_path_factory.mktemp("jupyter")  # nothing of the user's takes part
+    with opened(run, browser, tmp_path_factory.mktemp("jupyter")) as page:
+        yield page
+
+
+@contextlib.contextmanager
+def opened(run, browser, folder):
+    "JupyterLab with the inspector in it, and what the console complained about. Its files, and none of the user's, are in `folder`."
     env = os.environ | {
         name: str(folder / name)
         for name in (
@@ -236,6 +241,39 @@ def test_settings_redraw_at_once(page, first, record_property):
         if length != 1.0:
             page.uncheck(f".inspector .lengths input[value='{length:g}']")
     page.wait_for_function("document.querySelectorAll('.inspector .lane-curves path.score').length === 0")
+
+
+def test_windows_of_rows_are_chosen(browser, tmp_path):
+    "Where a cache holds the rows of an encoder that reads a clip once, two fields say which windows are made of them."
+    from test_frames import Rows
+
+    from avesound.data.synth import SynthSpec, make_dataset
+    from avesound.embeddings.extract import RunSettings, WindowSettings, extract
+    from avesound.evaluation.evaluate import Scoring, evaluate
+
+    data = make_dataset(tmp_path / "data", spec=SynthSpec(seed=5, duration_s=4.0), n_train=0, n_val=0, n_test=2)
+    rows = WindowSettings(frames=True)
+    extract(data / "AVE", tmp_path / "cache", encoder=Rows(), windows=rows, run=RunSettings(workers=0), progress=False)
+    evaluate(tmp_path / "cache", data / "annotations.csv", scoring=Scoring(n_boot=10)).save(tmp_path / "results/summary.csv")
+    (tmp_path / "jupyter").mkdir()
+    with opened(tmp_path, browser, tmp_path / "jupyter") as page:
+        length, every = (page.get_by_label(name) for name in ("Picture windows (s)", "One every (s)"))
+        assert (length.input_value(), every.input_value()) == ("1", "0.25")
+        for field, value in ((length, "0.4"), (every, "0.1")):
+            serial = page.get_attribute(".inspector", "data-drawn")
+            field.fill(value)
+            field.press("Enter")
+            page.wait_for_function(f"document.querySelector('.inspector').dataset.drawn !== '{serial}'")
+        steps = "document.querySelector('.inspector .lane-curves path.pdf').getAttribute('d')"
+        finest = len(page.evaluate(steps))
+        every.fill("0.5")
+        every.press("Tab")
+        page.wait_for_function(f"{steps}.length < {finest} / 2")
+        every.fill("0")  # is no distance: what was asked before stays
+        every.press("Tab")
+        page.wait_for_timeout(500)
+        assert len(page.evaluate(steps)) < finest / 2 and every.input_value() == "0.5"
+        assert page.complaints == []
 
 
 def test_settings_are_pinned_and_compared(page, first):

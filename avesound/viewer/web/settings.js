@@ -66,8 +66,9 @@ export class Settings {
   }
 
   askWindows() {
-    const asked = [this.win, this.stride].map((node) => Number(node.value)), known = this.link.get("row_windows");
-    this.link.ask("row_windows", asked.map((value, i) => (value > 0 ? value : known[i])));
+    const known = this.link.get("row_windows");
+    const asked = [this.win, this.stride].map((node, i) => (node.value = Number(node.value) > 0 ? Number(node.value) : known[i]));
+    this.link.ask("row_windows", asked);
   }
 
   showLengths(available, chosen) {
