@@ -366,7 +366,8 @@ def _fit_projector(call: Call, folders: Call) -> int:
 # %% ../nbs/99_cli.ipynb #10cate01
 @command(
     "evaluation.locate:locate_all", "encoders.base:create_encoder",
-    **_EXTRACT | {"files": Entry(positional=True, several=True), "lengths": Entry(name="L_sec", also=("lengths",)), "sound": HIDDEN, "frames": HIDDEN},
+    **_EXTRACT | {"files": Entry(positional=True, several=True), "lengths": Entry(name="L_sec", also=("lengths",))},
+    **{"sound": HIDDEN, "frames": HIDDEN},
     sound_file=Entry(name="sound"), figure_dir=Entry(name="figure", also=("figure_dir",)),
     run=("workers", "batch_size", "timeout_s", "encode_timeout_s", "max_s", "worker_memory", "max_pixels"),
 )  # fmt: skip

@@ -111,9 +111,9 @@ def opened(run, browser, folder):
     log = folder / "log.txt"
     with open(log, "w") as out:
         command = [Path(sys.executable).with_name("avesound"), "view", "--run", run, "--no_browser", "--port", str(port)]
-        viewer = subprocess.Popen(
-            command, env=env | {"PYTHONFAULTHANDLER": "1"}, stdout=out, stderr=subprocess.STDOUT, start_new_session=True
-        )
+        heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}  # a shell's background jobs ignore it
+        env |= {"PYTHONFAULTHANDLER": "1"}
+        viewer = subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, **heard)
     try:
         deadline = time.monotonic() + PATIENCE / 1000
         while not (address := re.search(r"http://127\S+token=\w+", log.read_text())):
