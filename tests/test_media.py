@@ -23,6 +23,7 @@ from avesound.embeddings.journal import FINAL
 from avesound.media import clock, container
 from avesound.media.container import MediaError, NoAudio, NoVideo, probe
 from avesound.media.decode import decode_clip
+from avesound.media.pieces import ClipPieces
 from avesound.media.write import write_clip
 from avesound.report import findings
 from avesound.viewer.inspector import Inspector
@@ -620,6 +621,104 @@ def test_numbers_that_memory_follows_are_not_taken_at_their_word(tmp_path):
     assert clip.fps <= 1000 and len(clip.frames) <= 1000 and abs(clip.duration_s - 1) < 0.01
 
 
+# ---- pictures that nobody looks at
+
+X265 = "log-level=none:keyint=40:bframes=4:b-adapt=0"
+THINNED = {
+    "h264.mp4": ("mp4", dict(video="libx264", b_frames=3)),
+    "pyramid.mkv": ("mkv", dict(video="libx264", b_frames=8, x264_params="b-pyramid=normal:b-adapt=0:bframes=8")),
+    "open groups": ("mp4", dict(video="libx264", b_frames=5, gop=40, x264_params="open-gop=1:keyint=40:bframes=5:b-adapt=0")),
+    "gaps": ("mkv", dict(video="libx264", b_frames=3, times=[k + 7 * (k >= 20) + 30 * (k >= 50) for k in range(90)])),
+    "hevc.mp4": ("mp4", dict(video="libx265", x265_params=X265)),
+    "hevc.mkv": ("mkv", dict(video="libx265", x265_params=X265 + ":b-pyramid=0")),
+}
+
+
+@pytest.fixture
+def decoding(monkeypatch):
+    "Counts the pictures that come out of the decoder."
+    counted = []
+    through = clock._decoded
+
+    def count(*args, **kw):
+        for packet, frames in through(*args, **kw):
+            counted.extend(frames)
+            yield packet, frames
+
+    monkeypatch.setattr(clock, "_decoded", count)
+    return counted
+
+
+def as_before(monkeypatch, make):
+    with monkeypatch.context() as patch:
+        patch.setattr(clock, "_can_be_thinned", lambda *_: False)
+        return make()
+
+
+@pytest.mark.parametrize("suffix, kind", THINNED.values(), ids=THINNED.keys())
+def test_pictures_that_nobody_looks_at_are_not_decoded_and_nothing_else_changes(tmp_path, monkeypatch, decoding, suffix, kind):
+    path = write_numbered(tmp_path / f"a.{suffix}", n=90, **kind)
+    for part in (dict(fps=2), dict(fps=7), dict(fps=12), dict(fps=25), dict(fps=60), dict(fps=7, end_s=1.9), dict(fps=7, start_s=1.3)):
+        decoding.clear()
+        whole = as_before(monkeypatch, lambda part=part: decode_clip(path, **part))
+        n_whole = len(decoding)
+        decoding.clear()
+        thinned = decode_clip(path, **part)
+        n_thinned = len(decoding)
+        assert np.array_equal(thinned.frames, whole.frames) and thinned.duration_s == whole.duration_s, part
+        assert n_thinned <= n_whole and (n_thinned < 0.8 * n_whole or part["fps"] > 7 or len(part) > 1), (part, n_thinned, n_whole)
+    pieces = ClipPieces(path, fps=7)
+    blocks = [piece.samples for piece in pieces]
+    assert np.array_equal(np.concatenate(blocks), decode_clip(path, fps=7).frames)
+
+
+def test_a_film_that_is_not_as_it_was_planned_is_decoded_anew(tmp_path, monkeypatch):
+    path = write_numbered(tmp_path / "a.mp4", "libx264", n=90, b_frames=3)
+    whole = as_before(monkeypatch, lambda: decode_clip(path, fps=7))
+    through, interruptions = clock._pictures_from, []
+    for n in (1, 20, 60, 88):  # pictures after which it turns out
+
+        def interrupted(*args, n=n, **kw):
+            for k, shown in enumerate(through(*args, **kw)):
+                if k == n and args[3] is not None:
+                    interruptions.append(n)
+                    raise clock.Unplanned
+                yield shown
+
+        interruptions.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(clock, "_pictures_from", lambda *args, is_seen: interrupted(*args, is_seen))
+            again = decode_clip(path, fps=7)
+            in_pieces = np.concatenate([piece.samples for piece in ClipPieces(path, fps=7)])
+        assert interruptions == [n, n] and np.array_equal(again.frames, whole.frames) and np.array_equal(in_pieces, whole.frames)
+
+
+def test_a_picture_that_is_missing_is_no_picture_that_was_left_out(tmp_path, monkeypatch):
+    "Where the decoder cannot make a picture that is looked at, the one before it stands for it, whether anybody looks at that or not."
+    path = write_numbered(tmp_path / "a.mp4", "libx264", n=90, b_frames=3)
+    through = clock._decoded
+    for missing in (11, 12, 30, 31):
+
+        def without(*args, missing=missing, **kw):
+            for packet, frames in through(*args, **kw):
+                yield packet, [frame for frame in frames if round(frame.pts * frame.time_base * 25) != missing]
+
+        monkeypatch.setattr(clock, "_decoded", without)
+        whole = as_before(monkeypatch, lambda: decode_clip(path, fps=12.5))
+        assert np.array_equal(decode_clip(path, fps=12.5).frames, whole.frames), missing
+
+
+@pytest.mark.parametrize("layers", [0, 2])
+def test_of_hevc_with_temporal_layers_every_picture_is_decoded(tmp_path, decoding, layers):
+    path = write_numbered(tmp_path / "a.mp4", n=60, video="libx265", x265_params=X265)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"hvcC") + 4 + 21
+    data[at] = data[at] & ~0x38 | layers << 3
+    path.write_bytes(data)
+    decode_clip(path, fps=2)
+    assert len(decoding) == 60
+
+
 # ---- seeking
 
 
@@ -824,7 +923,7 @@ def test_a_decoder_that_gives_up_leaves_the_other_stream(tmp_path, monkeypatch):
     write_clip(tmp_path / "a.mp4", frames, 20, wav)
 
     class Refused:
-        pts, dts, size = 0, 0, 100
+        pts, dts, size, duration, is_discard, is_corrupt = 0, 0, 100, 1, False, False
 
         def decode(self):
             raise av.error.PatchWelcomeError(1, "Not yet implemented in FFmpeg, patches welcome")

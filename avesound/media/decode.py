@@ -21,7 +21,7 @@ import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from .clock import SLACK_S, SOUND_SEEKS_S, Request, pictures, sounds
+from .clock import SLACK_S, SOUND_SEEKS_S, Request, Unplanned, pictures, sounds
 from .container import MAX_PIXELS, MediaError, NoAudio, NoVideo, Source, TooLarge, TooLong, TooShort, reason_of, source_of
 from ..timeline import Seconds
 
@@ -282,22 +282,44 @@ class _Film:
         return images
 
 # %% ../../nbs/13_media_decode.ipynb #57ff30e8
-def on_screen(
-    source: Source,
-    request: Request,
-) -> Generator[tuple[av.VideoFrame, Seconds, Seconds], None, None]:  # (picture, until when it is on screen, when the next one ends)
-    "The pictures of a clip, in order; the last one is on screen to its end. Raises as `clock.pictures`, and if there is none."
+def _on_screen(
+    source: Source, request: Request, is_seen: Callable[[Seconds, Seconds], bool] | None
+) -> Generator[tuple[av.VideoFrame, Seconds, Seconds], None, None]:
     frame: av.VideoFrame | None = None
-    with closing(pictures(source, request)) as shown:
+    last_s: Seconds | None = None
+    with closing(pictures(source, request, is_seen)) as shown:
         for following, begins_s, ends_s in shown:
             request.check_reach(begins_s, begins_s, source)
             if frame is not None:
                 yield frame, begins_s, ends_s
+            elif last_s is not None and is_seen and is_seen(last_s, begins_s):  # the one after it could not be decoded
+                raise Unplanned
             frame, last_s, end_s = following, begins_s, ends_s
-    if frame is None:
+    if last_s is None:
         raise MediaError(f"{source.name}: not one video frame can be decoded")
+    if frame is None:
+        raise Unplanned
     request.check_reach(last_s, end_s, source)
     yield frame, end_s, end_s
+
+
+def on_screen(
+    source: Source,
+    request: Request,
+    fps: float,  # of the steps in whose middle somebody looks, counted from the beginning of the request
+) -> Generator[tuple[av.VideoFrame, Seconds, Seconds], None, None]:  # (picture, until when it is on screen, when the next one ends)
+    """The pictures of a clip, in order; the last one is on screen to its end. Raises as `clock.pictures`, and if there is none.
+
+    Pictures at which nobody looks may be missing, and pictures may come again from the first on: what was shown has been shown.
+    """
+
+    def is_seen(begins_s: Seconds, ends_s: Seconds) -> bool:
+        return n_steps_before(begins_s - request.start_s, fps) < n_steps_before(ends_s - request.start_s, fps)
+
+    try:
+        yield from _on_screen(source, request, is_seen)
+    except Unplanned:
+        yield from _on_screen(source, request, None)
 
 # %% ../../nbs/13_media_decode.ipynb #d277a2af
 def _decode_frames(
@@ -307,7 +329,7 @@ def _decode_frames(
     n_steps = None if request.end_s is None else max(1, round((request.end_s - request.start_s) * rate))
     upright = Upright(source, size)
     film = _Film(rate, request.start_s, n_steps, upright, check_bytes)
-    with closing(on_screen(source, request)) as shown:
+    with closing(on_screen(source, request, rate)) as shown:
         for frame, until_s, last_s in shown:
             film.show(frame, until_s)
             end_s = last_s

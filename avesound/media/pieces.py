@@ -192,7 +192,7 @@ class ClipPieces:
 
     def _frames(self, source: Source) -> Generator[Piece, None, tuple[_Frames, Seconds]]:
         track = _Frames(frame_rate(source, self._fps), source, self._size)
-        with closing(on_screen(source, self._request)) as shown:
+        with closing(on_screen(source, self._request, track.rate)) as shown:
             for frame, until_s, last_s in shown:
                 end_s = last_s
                 for block in track.show(frame, until_s):
