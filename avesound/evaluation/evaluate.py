@@ -655,6 +655,7 @@ def _beside(sides: Sequence[tuple[Evaluation, Judged]], plan: EvaluationPlan, sc
     resampling = {"n_boot": scoring.n_boot, "seed": scoring.seed}
     difference = compare_truths(ours, theirs, encoder=first.overall.encoder, notes=notes, **resampling)
     record = difference.as_json(annotations=second.overall.run["annotations"])
+    second = replace(second, overall=replace(second.overall, notes=[*second.overall.notes, *notes]))
     return replace(first, overall=replace(first.overall, also=record), also=second, difference=difference)
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #06039f1d

@@ -40,7 +40,7 @@ from ..timeline import Seconds
 
 # %% ../../nbs/73_evaluation_tables.ipynb #e52b33de
 SUBSETS = ("all", "partial")  # which clips a row of the table is about
-HEADLINE = ("dist", "inside", "mass_inside", "crps", "auroc")  # columns of the printed table; `Overall.means` has all
+HEADLINE: tuple[str, ...] = ("dist", "inside", "mass_inside", "crps", "auroc")  # columns of the printed table; `Overall.means` has all
 
 # %% ../../nbs/73_evaluation_tables.ipynb #f4e43485
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from .methods import Method
 from .rows import ScoredClips
 from .tables import HEADLINE, SUBSETS, heading, resampled_interval
 from ..files import as_json, shorten
+from ..localization.baselines import ORACLES
 from ..metrics.bootstrap import FEW_LINE, MeanInterval, interval_text, method_table, resample_counts
 from ..metrics.clip import mean_average_precision
 
@@ -100,6 +101,7 @@ def format_difference(
     lines += [f"note: {note}" for note in difference.notes]
     for subset in SUBSETS:
         lines += _subset_lines(difference, subset, metrics)
+    lines += ["* is told the category: an oracle"] if set(ORACLES) & set(difference.differences.get("all", {})) else []
     lines += [FEW_LINE] if any("†" in line for line in lines) else []
     return "\n".join(line.rstrip() for line in lines)
 
@@ -120,7 +122,7 @@ def _subset_lines(difference: TruthDifference, subset: str, metrics: Sequence[st
         lines.append(f"  {name:<{width - 2}}" + "".join(f"{interval_text(cells.get(m)):<22}" for m in shown))
     lines.append(f"{'difference of':<{width}}")
     for method, cells in rows.items():
-        name = f"  {encoder if method == difference.own else method}"
+        name = f"  {encoder if method == difference.own else method}{'*' * (method in ORACLES)}"
         lines.append(f"{name:<{width}}" + "".join(f"{interval_text(cells.get(m), sign=True):<22}" for m in shown))
     return lines
 
