@@ -26,7 +26,7 @@ from ..embeddings.dask import DaskClient
 from ..embeddings.frames import RowWindows
 from ..embeddings.labels import HeardLabels, heard_labels
 from ..embeddings.projector import Projector
-from ..embeddings.similarity import CurveSet, ShuffledCurves, curves_of, shuffled_curves, similarity_set
+from ..embeddings.similarity import CurveSet, ShuffledCurves, curves_of_clips, shuffled_curves, similarity_set
 from ..encoders.base import ORACLE, Problem
 from .figures import plot_clip
 from avesound.evaluation.methods import (
@@ -684,7 +684,7 @@ def _part(choice: ClipChoice, curves: CurveSet, answered: tuple[Answer, np.ndarr
     "Of the curves of two files those of one, with what was answered, in the order of that file."
     place, (answer, tau) = {video_id: k for k, video_id in enumerate(curves.video_ids)}, answered
     try:
-        part = curves_of(curves, [clip.video_id for clip in choice.certain])
+        part = curves_of_clips(curves, [clip.video_id for clip in choice.certain])
     except ValueError as error:
         raise ValueError(f"{choice.annotated.path}: {error}") from None
     rows = np.array([place[video_id] for video_id in part.video_ids], dtype=np.int64)

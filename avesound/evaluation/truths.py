@@ -94,7 +94,8 @@ def format_difference(
 ) -> str:
     "The difference as a table for the eye: mean and 95 % interval, all and partial clips."
     first, second = difference.names
-    lines = [f"{second} minus {first}: {difference.n_clips} clips are scored by both, {len(difference.moved)} of them with other events"]
+    counts = f"{difference.n_clips} clips are scored by both, {len(difference.moved)} of them with other events"
+    lines = [f"{second} minus {first}", counts]
     for pair in difference.clips:
         if pair.video_ids:
             lines.append(f"{pair.first} by {first}, {pair.second} by {second}: {pair.n} ({shorten(pair.video_ids)})")
