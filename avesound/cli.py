@@ -420,7 +420,8 @@ def _evaluate(
     if plot_n and curve_dir:
         evaluation.plot_clips(curve_dir, plot_n)
     print(evaluation)
-    _say_written(summary_csv, curve_dir)
+    also = "" if evaluation.also is None else str(Path(summary_csv).with_name(f"{Path(summary_csv).stem}_also.csv"))
+    _say_written(summary_csv, curve_dir, also)
     status = evaluation.overall.status
     return 1 if status.get("flat") and not status.get("ok") else 0  # every curve is dead: that is no success
 
@@ -441,9 +442,10 @@ def _saved(evaluation, summary_csv: str, curve_dir: str | None):
         raise
 
 
-def _say_written(summary_csv: str, curve_dir: str | None) -> None:
-    "Say where the summary and the curves are."
-    print(f"\nwrote {summary_csv}" + (f" and {Path(curve_dir) / 'curves.csv'}" if curve_dir else ""))
+def _say_written(summary_csv: str, curve_dir: str | None, also: str = "") -> None:
+    "Say where the summaries and the curves are."
+    curves_csv = str(Path(curve_dir) / "curves.csv") if curve_dir else ""
+    print("\nwrote " + " and ".join(filter(None, (summary_csv, also, curves_csv))))
 
 # %% ../nbs/99_cli.ipynb #de97f6a3
 @command(

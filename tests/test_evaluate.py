@@ -641,3 +641,170 @@ def test_files_of_two_runs_are_refused_by_name(tmp_path):
         table.to_csv(tmp_path / "a" / name, index=False)
     for _, read in readers(tmp_path / "a"):
         read()
+
+
+# ---- two truths
+
+
+def second(folder, name, events, splits=None, rows=()):
+    "A second file of annotations; None for a clip that it does not have, () for one without an event."
+    lines = []
+    for i, when in events.items():
+        if when is not None:
+            start, end = when or ("", "")
+            lines.append(f"{i},class {int(i[4:]) % 3},{start},{end}" + ("" if splits is None else f",{splits[i]}"))
+    header = "video_id,event_label,start_s,end_s" + ("" if splits is None else ",split")
+    (folder / name).write_text("\n".join([header, *lines, *rows]) + "\n")
+    return folder / name
+
+
+def judged_by(folder, also, **more):
+    "By the file of `made` and by another."
+    options = {"split": "test", **more}
+    scoring = Scoring(n_boot=100, n_shuffles=20, also=also)
+    return evaluate((folder / "v", folder / "a"), folder / "a.csv", scoring=scoring, **options)
+
+
+def test_two_truths_that_are_one_differ_by_exactly_nothing(made):
+    folder, ids, _ = made
+    shutil.copy(folder / "a.csv", folder / "copy.csv")
+    both = judged_by(folder, folder / "copy.csv")
+    cells = [cell for methods in both.difference.differences.values() for metrics in methods.values() for cell in metrics.values()]
+    assert {*both.difference.differences["all"]} == {*both.overall.means["all"]} and both.difference.left_out == ()
+    assert len(cells) > 300 and all(cell.n == 0 or (cell.mean, cell.low, cell.high) == (0.0, 0.0, 0.0) for cell in cells)
+    assert both.difference.n_clips == 80 and "the same events in all clips" in str(both)
+    assert both.also.summary.equals(both.summary) and both.also.overall.as_json()["means"] == both.overall.as_json()["means"]
+
+
+@pytest.mark.parametrize("splits", [True, False])
+def test_each_of_two_truths_says_what_it_says_alone(made, splits):
+    folder, ids, events = made
+    split_of = dict(zip(ids, ["train"] * 30 + ["val"] * 40 + ["test"] * 80))
+    shifted = {i: (s + 0.5, e + 1.5) if k % 4 else (s, e) for k, (i, (s, e)) in enumerate(zip(ids, events))}
+    also = second(folder, "b.csv", shifted, split_of if splits else None)
+    both = judged_by(folder, also)
+    alone = Scoring(n_boot=100, n_shuffles=20)
+    second(folder, "c.csv", shifted, split_of)
+    for part, csv in [(both, "a.csv"), (both.also, "c.csv")]:
+        single = evaluate((folder / "v", folder / "a"), folder / csv, split="test", scoring=alone)
+        for name in ("summary", "baselines", "curves"):
+            assert getattr(part, name).equals(getattr(single, name)), (csv, name)
+        record, by_itself = part.overall.as_json(), single.overall.as_json()
+        for key in by_itself.keys() - {"run", "notes", "splits_from"}:
+            assert record[key] == by_itself[key], (csv, key)
+    # What was predicted is the same to the digit, and the difference is that of the two columns.
+    predicted = ["video_id", "t_pred_sec", "interval_start_sec", "interval_end_sec", "confidence", "entropy", "tau"]
+    assert both.summary[predicted].equals(both.also.summary[predicted]) and both.curves.equals(both.also.curves)
+    gain = both.difference.differences["all"]["encoder"]["dist"]
+    assert gain.n == 80 and math.isclose(gain.mean, (both.also.summary["dist"] - both.summary["dist"]).mean(), abs_tol=1e-12)
+    assert gain.low < gain.mean < gain.high and len(both.difference.moved) == sum(k % 4 > 0 for k in range(70, 150))
+    assert both.difference.differences["all"]["shuffled"]["dist"].n == 80  # the same wrong sounds
+    assert {"train_prior", "class_prior"} == set(both.difference.left_out)  # the second file's training clips have other events
+    assert ("b.csv has no splits; those of a.csv are taken" in both.also.overall.notes) is not splits
+
+
+def test_no_clip_of_two_truths_is_lost(made):
+    folder, ids, events = made
+    split_of = dict(zip(ids, ["train"] * 30 + ["val"] * 40 + ["test"] * 80))
+    wanted = dict(zip(ids, events))
+    changed = {ids[70]: None, ids[71]: (), ids[72]: (5.0, 5.5)}
+    towers(folder, ["clip900", "clip901"], 1.5, seed=3, events=[(2, 4), (6, 7)])
+    (folder / "v" / f"{ids[75]}.npz").unlink()
+    splits = split_of | {ids[73]: "val", ids[0]: "test", "clip900": "test", "clip901": "test", "clip902": "test"}
+    further = {"clip900": (2, 4), "clip901": (6, 7), "clip902": (1, 2)}
+    also = second(folder, "b.csv", {**wanted, **changed, **further}, splits)
+    both = judged_by(folder, also).save(folder / "out/s.csv", folder / "out/curves")
+    pairs = {(pair.first, pair.second): (pair.n, pair.video_ids) for pair in both.difference.clips}
+    assert pairs == {
+        ("ok", "ok"): (76, ()),
+        ("ok", "not_annotated"): (1, (ids[70],)),
+        ("ok", "no_event"): (1, (ids[71],)),
+        ("ok", "other_split"): (1, (ids[73],)),
+        ("missing_video", "missing_video"): (1, (ids[75],)),
+        ("other_split", "ok"): (1, (ids[0],)),
+        ("not_annotated", "ok"): (2, ("clip900", "clip901")),
+        ("not_annotated", "missing_video"): (1, ("clip902",)),
+    }
+    in_either = {*both.summary["video_id"], *both.also.summary["video_id"]}
+    assert sum(n for n, _ in pairs.values()) == len(in_either) == 84
+    assert len(both.summary) == both.overall.n_clips == 80 and len(both.also.summary) == both.also.overall.n_clips == 82
+    assert {*both.difference.moved} == {ids[72]} and both.difference.differences["all"]["encoder"]["dist"].n == 76
+    assert "not_annotated by a.csv, ok by b.csv: 2 (clip900, clip901)" in str(both)
+    shared = [frame.set_index("video_id")["t_pred_sec"] for frame in (both.summary, both.also.summary)]
+    assert shared[0].dropna().index.intersection(shared[1].dropna().index).size == 77
+    assert (shared[0].dropna() == shared[1].reindex(shared[0].dropna().index)).sum() == 77  # to the digit
+    assert "shuffled" in both.difference.left_out  # other clips, so other wrong sounds
+    # What is written: six tables of one run, the curves of all clips of either file, and both summaries can be read.
+    names = ["s.csv", "s.json", "s_baselines.csv", "s_also.csv", "s_also.json", "s_also_baselines.csv", "curves/curves.csv"]
+    assert {run_id_of(folder / "out" / name) for name in names} == {both.overall.run["id"]}
+    curves = pd.read_csv(folder / "out/curves/curves.csv", dtype={"video_id": str})
+    assert set(curves["video_id"]) == in_either - {ids[75], "clip902"} and not curves.duplicated(["video_id", "t_sec"]).any()
+    record = json.loads((folder / "out/s.json").read_text())
+    assert (
+        record["also"]["annotations"]["name"]
+        == "b.csv"
+        == json.loads((folder / "out/s_also.json").read_text())["run"]["annotations"]["name"]
+    )
+    assert sum(pair["n"] for pair in record["also"]["clips"]) == 84 and record["also"]["differences"]["all"]["encoder"]["dist"]["n"] == 76
+    from avesound.report.analyze import analyze
+
+    assert (
+        analyze(folder / "out/s_also.csv", folder / "out/report", "x").overall.counts.all
+        == both.also.overall.means["all"]["encoder"]["dist"].n
+    )
+
+
+def test_two_truths_of_a_doubtful_clip(made):
+    folder, ids, events = made
+    lines = (folder / "a.csv").read_text().splitlines()
+    marked = [f"{line},{'confidence' if k == 0 else 'low' if k in (75, 80) else 'high'}" for k, line in enumerate(lines)]
+    (folder / "b.csv").write_text("\n".join(marked) + "\n")
+    for first, also in [("a.csv", "b.csv"), ("b.csv", "a.csv")]:
+        scoring = Scoring(n_boot=20, n_shuffles=0, also=folder / also)
+        both = evaluate((folder / "v", folder / "a"), folder / first, split="test", scoring=scoring)
+        odd = {(pair.first, pair.second): pair.video_ids for pair in both.difference.clips if pair.video_ids}
+        names = ("ok", "low_confidence") if first == "a.csv" else ("low_confidence", "ok")
+        assert odd == {names: (ids[74], ids[79])} and both.difference.n_clips == 78
+
+
+def test_what_two_truths_may_not_be(made, capsys):
+    from avesound import cli
+
+    folder, ids, events = made
+    (folder / "link.csv").symlink_to(folder / "a.csv")
+    moved = dict(zip(ids, events))
+    names = ["train"] * 30 + ["val"] * 40 + ["test"] * 80
+    leaky = second(folder, "b.csv", moved, dict(zip(ids, names)) | {ids[35]: "test"})  # a clip of val is scored
+    tuned = Selection(AlignSettings(tau=0.2), (1.0,), "val", tuple(ids[30:40]), "dist on val")
+    for also, how, error, says in [
+        (folder / "a.csv", {}, ValueError, "the same file as annotations_csv"),
+        (folder / "link.csv", {}, ValueError, "the same file as annotations_csv"),
+        (folder / "none.csv", {}, FileNotFoundError, "also: there is no file"),
+        (leaky, {"settings": AlignSettings(audio_query="oracle")}, ValueError, "oracle is told the event"),
+        (leaky, {"calibrate_on": "val"}, ProtocolError, f"cannot calibrate on 'val': .*b.csv has 1 of its clips .*{ids[35]}"),
+        (leaky, {"tuned_on": tuned}, ProtocolError, f"tuned on 1 of these clips .{ids[35]}"),
+        (second(folder, "c.csv", {"clip999": (1, 2)}), {"split": None}, ValueError, "c.csv: none of 1 clips has embeddings"),
+        (second(folder, "d.csv", {ids[0]: (1, 2)}), {}, ValueError, "no clip of split 'test' in .*d.csv"),
+    ]:
+        with pytest.raises(error, match=says):
+            judged_by(folder, also, **how)
+    line = ["evaluate", "--vid_emb_dir", folder / "v", "--aud_emb_dir", folder / "a", "--annotations_csv", folder / "a.csv"]
+    line += ["--also", folder / "link.csv", "--summary_csv", folder / "s.csv"]
+    assert cli.main([*map(str, line)]) == 1
+    answer = capsys.readouterr()
+    assert "the same file as annotations_csv" in answer.err and "Traceback" not in answer.err and not (folder / "s.csv").exists()
+
+
+def test_what_is_fitted_for_two_truths_is_fitted_to_the_first(made):
+    folder, ids, events = made
+    names = dict(zip(ids, ["train"] * 30 + ["val"] * 40 + ["test"] * 80))
+    also = second(folder, "a_corrected.csv", {i: (s, e + 2) for i, (s, e) in zip(ids, events)}, names)
+    both = judged_by(folder, also, calibrate_on="val")
+    alone = evaluate(
+        (folder / "v", folder / "a"), folder / "a.csv", split="test", calibrate_on="val", scoring=Scoring(n_boot=100, n_shuffles=20)
+    )
+    fitted = [part.overall.calibration["fitted"] for part in (both, both.also, alone)]
+    assert fitted[0] == fitted[2] and fitted[1]["margin_s"] == fitted[0]["margin_s"] and fitted[1]["covered"] != fitted[0]["covered"]
+    assert both.summary[["tau", "event_start_sec"]].equals(both.also.summary[["tau", "event_start_sec"]])
+    for notes in (both.difference.notes, both.also.overall.notes):
+        assert "temperature and margins are fitted to the events of a.csv alone" in notes

@@ -129,6 +129,20 @@ class Answer:
             read.put(len(pdf), places, vars(predict(pdf.block(places), cells.block(places), settings)))
         return cls(read["t_sec"], read["interval"], read["confidence"], read["entropy"], pdf, pdf if curve is None else curve)
 
+    def of_clips(
+        self,
+        rows: np.ndarray,  # places of some clips, int [shape=(b,)], or bool [shape=(B,)]
+    ) -> "Answer":
+        "What it says about some of the clips."
+        return Answer(
+            None if self.t_sec is None else self.t_sec[rows],
+            self.interval[rows],
+            self.confidence[rows],
+            self.entropy[rows],
+            None if self.pdf is None else self.pdf.of_clips(rows),
+            None if self.curve is None else self.curve.of_clips(rows),
+        )
+
     @property
     def known_pdf(self) -> Ragged:
         "Its PDFs. Raises `ValueError` where they were not kept."
