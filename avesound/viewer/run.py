@@ -37,7 +37,7 @@ from ..evaluation.tables import files_of_run
 from ..files import csv_header, printable, read_table
 from ..layout import PLACES
 from ..localization.align import AlignSettings, align, cosine_similarity
-from ..localization.predict import predict
+from ..localization.predict import ALMOST_FLAT, flatness, predict
 from ..media.container import NoAudio, TooShort, probe
 from ..media.decode import decode_audio
 from ..metrics.clip import clip_metrics, events_array, is_partial
@@ -425,7 +425,7 @@ def describe(
             f"The curve says nothing about when: {seen.flat}. For want of a peak the line stands at {t}; "
             "that is no prediction, and it is not scored."
         )
-    name = f"“{label}”" if label and seen.events else "The event"
+    name = f"{label} (annotated): the" if label and seen.events else "The"  # what sounds is not predicted, only when
     return f"{_predicted_in_words(seen.final, name, seen.settings.interval_mass)} {_judged_in_words(seen)}"
 
 
@@ -435,9 +435,11 @@ def _predicted_in_words(guess: Guess, name: str, mass: float) -> str:
     if len(guess.pdf) > 1 and np.ptp(guess.pdf) <= 1e-9:
         return f"Every moment is as likely as any other: the curve is flat. For want of a peak, {t:.2f} s is taken."
     share, where = f"{100 * mass:.0f} % of the probability lies", f"between {low:.2f} and {high:.2f} s"
+    spread = flatness(guess.entropy, len(guess.pdf))
+    almost = f" The PDF is almost flat ({spread:.0%} of the entropy of one that knows nothing)." if spread > ALMOST_FLAT else ""
     if low <= t <= high:
-        return f"{name} is predicted at {t:.2f} s; {share} {where}."
-    return f"{name} is predicted at {t:.2f} s, though {share} elsewhere, {where}."
+        return f"{name} predicted moment is {t:.2f} s; {share} {where}.{almost}"
+    return f"{name} predicted moment is {t:.2f} s, though {share} elsewhere, {where}.{almost}"
 
 # %% ../../nbs/92_viewer_run.ipynb #83d5b3fd
 def _judged_in_words(seen: Look) -> str:
