@@ -174,7 +174,7 @@ def _answer(file: Path, curves: _Curves, duration_s: Seconds, settings: AlignSet
         return Location(file, "flat", curves.why_flat, duration_s)
     aligned = align(curves.scales, curves.stride_s, settings)
     said = predict(aligned.pdf, curves.cells, settings)
-    t_sec, share = float(said.t_sec), flatness(said.entropy, len(curves.cells))
+    t_sec, share = float(said.t_sec), flatness(float(said.entropy), len(curves.cells))
     interval = (float(said.interval[0]), float(said.interval[1]))
     if held_s is not None:
         interval = (max(0.0, t_sec - held_s / 2), min(duration_s, t_sec + held_s / 2))
