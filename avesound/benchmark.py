@@ -29,7 +29,7 @@ from .embeddings.job import WindowSettings
 from .embeddings.projector import load_projector
 from .embeddings.similarity import similarity_set
 from .embeddings.store import fingerprint
-from .encoders.base import Encoder, create_encoder
+from .encoders.base import Encoder, create_encoder, create_towers
 from .evaluation.card import Card, CardSet, card_set, read_card
 from .evaluation.evaluate import Evaluation, Scoring, choose_clips, evaluate
 from .evaluation.protocol import read_selection
@@ -299,8 +299,10 @@ def benchmark(
     NotComparable
         If its weights are random, and that is not allowed.
     """
-    seeing = create_encoder(encoder) if isinstance(encoder, str) else encoder
-    hearing = create_encoder(audio_encoder) if isinstance(audio_encoder, str) else audio_encoder
+    seeing, hearing = create_towers(
+        lambda: create_encoder(encoder) if isinstance(encoder, str) else encoder,
+        None if audio_encoder is None else lambda: create_encoder(audio_encoder) if isinstance(audio_encoder, str) else audio_encoder,
+    )
     of = _Measured(seeing, hearing, protocol, allow_untrained, run, progress)
     sets, fresh = {}, False
     for each in data_sets(data, out_dir, synth, progress):

@@ -157,14 +157,27 @@ _EXTRACT_AUDIO = _EXTRACT | {
 }
 
 # %% ../nbs/99_cli.ipynb #482b99d5
-def _embed(call: Call, create: Call, config: dict | None, only_estimate: bool, **more) -> int:
-    "Extract, or tell how long that takes, with an encoder that is created first; None in its settings: not given."
-    encoder = create(name=call["encoder"], **{name: value for name, value in (config or {}).items() if value is not None})
+def _towers(call: Call, create: Call, config: dict | None, audio_weights: str | None = None, audio_config: dict | None = None) -> dict:
+    "The encoders of picture and sound, by parameter; None in their settings: not given."
+    from avesound.encoders.base import create_towers
+
+    given = {name: value for name, value in (config or {}).items() if value is not None}
+    heard_by = call["audio_encoder"]
+    seeing, hearing = create_towers(
+        lambda: create(name=call["encoder"], **given),
+        (lambda: create(name=heard_by, weights=audio_weights, **audio_config or {})) if heard_by else None,
+    )
+    return {"encoder": seeing} | ({"audio_encoder": hearing} if hearing else {})
+
+
+def _embed(call: Call, towers: dict, only_estimate: bool, **more) -> int:
+    "Extract, or tell how long that takes."
+    more |= towers
     if not only_estimate:
-        return _report(call(encoder=encoder, **more))
+        return _report(call(**more))
     from avesound.embeddings.estimate import estimate
 
-    said = Call(estimate, call.values)(encoder=encoder, **more)
+    said = Call(estimate, call.values)(**more)
     print(said)
     return 0 if said.steps else 1  # nothing of it can be used
 
@@ -191,10 +204,8 @@ def _extract(
     estimate: bool = False,  # only tell how long it would take, from 20 clips; the cache is left as it is
 ) -> int:
     "Video and audio embeddings of a folder of clips."
-    hearing = None
-    if call["audio_encoder"]:
-        hearing = create(name=call["audio_encoder"], weights=audio_weights, **audio_encoder_config or {})
-    return _embed(call, create, {**(encoder_config or {}), "fps": fps, "size": size}, estimate, audio_encoder=hearing)
+    towers = _towers(call, create, {**(encoder_config or {}), "fps": fps, "size": size}, audio_weights, audio_encoder_config)
+    return _embed(call, towers, estimate)
 
 # %% ../nbs/99_cli.ipynb #7330abb0
 @command(
@@ -210,7 +221,8 @@ def _extract_video(
     estimate: bool = False,  # only tell how long it would take, from 20 clips; the cache is left as it is
 ) -> int:
     "Video embeddings alone."
-    return _embed(call, create, {**(encoder_config or {}), "fps": fps, "size": size}, estimate, kinds=("video",))
+    config = {**(encoder_config or {}), "fps": fps, "size": size}
+    return _embed(call, _towers(call, create, config), estimate, kinds=("video",))
 
 # %% ../nbs/99_cli.ipynb #b7a64b9d
 @command(
@@ -228,7 +240,8 @@ def _extract_audio(
 ) -> int:
     "Audio embeddings of one window length."
     windows = replace(call.settings("windows"), lengths=(length,))
-    return _embed(call, create, encoder_config, estimate, vid_dir=wav_dir or call["vid_dir"], windows=windows, kinds=("audio",))
+    which = {"vid_dir": wav_dir or call["vid_dir"], "windows": windows, "kinds": ("audio",)}
+    return _embed(call, _towers(call, create, encoder_config), estimate, **which)
 
 # %% ../nbs/99_cli.ipynb #1a04bea1
 @command(
@@ -244,7 +257,8 @@ def _extract_audio_multiscale(
     estimate: bool = False,  # only tell how long it would take, from 20 clips; the cache is left as it is
 ) -> int:
     "Audio embeddings of several window lengths."
-    return _embed(call, create, encoder_config, estimate, vid_dir=wav_dir or call["vid_dir"], kinds=("audio",))
+    which = {"vid_dir": wav_dir or call["vid_dir"], "kinds": ("audio",)}
+    return _embed(call, _towers(call, create, encoder_config), estimate, **which)
 
 # %% ../nbs/99_cli.ipynb #3747641a
 @command("embeddings.extract:extract_wav", out_dir=Entry(place="wav_dir"), timeout_s=HIDDEN, max_s=HIDDEN)
@@ -367,7 +381,7 @@ def _fit_projector(call: Call, folders: Call) -> int:
 @command(
     "evaluation.locate:locate_all", "encoders.base:create_encoder",
     **_EXTRACT | {"files": Entry(positional=True, several=True), "lengths": Entry(name="L_sec", also=("lengths",))},
-    **{"sound": HIDDEN, "frames": HIDDEN},
+    **dict.fromkeys(("sound", "frames"), HIDDEN),
     sound_file=Entry(name="sound"), figure_dir=Entry(name="figure", also=("figure_dir",)),
     run=("workers", "batch_size", "timeout_s", "encode_timeout_s", "max_s", "worker_memory", "max_pixels"),
 )  # fmt: skip
@@ -385,10 +399,10 @@ def _locate(
     "When it sounds in a video: a moment without annotations."
     from avesound.evaluation.locate import Heard, say, save_figures
 
-    encoders = {"encoder": create(name=call["encoder"], **encoder_config or {})}
-    if call["audio_encoder"]:
-        encoders["audio_encoder"] = create(name=call["audio_encoder"], weights=audio_weights, **audio_encoder_config or {})
-    found = call(**encoders, sound=Heard(sound_file) if sound_file and sound_is == "heard" else sound_file)
+    found = call(
+        **_towers(call, create, encoder_config, audio_weights, audio_encoder_config),
+        sound=Heard(sound_file) if sound_file and sound_is == "heard" else sound_file,
+    )
     print(say(found, json))
     if figure_dir:
         print(f"figures in {figure_dir}: {save_figures(found, figure_dir)}", file=sys.stderr)
@@ -512,10 +526,7 @@ def _benchmark(
     audio_encoder_config: dict | None = None,  # further settings of the encoder for the sound
 ) -> int:
     "Any encoder, measured on several data sets: a card."
-    hearing = None
-    if call["audio_encoder"]:
-        hearing = create(name=call["audio_encoder"], weights=audio_weights, **audio_encoder_config or {})
-    print(call(encoder=create(name=call["encoder"], **encoder_config or {}), audio_encoder=hearing))
+    print(call(**_towers(call, create, encoder_config, audio_weights, audio_encoder_config)))
     print(f"wrote {Path(call['out_dir']) / 'card.json'}, card.md and card.png beside it")
     return 0
 
@@ -649,11 +660,13 @@ def _view(
 ) -> int:
     "Look at the clips of a run, and mark events."
     from avesound.embeddings.projector import load_projector
-    from avesound.viewer.run import run_of
+    from avesound.viewer.run import looked_for, run_of
 
     loaded: dict[str, Any] = {"projector": load_projector(fitted)} if fitted else {}
     loaded |= {"windows": parts.settings("windows")} if parts.values.get("windows") else {}
     run = run_of(folder, **{**parts.values, **loaded}) if folder else parts(**loaded)
+    if folder and (lacking := looked_for(run)):
+        print(f"avesound view: {lacking}", file=sys.stderr)
     if still:
         out = picture["out"] or f"{still}.html"
         picture(run=run, video_id=still, out=out)

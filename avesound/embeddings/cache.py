@@ -129,6 +129,19 @@ class EmbeddingCache:
         "Whether there are audio windows of a length, or rows that they can be made of."
         return rate_of_rows(self.aud_emb_dir) is not None or length_s in self.lengths
 
+    def check_lengths(
+        self,
+        lengths: Sequence[Seconds],  # of audio windows
+    ) -> None:
+        "Raise `ValueError` where there are no audio windows of a length; the message says which there are, and how to make it."
+        lacking = [length for length in lengths if not self.has_length(length)]
+        if not lacking:
+            return
+        wanted, known = (",".join(f"{length:g}" for length in some) for some in (lacking, self.lengths))
+        others = f"it has windows of {known.replace(',', ', ')} s" if known else "it has none at all"
+        remedy = f'make them with `avesound extract-audio-multiscale --lengths "{wanted}"`'
+        raise ValueError(f"{self.aud_emb_dir} has no audio windows of {wanted.replace(',', ', ')} s, {others}: {remedy}")
+
     def reader(
         self,
         length_s: Seconds | None = None,  # of audio windows; None: video
@@ -278,13 +291,11 @@ class PairReader:
         "Raise `ValueError` where no clip at all can be used, with the reasons."
         if self._n_read if n_used is None else n_used:
             return
+        self.cache.check_lengths(self.lengths)
         reasons = dict(Counter(status for status, _ in self.failures.values()))
         first = next((f"; the first: {detail}" for _, detail in self.failures.values()), "")
-        lacks = not all(map(self.cache.has_length, self.lengths))
-        others = sorted(set(self.cache.lengths) - set(self.lengths)) if lacks else []
-        known = f"; audio windows that are there: {', '.join(f'{length:g}' for length in others)} s" if others else ""
         where = f"in {self.cache.vid_emb_dir} and {self.cache.aud_emb_dir} at L = {list(self.lengths)} s"
-        raise ValueError(f"none of {n_asked} clips has embeddings that can be used {where} ({reasons}{first}){known}")
+        raise ValueError(f"none of {n_asked} clips has embeddings that can be used {where} ({reasons}{first})")
 
 
 def _same_origin(kind: str, first: dict, meta: dict, video_id: str) -> None:

@@ -41,7 +41,7 @@ from avesound.embeddings.job import (
 from .journal import FINAL, Journal, check_retry, check_unchanged, file_stamp, is_unchanged, note_stopped
 from .store import FOLDERS, CacheError, cache_root, fingerprint, journals, read_records, without_unfinished
 from .workers import Ended, JobLimits, free_memory, map_workers, usable_cores
-from ..encoders.base import Encoder, create_encoder
+from ..encoders.base import Encoder, create_encoder, create_towers
 from ..files import StorageError, printable, sha256_of, shorten
 from ..media.container import MAX_PIXELS
 from ..media.pieces import ClipPieces
@@ -254,8 +254,11 @@ def _checked_kinds(kinds: Sequence[str]) -> tuple[str, ...]:
 # %% ../../nbs/64_embeddings_extract.ipynb #766c438f
 def _towers(encoder: str | Encoder, audio_encoder: str | Encoder | None, kinds: tuple[str, ...]) -> Towers:
     "The encoders of a run. Raises `ValueError` where one lacks the sense that is asked of it."
-    seeing = create_encoder(encoder) if isinstance(encoder, str) else encoder
-    hearing = create_encoder(audio_encoder) if isinstance(audio_encoder, str) else audio_encoder or seeing
+    seeing, other = create_towers(
+        lambda: create_encoder(encoder) if isinstance(encoder, str) else encoder,
+        None if audio_encoder is None else lambda: create_encoder(audio_encoder) if isinstance(audio_encoder, str) else audio_encoder,
+    )
+    hearing = other or seeing
     if "video" in kinds and seeing.spec.fps is None:
         raise ValueError(f"encoder {seeing.spec.name!r} cannot see: extract audio only, or choose another")
     if "audio" in kinds and hearing.spec.sample_rate is None:

@@ -113,10 +113,11 @@ def fit_projector(
         If a folder is not there, or its files were made with different settings. A damaged file costs its clip alone, and is
         named in the record.
     ValueError
-        If a setting is out of range, or the split has fewer than 10 clips with embeddings.
+        If a setting is out of range, there are no audio windows of that length, or the split has fewer than 10 clips with embeddings.
     """
     ids = sorted(clip.video_id for clip in read_clips(annotations_csv).of_split(split))
     reader = PairReader(EmbeddingCache.of(cache), (L_sec,), comparable=False)
+    reader.cache.check_lengths([L_sec])
     first = _FoldSums()
     order = iter(np.random.default_rng(seed).permutation(len(ids)))
     for video_id, video, audio, _ in _synchronous(reader, ids):

@@ -33,7 +33,7 @@ import numpy as np
 
 from .packed import PackedClips, current_sets, packed_clips
 from ..files import atomic_write, is_abandoned, is_unfinished, printable, stem_of_unfinished, storing
-from ..layout import missing_error
+from ..layout import PLACES, missing_error
 from ..timeline import LONGEST_S, Seconds, Windows, cells_of_centers
 
 # %% ../../nbs/60_embeddings_store.ipynb #f855ed31
@@ -684,21 +684,32 @@ def embeddings_folder(
     Raises
     ------
     FileNotFoundError
-        If there is no such folder; the message names the command that makes one.
+        If there is no such folder; the message names the command that makes one, or the folder that may be meant.
     CacheError
-        If the folder holds embeddings of the other kind.
+        If the folder holds embeddings of the other kind, or other things and no embeddings; the message names the folder that may be meant.
     """
     folder = Path(folder)
     if (folder / FOLDERS[kind]).is_dir():
         folder = folder / FOLDERS[kind]
+    meant = _meant(folder, kind)
     if not folder.is_dir():
-        raise missing_error(f"{FOLDERS[kind]}_dir", folder)
+        if meant is None:
+            raise missing_error(f"{FOLDERS[kind]}_dir", folder)
+        raise FileNotFoundError(f"no such folder of {kind} embeddings: {folder}; did you mean {meant}?")
     holds = kinds_in(folder)
-    if holds and kind not in holds:
-        raise CacheError(
-            f"{folder}: holds {holds.pop()} embeddings, not {kind} embeddings; name the folder of those, or the cache that holds both"
-        )
-    return folder
+    if kind in holds or (not holds and not any(folder.iterdir())):
+        return folder  # an extraction may have ended without a single clip
+    what = f"holds {holds.pop()} embeddings, not {kind} embeddings" if holds else f"holds no {kind} embeddings"
+    advice = f"did you mean {meant}?" if meant else "name the folder of those, or the cache that holds both"
+    raise CacheError(f"{folder}: {what}; {advice}")
+
+
+def _meant(folder: Path, kind: str) -> Path | None:
+    "The folder of embeddings of a kind that somebody may have meant: in the only cache inside, beside, or at the standard place."
+    name = FOLDERS[kind]
+    inside = list(folder.glob(f"*/{name}")) if folder.is_dir() else []
+    near = [*(inside if len(inside) == 1 else []), folder.parent / name, Path(PLACES[f"{name}_dir"].path)]
+    return next((path for path in near if path != folder and path.is_dir() and kind in kinds_in(path)), None)
 
 # %% ../../nbs/60_embeddings_store.ipynb #ac6426a3
 def _as_text(value: Any) -> Any:

@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['HUB', 'ENTRY_POINTS', 'ORACLE', 'EncoderSpec', 'Encoder', 'ClipEmbeddings', 'encode_clip', 'clip_rows',
            'windows_of_rows', 'encode_windows', 'check_vectors', 'register_encoder', 'encoder_names', 'Recipe',
-           'portable', 'encoder_factory', 'create_encoder', 'resolve_device', 'warn_of_device', 'resolve_dtype',
-           'cpu_has_bfloat16', 'run_tower', 'hub_files', 'weights_checksum', 'Problem', 'NotComparable',
-           'check_comparable']
+           'portable', 'encoder_factory', 'create_encoder', 'create_towers', 'resolve_device', 'warn_of_device',
+           'resolve_dtype', 'cpu_has_bfloat16', 'run_tower', 'hub_files', 'weights_checksum', 'Problem',
+           'NotComparable', 'check_comparable']
 
 # %% ../../nbs/30_encoders_base.ipynb #02a441dc
 import importlib
@@ -345,6 +345,34 @@ def create_encoder(
             _RECIPES[encoder] = Recipe(name, {"weights": weights, "device": device, "dtype": dtype} | config, encoder.spec)
     return encoder
 
+# %% ../../nbs/30_encoders_base.ipynb #twotow02
+def create_towers(
+    seeing: Callable[[], Encoder],  # creates the encoder of the picture
+    hearing: Callable[[], Encoder] | None,  # creates that of the sound; None: the same
+) -> tuple[Encoder, Encoder | None]:
+    """Both encoders of a run.
+
+    Raises
+    ------
+    FileNotFoundError, ImportError, ValueError
+        As `create_encoder`; where it fails for both, one error with both messages.
+    """
+    made: list[Encoder | None] = []
+    errors: list[Exception] = []
+    for create in (seeing, hearing):
+        try:
+            made.append(create() if create else None)
+        except (FileNotFoundError, ImportError, ValueError) as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        kind = next((one for one in (FileNotFoundError, ImportError) if all(isinstance(error, one) for error in errors)), ValueError)
+        raise kind(f"neither encoder can be made. Picture (--weights): {errors[0]}. Sound (--audio_weights): {errors[1]}") from errors[0]
+    first, second = made
+    assert first is not None
+    return first, second
+
 # %% ../../nbs/30_encoders_base.ipynb #dcb8a33d
 def resolve_device(
     device: str = "auto",  # "auto", or as torch names devices: "cpu", "cuda", "cuda:1", "mps"
@@ -364,7 +392,8 @@ def resolve_device(
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError, ValueError) as error:
-        raise ValueError(f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); 'auto' takes what there is") from error
+        why = str(error).splitlines()[0].partition(". ")[0]
+        raise ValueError(f"device {device!r} cannot be used here ({why}); 'auto' takes what there is") from error
     return chosen
 
 # %% ../../nbs/30_encoders_base.ipynb #d54a3951

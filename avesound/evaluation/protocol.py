@@ -18,7 +18,7 @@ from ..data.annotations import ClipAnnotation
 from ..embeddings.frames import RowWindows
 from ..embeddings.store import append_record, fingerprint, read_records
 from ..files import atomic_write, shorten
-from ..layout import missing_error
+from ..layout import PLACES, missing_error
 from ..localization.align import AlignSettings
 from ..timeline import Seconds
 
@@ -62,8 +62,12 @@ def read_selection(
     ValueError
         If it is no selection; the message names what is wrong.
     """
-    if not Path(path).exists():
-        raise missing_error("selection", path)
+    path = Path(path)
+    inside = path / Path(PLACES["selection"].path).name
+    if path.is_dir() and inside.is_file():
+        raise ValueError(f"{path}: is a folder; did you mean {inside}?")
+    if path.is_dir() or not path.exists():
+        raise missing_error("selection", path if path.suffix else inside)
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
         if not isinstance(record, dict):

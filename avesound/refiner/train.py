@@ -291,6 +291,7 @@ def train_refiner(
     if training.architecture == "fusion" and len(lengths) != 1:
         raise ValueError(f"the architecture 'fusion' takes one audio length, got L_sec = {lengths}")
     annotated, cache = read_clips(annotations_csv), EmbeddingCache.of(cache)
+    resolve_device(device)  # before anything that takes long
     material = _material(cache, annotated, training, settings, lengths)
     identity = _identity(cache, material, training, settings, lengths)
     if (trained := _trained_before(refiner_ckpt, load_refiner, identity, overwrite)) is not None:

@@ -177,11 +177,7 @@ def cached_similarities(
     kept = kept_npz(path)
     if kept is not None:
         return _from_arrays(kept, lengths)
-    lacking = [length for length in lengths if not cache.has_length(length)]
-    if lacking:
-        wanted = ",".join(f"{length:g}" for length in lacking)
-        remedy = f'make them with `avesound extract-audio-multiscale --lengths "{wanted}"`'
-        raise ValueError(f"{cache.name} has no audio windows of {wanted} s, it has {cache.lengths} s: {remedy}")
+    cache.check_lengths(lengths)
     curves = similarity_set(cache, clips, L_sec=lengths, settings=settings)
     problems = problems_between(curves.video_meta, curves.audio_meta)
     failures = curves.failures | {video_id: ("flat", why) for video_id, why in curves.flat.items()}

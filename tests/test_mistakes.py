@@ -1,0 +1,118 @@
+"Mistakes that people make: each is answered by one line that says what to do next."
+
+import contextlib
+import io
+import shlex
+import shutil
+
+import pytest
+
+from avesound import extract
+from avesound.cli import main
+from avesound.data.synth import make_dataset
+from avesound.embeddings.job import WindowSettings
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    "A folder as the commands lay it out by default, without results."
+    folder = tmp_path_factory.mktemp("project")
+    made = make_dataset(folder / "made", n_train=1, n_val=1, n_test=2)
+    (folder / "data/ave/raw").mkdir(parents=True)
+    shutil.move(made / "AVE", folder / "data/ave/raw/AVE")
+    shutil.move(made / "annotations.csv", folder / "data/ave/ave_annotations.csv")
+    shutil.rmtree(made)
+    with contextlib.chdir(folder):
+        extract("data/ave/raw/AVE", "cache", windows=WindowSettings(lengths=(0.5, 1.0)), progress=False)
+    return folder
+
+
+def answer(line: str, folder) -> str:
+    "What a wrong command says on stderr; defaults that are named first, and progress, left out."
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(shlex.split(line)[1:])
+    lines = [text for text in err.getvalue().split("\n") if text.startswith("avesound ") and ": by default --" not in text]
+    assert code == 1 and len(lines) == 1 and "Traceback" not in err.getvalue(), err.getvalue()
+    return lines[0].partition(": ")[2]
+
+
+LENGTHS = "cache/aud_emb has no audio windows of 3 s, it has windows of 0.5, 1 s: make them with `avesound extract-audio-multiscale"
+
+
+@pytest.mark.parametrize(
+    "line, says",
+    [
+        # in a wrong order
+        ("evaluate --tuned_on reports/grid/selection.json", "no such selection of settings: reports/grid/selection.json; `avesound sweep"),
+        (
+            "evaluate --tuned_on reports/grid",
+            "no such selection of settings: reports/grid/selection.json; `avesound sweep --out_dir reports/grid`",
+        ),
+        ("evaluate-refiner", "no such refiner: checkpoints/refiner/refiner.pt; `avesound train-refiner"),
+        # wrong folders
+        ("evaluate --vid_emb_dir data", "data: holds no video embeddings; did you mean cache/vid_emb?"),
+        ("evaluate --aud_emb_dir data", "data: holds no audio embeddings; did you mean cache/aud_emb?"),
+        ("evaluate --vid_emb_dir .", ".: holds no video embeddings; did you mean cache/vid_emb?"),
+        ("evaluate --vid_emb_dir vid_emb", "no such folder of video embeddings: vid_emb; did you mean cache/vid_emb?"),
+        *[
+            (f"{command} --vid_emb_dir cache/aud_emb --aud_emb_dir cache/vid_emb", "not video embeddings; did you mean cache/vid_emb?")
+            for command in ("evaluate", "train-refiner", "sweep", "ablate", "fit-projector --out p.safetensors", "view")
+        ],
+        ("evaluate --aud_emb_dir cache/vid_emb", "holds video embeddings, not audio embeddings; did you mean cache/aud_emb?"),
+        # lengths that there are not
+        *[
+            (f"{command} 3.0", LENGTHS)
+            for command in (
+                "evaluate --L_sec",
+                "train-refiner --L_sec",
+                "sweep --lengths",
+                "ablate --L_sec",
+                "fit-projector --out p --L_sec",
+            )
+        ],
+        # no such GPU, and nothing is computed before that is said
+        ("train-refiner --device cuda:99", "device 'cuda:99' cannot be used here ("),
+        (
+            "extract --encoder mc3_18 --weights random --audio_encoder ast --audio_weights random --device cuda:99",
+            "'auto' takes what there is",
+        ),
+        # a folder without a run
+        ("view --run data/ave/raw", "holds no run; looked for data/AVE, data/ave/raw/AVE, data, cache/vid_emb, vid_emb, "),
+    ],
+)
+def test_a_mistake_is_answered_by_one_line(line, says, project):
+    assert says in answer(f"avesound {line}", project)
+
+
+def test_settings_of_a_sweep_are_a_file_in_its_folder(project, tmp_path):
+    (tmp_path / "selection.json").write_text("{}")
+    assert (
+        answer(f"avesound evaluate --tuned_on {tmp_path}", project) == f"{tmp_path}: is a folder; did you mean {tmp_path}/selection.json?"
+    )
+
+
+@pytest.mark.parametrize("command", ["extract", "locate data/ave/raw/AVE", "benchmark"])
+def test_two_towers_without_weights_are_named_in_one_message(command, project, tmp_path, monkeypatch):
+    missing = f"--weights {tmp_path}/no_picture.pth --audio_weights {tmp_path}/no_sound"
+    said = answer(f"avesound {command} --encoder mc3_18 --audio_encoder ast {missing}", project)
+    assert "neither encoder can be made" in said and "no_picture.pth" in said and "no_sound" in said
+
+
+def test_a_cache_is_as_good_as_its_folders_and_a_folder_without_a_clip_is_no_mistake(project, tmp_path):
+    from avesound.embeddings.store import embeddings_folder
+
+    assert embeddings_folder(project / "cache", "video") == project / "cache/vid_emb"
+    (tmp_path / "vid_emb").mkdir()
+    assert embeddings_folder(tmp_path, "video") == tmp_path / "vid_emb"
+
+
+def test_view_finds_what_the_commands_write_by_default(project):
+    from avesound.viewer.run import looked_for, run_of
+
+    with contextlib.chdir(project):
+        assert main(["evaluate", "--n_boot", "9"]) == 0
+        run = run_of(".")
+        assert [str(run.summary_csv), str(run.annotations_csv)] == ["reports/summary.csv", "data/ave/ave_annotations.csv"]
+        assert [str(run.vid_dir), str(run.vid_emb_dir)] == ["data/ave/raw/AVE", "cache/vid_emb"]
+        assert looked_for(run).endswith(" has no curves (results/curves/curves.csv or reports/curves/curves.csv or curves/curves.csv)")
