@@ -665,7 +665,7 @@ def _view(
     loaded: dict[str, Any] = {"projector": load_projector(fitted)} if fitted else {}
     loaded |= {"windows": parts.settings("windows")} if parts.values.get("windows") else {}
     run = run_of(folder, **{**parts.values, **loaded}) if folder else parts(**loaded)
-    if folder and (lacking := looked_for(run)):
+    if folder and not still and (lacking := looked_for(run)):
         print(f"avesound view: {lacking}", file=sys.stderr)
     if still:
         out = picture["out"] or f"{still}.html"
