@@ -269,7 +269,7 @@ def _can_be_thinned(source: Source, stream: Any) -> bool:
     codec = stream.codec_context
     if source.container not in _ORDERED or codec.reorder_depth < 1:
         return False
-    if codec.name == "hevc":  # with temporal layers, FFmpeg leaves out pictures of which those of a higher layer are made
+    if codec.name == "hevc":  # with temporal layers, "no reference" is said of its own layer alone
         record = codec.extradata or b""
         return len(record) > 21 and record[0] == 1 and record[21] >> 3 & 7 == 1
     return codec.name == "h264"
