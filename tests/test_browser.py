@@ -481,7 +481,9 @@ def test_a_clip_without_sound(page):
 def test_a_real_clip(page, real_clips):
     clip(page, REAL)
     settled(page, "video.readyState >= 2 && video.videoWidth === 1280")
-    assert "Race car" in page.text_content(".inspector .lane-curves") and "predicted at" in page.text_content(".inspector .saying")
+    assert "Race car" in page.text_content(".inspector .lane-curves") and "the predicted moment is" in page.text_content(
+        ".inspector .saying"
+    )
     page.mouse.click(*at_time(page, 6.5))
     settled(page, "!video.seeking && Math.abs(video.currentTime - 6.5) < 0.1")
 

@@ -100,9 +100,9 @@ def test_a_zip_that_is_here_becomes_a_data_set(work, tmp_path):
         (["extract", "--vid_dir", "data/AVE", "--out_dir", "x", "--weights", "w.pth"], "no weights to load"),
         (["annotations", "--txt", "data/synth.json", "--out_csv", "x.csv"], "synth.json"),
         (["evaluate", "--vid_emb_dir", "no", "--aud_emb_dir", "no", "--annotations_csv", "data/annotations.csv",
-          "--summary_csv", "s.csv"], "no such folder of video embeddings: no; `avesound extract-video "),
-        (["evaluate", "--vid_emb_dir", "data", "--aud_emb_dir", "data", "--annotations_csv", "data/synth.json",
-          "--summary_csv", "s.csv"], "synth.json"),
+          "--summary_csv", "s.csv"], "no such folder of video embeddings: no; "),
+        (["evaluate", "--vid_emb_dir", "data", "--aud_emb_dir", "data", "--annotations_csv", "data/annotations.csv",
+          "--summary_csv", "s.csv"], "data: holds no video embeddings; "),
         (["download", "--zip", "data/synth.json", "--out_dir", "y"], "synth.json"),
     ],
 )  # fmt: skip

@@ -175,7 +175,7 @@ def test_labels_are_literal_in_the_viewer(run):
             inspector.clip["label"] == label
             and "<b>bold" not in page + inspector.curves
             and label in unescape(page)
-            and f"“{label}”" in inspector.reading["sentence"]
+            and inspector.reading["sentence"].startswith(f"{label} (annotated): ")
         )
     notebook = viewer_notebook(opened.run, folder / "view.ipynb").read_text(encoding="utf-8")
     assert r"**\\*a\\* \\<b\\> \\[c\\](d)**" in notebook
