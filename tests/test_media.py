@@ -708,6 +708,25 @@ def test_a_picture_that_is_missing_is_no_picture_that_was_left_out(tmp_path, mon
         assert np.array_equal(decode_clip(path, fps=12.5).frames, whole.frames), missing
 
 
+@pytest.mark.parametrize("at", range(38, 46))
+def test_an_empty_packet_makes_the_picture_last_longer_that_was_there(tmp_path, monkeypatch, at):
+    path = write_numbered(tmp_path / "a.mkv", "libx264", n=90, b_frames=3)
+    through = clock._packets
+
+    def with_one_empty(*args):
+        for k, packet in enumerate(through(*args)):
+            yield packet
+            if k == at:
+                empty = av.Packet()
+                empty.stream, empty.time_base, empty.pts, empty.dts = packet.stream, packet.time_base, packet.pts, packet.dts
+                yield empty
+
+    monkeypatch.setattr(clock, "_packets", with_one_empty)
+    for fps in (2, 5, 7, 12.5):
+        whole = as_before(monkeypatch, lambda fps=fps: decode_clip(path, fps=fps))
+        assert np.array_equal(decode_clip(path, fps=fps).frames, whole.frames), fps
+
+
 @pytest.mark.parametrize("layers", [0, 2])
 def test_of_hevc_with_temporal_layers_every_picture_is_decoded(tmp_path, decoding, layers):
     path = write_numbered(tmp_path / "a.mp4", n=60, video="libx265", x265_params=X265)

@@ -288,8 +288,8 @@ class _Thinning:
         "The same packets, the decoder set for each of them."
         ahead: deque[av.Packet] = deque()
         for packet in packets:
-            if packet.size:
-                if packet.pts is None or packet.is_discard or packet.is_corrupt:
+            if packet.size or packet.pts is not None:  # all but the end
+                if not packet.size or packet.pts is None or packet.is_discard or packet.is_corrupt:
                     raise Unplanned
                 insort(self._known, packet.pts)
                 del self._known[: -8 * _AHEAD]
