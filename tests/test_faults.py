@@ -188,6 +188,35 @@ def test_a_run_that_is_killed_leaves_no_worker_behind_and_accuses_no_clip(small_
     assert extract(clips, tmp_path / "c", progress=False).counts == {"ok": 5}
 
 
+def ends_before_its_thread(sent) -> None:
+    "A worker at rest that notices the end of the run by its closed channel, as pebble's do."
+    import avesound.embeddings.workers as room
+
+    room._end_with_the_run = lambda: None
+    room._start_worker(sent)
+    multiprocessing.parent_process().join()
+
+
+def test_a_worker_at_rest_that_ends_before_its_thread_leaves_no_report(tmp_path):
+    code = """
+import os, pathlib, sys, time
+sys.path.insert(0, sys.argv[1])
+import test_faults
+from avesound.embeddings import workers as room
+reports = pathlib.Path(sys.argv[2])
+sent = room._Sent(b"", room.JobLimits(), reports, 1, {})
+process = room._context().Process(target=test_faults.ends_before_its_thread, args=(sent,))
+process.start()
+while not list(reports.iterdir()):
+    time.sleep(0.01)
+os._exit(9)
+"""
+    (reports := tmp_path / "reports").mkdir()
+    done = subprocess.run([sys.executable, "-c", code, Path(__file__).parent, reports], timeout=120, cwd=tmp_path)
+    assert done.returncode == 9
+    wait_until(lambda: not reports.exists(), 20)
+
+
 def test_an_encoder_that_cannot_be_sent_says_so_and_leaves_nothing(small_set, tmp_path, monkeypatch):
     import tempfile
     import threading

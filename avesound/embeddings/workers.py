@@ -25,6 +25,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
+from multiprocessing.util import Finalize
 from pathlib import Path
 from types import ModuleType
 from typing import IO, Any, Generic, Literal, TypeVar
@@ -181,6 +182,9 @@ _unpacked_work: tuple[Callable[[Any], Any], Callable[[Any], None] | None] | None
 _farewell: Callable[[], None] | None = None  # for the job at work
 
 
+_SURE_S = 1.0  # in which the end of a run that is ending is seen
+
+
 def _end_with_the_run() -> None:
     run = multiprocessing.parent_process()
     if run is not None:
@@ -188,10 +192,18 @@ def _end_with_the_run() -> None:
         try:
             if _farewell is not None:
                 _farewell()
-            if _sent is not None:  # the run can no longer do it
-                shutil.rmtree(_sent.reports, ignore_errors=True)
+            _leave_no_report()
         finally:
             os._exit(1)
+
+
+def _leave_no_report() -> None:
+    "Where the run is gone, do what it can no longer do. A worker at rest may notice the end, and end, before its thread does."
+    run = multiprocessing.parent_process()
+    if run is not None and _sent is not None:
+        run.join(_SURE_S)
+        if not run.is_alive():
+            shutil.rmtree(_sent.reports, ignore_errors=True)
 
 
 def _start_worker(sent: _Sent) -> None:
@@ -203,6 +215,7 @@ def _start_worker(sent: _Sent) -> None:
     report = open(sent.reports / str(os.getpid()), "w+", encoding="utf-8")  # noqa: SIM115  it stays open as long as the process lives
     faulthandler.enable(report, all_threads=False)
     _sent, _watch, _unpacked_work = sent, _Watch(report, sent.limits), None
+    Finalize(None, _leave_no_report, exitpriority=0)
     threading.Thread(target=_end_with_the_run, daemon=True).start()
 
 
