@@ -43,8 +43,8 @@ class Truth:
         return (~np.isnan(self.events[..., 0])).sum(axis=-1)
 
     def blocks(self) -> Iterator[np.ndarray]:  # int64 [shape=(b,)] each
-        "Places of clips that are alike in their numbers of cells and of events, a few at a time."
-        return alike(self.cells.lengths, self.n_events)
+        "Places of clips that are alike in their numbers of cells and of events and in having anything to find, a few at a time."
+        return alike(self.cells.lengths, self.n_events, self.partial)
 
     def metrics(
         self,
@@ -372,7 +372,7 @@ def _drawn(job: tuple[ShuffledCurves, Truth], stride_s: Seconds, settings: Align
     "Metrics, intervals and confidences of a block with the sound of R other clips each, float64 [shape=(R, b, ...)]."
     block, truth = job
     columns = _Columns()
-    for some in alike(truth.n_events):  # clips with as many events
+    for some in alike(truth.n_events, truth.partial):  # clips with as many events; of such as fill their clip much is known at once
         for draws in _draws(block.curves, len(some)):
             aligned = align([_some(curve[draws], some) for curve in block.curves], stride_s, settings)
             read = predict(aligned.pdf, truth.cells.block(some), settings)

@@ -67,13 +67,21 @@ def subset_table(
         return SubsetTable()
     values = {method.name: {name: column[index] for name, column in method.metrics.items()} for method in methods}
     table = method_table(values, own=methods[0].name, rivals=rivals, n_boot=n_boot, seed=seed)
-    maps = _map_table(methods, truth.events[index], index, rivals, n_boot, seed)
+    chance = _map_of_draws(methods, truth.events[index], index)
+    maps = _map_table(methods, truth.events[index], index, rivals, chance, n_boot=n_boot, seed=seed)
     means = {method: cells | maps.means.get(method, {}) for method, cells in table.means.items()}
-    return SubsetTable(means, table.differences | maps.differences, _p_shuffled(methods, truth.events, index, means, seed))
+    return SubsetTable(means, table.differences | maps.differences, _p_shuffled(methods, index, means, chance, seed))
 
 # %% ../../nbs/73_evaluation_tables.ipynb #d7b4bc73
 def _map_table(
-    methods: Sequence[Method], events: np.ndarray, index: np.ndarray, rivals: Sequence[str], n_boot: int, seed: int
+    methods: Sequence[Method],
+    events: np.ndarray,
+    index: np.ndarray,
+    rivals: Sequence[str],
+    chance: np.ndarray,  # of each wrong sound, see `_map_of_draws`
+    *,
+    n_boot: int,
+    seed: int,
 ) -> MethodTable:
     "mAP@tIoU of each method and the differences of the first, with intervals from the same resamples as all else."
     counts, n = resample_counts(len(events), n_boot, seed), _n_judged(events)
@@ -81,9 +89,9 @@ def _map_table(
     mean = {name: float(mean_average_precision(events, *answer)) for name, answer in answers.items()}
     drawn = {name: mean_average_precision(events, *answer, weights=counts) for name, answer in answers.items()}
     cells = {name: {"map": resampled_interval(mean[name], drawn[name], n)} for name in answers}
-    first, wrong = methods[0].name, next((m for m in methods if m.draws is not None), None)
+    first, wrong = methods[0].name, _drawn_method(methods)
     if wrong is not None and n:
-        cells[wrong.name] = {"map": MeanInterval(float(_map_of_draws(wrong, events, index).mean()), np.nan, np.nan, n)}
+        cells[wrong.name] = {"map": MeanInterval(float(chance.mean()), np.nan, np.nan, n)}
     to = {name: resampled_interval(mean[first] - mean[name], drawn[first] - drawn[name], n) for name in answers if name in rivals}
     return MethodTable(cells, {"map": Difference(max(to, key=mean.__getitem__), to)} if n and to else {})
 
@@ -103,9 +111,16 @@ def resampled_interval(
     return MeanInterval(value, float(low), float(high), n)
 
 
-def _map_of_draws(wrong: Method, events: np.ndarray, index: np.ndarray) -> np.ndarray:
-    "mAP@tIoU with each wrong sound, float64 [shape=(R,)]."
-    assert wrong.draws is not None
+def _drawn_method(methods: Sequence[Method]) -> Method | None:
+    "Wrong sound, where it is among them."
+    return next((method for method in methods if method.draws is not None), None)
+
+
+def _map_of_draws(methods: Sequence[Method], events: np.ndarray, index: np.ndarray) -> np.ndarray:
+    "mAP@tIoU with each wrong sound, float64 [shape=(R,)]; none where there is no wrong sound."
+    wrong = _drawn_method(methods)
+    if wrong is None or wrong.draws is None:
+        return np.empty(0)
     pairs = zip(wrong.draws.interval[:, index], wrong.draws.confidence[:, index])
     return np.array([mean_average_precision(events, interval, confidence) for interval, confidence in pairs])
 
@@ -114,10 +129,10 @@ ENOUGH_DRAWS = 19  # wrong sounds that suffice for p = 0.05 by rank
 
 
 def _p_shuffled(
-    methods: Sequence[Method], events: np.ndarray, index: np.ndarray, means: Mapping[str, Mapping[str, MeanInterval]], seed: int
+    methods: Sequence[Method], index: np.ndarray, means: Mapping[str, Mapping[str, MeanInterval]], chance: np.ndarray, seed: int
 ) -> dict[str, float]:
     "How likely so large a gain of the first method over wrong sound is by chance: by rank among many wrong sounds, else by pairs of clips."
-    first, wrong = methods[0], next((m for m in methods if m.draws is not None), None)
+    first, wrong = methods[0], _drawn_method(methods)
     if wrong is None or wrong.draws is None:
         return {}
     known = {name: column[index] for name, column in first.metrics.items() if not np.isnan(column[index]).all() and name in wrong.metrics}
@@ -125,8 +140,8 @@ def _p_shuffled(
         return {name: _p_paired(x, wrong.metrics[name][index], name in LOWER_IS_BETTER, seed) for name, x in known.items()}
     pairs = {name: (np.nanmean(x), np.nanmean(wrong.draws.metrics[name][:, index], axis=1)) for name, x in known.items()}
     if means[first.name]["map"].n:
-        pairs["map"] = np.float64(means[first.name]["map"].mean), _map_of_draws(wrong, events[index], index)
-    return {name: float(rank_p_value(x, chance, lower_is_better=name in LOWER_IS_BETTER)) for name, (x, chance) in pairs.items()}
+        pairs["map"] = np.float64(means[first.name]["map"].mean), chance
+    return {name: float(rank_p_value(x, drawn, lower_is_better=name in LOWER_IS_BETTER)) for name, (x, drawn) in pairs.items()}
 
 
 def _p_paired(right: np.ndarray, wrong: np.ndarray, lower_is_better: bool, seed: int) -> float:
