@@ -184,10 +184,7 @@ def _embed(call: Call, towers: dict, only_estimate: bool, **more) -> int:
 
 def _report(report) -> int:
     "Print how a run ended; 1 where a clip failed for a reason that is not the clip's own, or nothing could be used."
-    print(report)
-    for record in report.records:
-        if record["status"] != "ok":
-            print(f"  {record['status']:<9} {record['id']}  {record['detail']}")
+    print(report.told())
     usable = sum(report.counts.get(status, 0) for status in ("ok", "no_audio", "no_video"))
     return 1 if report.counts.get("error") or (report.records and not usable) else 0
 

@@ -80,14 +80,16 @@ def test_notebooks_and_tests_are_counted_together(small):
 def test_a_failing_cell_is_shown(small):
     write_notebook(small / "nbs/01_wrong.ipynb", "# Wrong", "def ratio(a):\n    return 1 / a", "a = 0\nratio(a)", "print('not reached')")
     write_notebook(small / "nbs/02_hangs.ipynb", "# Hangs", "import time", "try:\n    time.sleep(60)\nexcept Exception:\n    pass")
+    write_notebook(small / "nbs/04_busy.ipynb", "# Busy", "try:\n    while True:\n        pass\nexcept Exception:\n    pass")
     write_notebook(small / "nbs/03_slow.ipynb", "# Slow", "#| slow\nassert False, 'slow ran'")
     (small / "tests/test_x.py").write_text("import no_such_module\n")
-    done = check(small, "--nb-seconds", "2", "--nb-flags", "slow gpu", "--continue-on-collection-errors")
-    assert (done.returncode, last_line(done)) == (1, "0 passed, 4 failed, 0 skipped"), done.stdout
+    done = check(small, "--nb-seconds", "1", "--nb-flags", "slow gpu", "--continue-on-collection-errors")
+    assert (done.returncode, last_line(done)) == (1, "0 passed, 5 failed, 0 skipped"), done.stdout
     assert (
         "nbs/01_wrong.ipynb, cell 3: ZeroDivisionError" in done.stdout and ">   2 ratio(a)" in done.stdout and "return 1 / a" in done.stdout
     )
-    assert "nbs/02_hangs.ipynb, cell 3:" in done.stdout and "ran longer than 2 s" in done.stdout
+    assert "nbs/02_hangs.ipynb, cell 3:" in done.stdout and "ran longer than 5 s" in done.stdout
+    assert "nbs/04_busy.ipynb, cell 2:" in done.stdout and "took more than 1 s of processor time" in done.stdout
     assert "slow ran" in done.stdout and "no_such_module" in done.stdout
 
 

@@ -85,6 +85,42 @@ def test_a_mistake_is_answered_by_one_line(line, says, project):
     assert says in answer(f"avesound {line}", project)
 
 
+class Broken:
+    "An encoder with a bug."
+
+    def __init__(self):
+        from avesound import EncoderSpec
+
+        self.spec = EncoderSpec("broken", 3, joint=True, weights="none", fps=4.0, size=(16, 16), sample_rate=16000)
+
+    def encode_video(self, frames):
+        raise RuntimeError("shapes do not fit")
+
+    encode_audio = encode_video
+
+
+def test_an_encoder_that_fails_on_every_clip_is_named_by_the_run_and_by_evaluate(project, tmp_path):
+    report = extract(project / "data/ave/raw/AVE", tmp_path / "cache", encoder=Broken(), progress=False)
+    assert report.counts == {"error": 4} and str(report).count("shapes do not fit") == 4
+    said = answer(f"avesound evaluate --vid_emb_dir {tmp_path}/cache --aud_emb_dir {tmp_path}/cache", project)
+    assert "no clip could be embedded (4 error); the first, " in said and "shapes do not fit" in said and "multiscale" not in said
+
+
+class Tensors(Broken):
+    "An encoder that returns tensors as its network makes them."
+
+    def encode_video(self, frames):
+        import torch
+
+        return torch.ones(len(frames), 3, dtype=torch.float16, requires_grad=True) / 3
+
+    encode_audio = encode_video
+
+
+def test_tensors_of_an_encoder_are_taken(project, tmp_path):
+    assert extract(project / "data/ave/raw/AVE", tmp_path / "cache", encoder=Tensors(), progress=False).counts == {"ok": 4}
+
+
 def test_settings_of_a_sweep_are_a_file_in_its_folder(project, tmp_path):
     (tmp_path / "selection.json").write_text("{}")
     assert (

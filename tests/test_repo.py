@@ -339,6 +339,7 @@ def test_a_page_can_be_found_and_fits(page):
     prose = FENCE.sub("", body)
     assert not re.search(r"^# ", prose, re.MULTILINE), "one h1 a page, the title"
     assert re.search(r"^## ", prose, re.MULTILINE) or "{{< include" in body
+    assert re.findall(r"[^\n]\n(#+ .*)", prose) == [], "without an empty line before it, it is no heading"
     wide = [line for kind, block in FENCE.findall(body) if kind != "bibtex" for line in block.splitlines() if len(line) > 80]
     assert wide == [], "break it by hand"
     for name in re.findall(r"\{\{< include (\S+) >\}\}", body):
@@ -367,6 +368,15 @@ def test_python_on_a_page_uses_what_is_there(page):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "avesound":
                 module = importlib.import_module(node.module)
                 assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == [], node.module
+
+
+def test_the_pytorch_encoder_of_the_page_runs(small_set, tmp_path):
+    (block,) = [b for _, b in FENCE.findall((ROOT / "nbs/howto/own_encoder.md").read_text(encoding="utf-8")) if "import torch" in b]
+    (tmp_path / "mine.py").write_text(block, encoding="utf-8")
+    shutil.copytree(small_set, tmp_path / "my_videos")
+    save = "import torch, mine; torch.manual_seed(0); torch.save(mine.TwoTowers().state_dict(), 'mine.pth')"
+    run([sys.executable, "-c", save], tmp_path)
+    assert "5 ok" in run([sys.executable, "mine.py"], tmp_path).stdout
 
 
 def test_every_metric_and_setting_has_its_word():

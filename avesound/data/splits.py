@@ -139,6 +139,8 @@ def _no_clip_of(split: str | None, annotated: AnnotatedClips) -> str:
         why = "fewer than three videos cannot be split into train, val and test"
     else:
         advice = "name one of these as split, or leave the column `split` out: clips are then split by their id"
+        if split in ("train", "val") and "test" in known:  # to choose on those of test would be the wrong way out
+            advice = f"write {split} into the column `split` of some clips, or leave it out: clips are then split by their id"
         why = annotated.splits_from or advice
     return f"no clip of split {split!r} in {annotated.path}; there are: {known}; {why}"
 

@@ -137,6 +137,10 @@ class EmbeddingCache:
         lacking = [length for length in lengths if not self.has_length(length)]
         if not lacking:
             return
+        if not self.lengths and (failed := self.extraction_failures()):
+            statuses = ", ".join(f"{n} {status}" for status, n in Counter(status for status, _ in failed.values()).most_common())
+            video_id, (_, why) = next(iter(failed.items()))
+            raise ValueError(f"{self.root} holds no vectors, no clip could be embedded ({statuses}); the first, {video_id}: {why}")
         wanted, known = (",".join(f"{length:g}" for length in some) for some in (lacking, self.lengths))
         others = f"it has windows of {known.replace(',', ', ')} s" if known else "it has none at all"
         remedy = f'make them with `avesound extract-audio-multiscale --lengths "{wanted}"`'

@@ -111,9 +111,20 @@ class RunReport:
         "How many clips have each status, most frequent first."
         return dict(Counter(record["status"] for record in self.records).most_common())
 
-    def __str__(self) -> str:
+    def told(
+        self,
+        most: int | None = None,  # failures that are named; None: all
+    ) -> str:
+        "How many clips have each status, and what is wrong with those that are not ok, a line for each."
         counts = ", ".join(f"{n} {status}" for status, n in self.counts.items())
-        return f"{len(self.records)} clips: {counts} ({self.n_new} of them now, {len(self.records) - self.n_new} before)"
+        lines = [f"{len(self.records)} clips: {counts} ({self.n_new} of them now, {len(self.records) - self.n_new} before)"]
+        failed = [record for record in self.records if record["status"] != "ok"]
+        lines += [f"  {record['status']:<9} {record['id']}  {record.get('detail', '')}".rstrip() for record in failed[:most]]
+        n_more = 0 if most is None else len(failed) - most
+        return "\n".join([*lines, f"  … and {n_more} more, see `records`"] if n_more > 0 else lines)
+
+    def __str__(self) -> str:
+        return self.told(most=10)
 
 # %% ../../nbs/64_embeddings_extract.ipynb #82e7bf60
 def _bar(what: str, total: int, done: int, progress: bool) -> tqdm:

@@ -198,8 +198,13 @@ def encode_windows(
     vectors = []
     for i in range(0, len(first), batch_size):  # the samples of one batch at a time, and their indices too
         index = mirrored_index(first[i : i + batch_size, None] + np.arange(n), len(samples))
-        vectors.append(encode(samples[index]))
+        vectors.append(_as_numpy(encode(samples[index])))
     return np.concatenate(vectors)
+
+
+def _as_numpy(vectors):
+    "What an encoder has returned; a tensor of torch, with or without gradients and wherever it lies, as numpy has it."
+    return vectors.detach().float().cpu().numpy() if hasattr(vectors, "detach") else vectors
 
 # %% ../../nbs/30_encoders_base.ipynb #382a397b
 def check_vectors(
