@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from . import __version__
+from .drawing import check_formats, figures_as
 from .layout import PLACES, missing_error
 from .lettering import PLAIN_LETTERS
 from .options import HIDDEN, REQUIRED, Call, Entry, Fields, Option, Parser, arguments, imported, nearest, options_of, settle
@@ -392,17 +393,20 @@ def _locate(
     audio_encoder_config: dict | None = None,  # further settings of the encoder for the sound
     json: bool = False,  # print a list as JSON, for a program
     figure_dir: str | None = None,  # folder that gets a figure of each file, <stem>.png
+    format: tuple[str, ...] = (),  # further files of each figure: pdf, svg; png (300 dpi) is always written
 ) -> int:
     "When it sounds in a video: a moment without annotations."
     from avesound.evaluation.locate import Heard, say, save_figures
 
+    check_formats(format)
     found = call(
         **_towers(call, create, encoder_config, audio_weights, audio_encoder_config),
         sound=Heard(sound_file) if sound_file and sound_is == "heard" else sound_file,
     )
     print(say(found, json))
     if figure_dir:
-        print(f"figures in {figure_dir}: {save_figures(found, figure_dir)}", file=sys.stderr)
+        with figures_as(*format):
+            print(f"figures in {figure_dir}: {save_figures(found, figure_dir)}", file=sys.stderr)
     return 0 if any(location.status in ("ok", "flat") for location in found) else 1
 
 # %% ../nbs/99_cli.ipynb #6547b240
@@ -416,12 +420,14 @@ def _evaluate(
     summary_csv: str,  # one row for each clip; <stem>.json and <stem>_baselines.csv are written beside it
     curve_dir: str | None = None,  # gets curves.csv and the figures
     plot_n: int = 0,  # figures of single clips, from the best to the worst
+    format: tuple[str, ...] = (),  # further files of each figure: pdf, svg; png (300 dpi) is always written
 ) -> int:
     "Score embeddings against annotations, beside baselines."
     from avesound.evaluation.evaluate import check_summary_csv
     from avesound.evaluation.protocol import read_selection
 
     check_summary_csv(summary_csv)
+    check_formats(format)
     _check_there(annotations_csv=call["annotations_csv"])
     if plot_n < 0 or (plot_n and curve_dir is None):
         raise ValueError(f"plot_n is a number of figures and needs curve_dir, the folder for them; got {plot_n} and {curve_dir}")
@@ -429,7 +435,8 @@ def _evaluate(
     settings = call.settings("settings", selection and selection.settings)
     evaluation = _saved(call(cache=folders(), tuned_on=selection, settings=settings), summary_csv, curve_dir)
     if plot_n and curve_dir:
-        evaluation.plot_clips(curve_dir, plot_n)
+        with figures_as(*format):
+            evaluation.plot_clips(curve_dir, plot_n)
     print(evaluation)
     also = "" if evaluation.also is None else str(Path(summary_csv).with_name(f"{Path(summary_csv).stem}_also.csv"))
     _say_written(summary_csv, curve_dir, also)
@@ -502,9 +509,11 @@ def _evaluate_crossmodal(
 def _compare(
     call: Call,
     out_dir: str,  # gets comparison.csv, comparison.md, comparison.tex and forest.png
+    format: tuple[str, ...] = (),  # further files of each figure: pdf, svg; png (300 dpi) is always written
 ) -> int:
     "Several evaluations on the same clips."
-    print(call().save(out_dir))
+    with figures_as(*format):
+        print(call().save(out_dir))
     print(f"\nwrote {out_dir}")
     return 0
 
@@ -521,9 +530,11 @@ def _benchmark(
     encoder_config: dict | None = None,  # further settings of the encoder
     audio_weights: str | None = None,  # weights of the encoder for the sound
     audio_encoder_config: dict | None = None,  # further settings of the encoder for the sound
+    format: tuple[str, ...] = (),  # further files of each figure: pdf, svg; png (300 dpi) is always written
 ) -> int:
     "Any encoder, measured on several data sets: a card."
-    print(call(**_towers(call, create, encoder_config, audio_weights, audio_encoder_config)))
+    with figures_as(*format):
+        print(call(**_towers(call, create, encoder_config, audio_weights, audio_encoder_config)))
     print(f"wrote {Path(call['out_dir']) / 'card.json'}, card.md and card.png beside it")
     return 0
 
@@ -532,9 +543,11 @@ def _benchmark(
 def _leaderboard(
     call: Call,
     out_dir: str = "reports/leaderboard",  # gets leaderboard.md, leaderboard.tex, leaderboard.html and forest.png
+    format: tuple[str, ...] = (),  # further files of each figure: pdf, svg; png (300 dpi) is always written
 ) -> int:
     "Cards of several encoders in one table."
-    print(call().save(out_dir))
+    with figures_as(*format):
+        print(call().save(out_dir))
     print(f"wrote {out_dir}")
     return 0
 
@@ -609,9 +622,11 @@ def _sweep(
     pair: Call,
     strides: tuple[float, ...] | None = None,  # only caches of these strides, s; each of them of a cache of rows; None: all
     windows: tuple[float, ...] | None = None,  # only caches of these lengths of video windows, s; of a cache of rows likewise; None: all
+    format: tuple[str, ...] = (),  # further files of each figure: pdf, svg; png (300 dpi) is always written
 ) -> int:
     "A grid of settings: chosen on val, evaluated on test."
-    print(call(caches=_caches(call["caches"], pair, strides=strides, windows=windows)))
+    with figures_as(*format):
+        print(call(caches=_caches(call["caches"], pair, strides=strides, windows=windows)))
     print(f"\nwrote {Path(call['out_dir']) / 'aggregate.csv'}, selection.json, figures and runs/ beside it")
     return 0
 
@@ -622,12 +637,18 @@ def _sweep(
     base=("tau", "score_smooth_sigma", "score_zscore", "audio_query"),
     audio_queries=Entry(one_of="localization.align:AUDIO_QUERIES"),
 )  # fmt: skip
-def _ablate(call: Call, clips: Call, pair: Call) -> int:
+def _ablate(
+    call: Call,
+    clips: Call,
+    pair: Call,
+    format: tuple[str, ...] = (),  # further files of each figure: pdf, svg; png (300 dpi) is always written
+) -> int:
     "What each part contributes: one change at a time."
     variants = clips() if clips.values.get("vid_dir") else None
     made_alone = variants is not None and not call["caches"] and not pair.values.get("vid_emb_dir")
     caches = None if made_alone else _caches(call["caches"], pair)
-    print(call(caches=caches, variants=variants, n_clips=call["n_clips"] or None))
+    with figures_as(*format):
+        print(call(caches=caches, variants=variants, n_clips=call["n_clips"] or None))
     print(f"wrote {Path(call['out_dir']) / 'ablation.csv'}, .md, .json and .png")
     return 0
 
@@ -677,17 +698,32 @@ def _view(
 
 # %% ../nbs/99_cli.ipynb #61baeca2
 @command("report.analyze:analyze")
-def _analyze(call: Call) -> int:
+def _analyze(
+    call: Call,
+    format: tuple[str, ...] = (),  # further files of each figure: pdf, svg; png (300 dpi) is always written
+) -> int:
     "Tables, figures and a report of a summary."
-    report = call()
+    with figures_as(*format):
+        report = call()
     print(f"{report}\n\nwrote {len(report.files)} files; open {report.html}")
     return 0
 
 # %% ../nbs/99_cli.ipynb #3e1f2b3a
-@command("demo:run_demo", n_train=HIDDEN, n_val=HIDDEN, plot_n=HIDDEN)
-def _demo(call: Call) -> int:
-    "The whole workflow on synthetic clips, offline."
+@command("report.citations:cite", what=Entry(positional=True, several=True, default=()))
+def _cite(call: Call) -> int:
+    "BibTeX of avesound, the data set and the encoders."
     print(call())
+    return 0
+
+
+@command("demo:run_demo", n_train=HIDDEN, n_val=HIDDEN, plot_n=HIDDEN)
+def _demo(
+    call: Call,
+    format: tuple[str, ...] = (),  # further files of each figure: pdf, svg; png (300 dpi) is always written
+) -> int:
+    "The whole workflow on synthetic clips, offline."
+    with figures_as(*format):
+        print(call())
     return 0
 
 # %% ../nbs/99_cli.ipynb #56eecbcc

@@ -14,7 +14,7 @@ from .data.synth import SynthSpec, make_dataset
 from .embeddings.extract import RunReport, WindowSettings, extract
 from .evaluation.evaluate import Evaluation, evaluate
 from .evaluation.figures import plot_overall
-from .files import atomic_write
+from .drawing import save_figure
 from .metrics.bootstrap import MeanInterval, too_few
 from .report.analyze import analyze
 
@@ -100,8 +100,7 @@ def run_demo(
     ).save(results / "summary.csv", results / "curves")
     evaluation.plot_clips(results / "curves", plot_n)
     overview = results / "overview.png"
-    with atomic_write(overview) as temporary:
-        plot_overall(evaluation.overall).savefig(temporary, dpi=110)
+    save_figure(plot_overall(evaluation.overall), overview)
     report = analyze(results / "summary.csv", results, "report", vid_dir=made / "AVE", overwrite=True)
     figures = [report.folder / "report.html", overview, *sorted((results / "curves").glob("*.png"))]
     return DemoReport(

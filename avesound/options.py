@@ -277,9 +277,10 @@ class Parser(argparse.ArgumentParser):
         for option in self.options:
             said = _keywords(option, _comment(option, self.options))
             if option.entry.positional and option.standing is not REQUIRED:  # may be left out, and may be named
-                self.add_argument(option.name, **said | {"nargs": "?", "default": argparse.SUPPRESS})
-                said = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS, "type": said["type"]}
-                self.add_argument(f"--{option.name}", dest=option.name, **said)
+                self.add_argument(option.name, **said | {"nargs": "*" if option.entry.several else "?", "default": argparse.SUPPRESS})
+                kept = {key: said[key] for key in ("type", "nargs") if key in said}
+                hidden = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+                self.add_argument(f"--{option.name}", dest=option.name, **kept | hidden)
             elif option.entry.positional:
                 self.add_argument(option.name, **said)
             else:

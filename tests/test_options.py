@@ -27,7 +27,7 @@ def rows(name: str) -> dict[str, dict]:
 
 
 def test_the_commands_are_these():
-    assert list(cli.COMMANDS) == COMMANDS and len(CONTRACT) == 433
+    assert list(cli.COMMANDS) == COMMANDS and len(CONTRACT) == 445
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -115,4 +115,4 @@ def test_the_list_of_commands_imports_no_room_that_computes():
     modules = imported([["--help"], ["--version"], ["evalute"]])
     assert not {"torch", "torchvision", "pandas", "scipy", "av"} & modules
     rooms = {name for name in modules if name.startswith("avesound.")}
-    assert rooms == {f"avesound.{name}" for name in ("cli", "options", "signatures", "layout", "lettering", "files")}
+    assert rooms == {f"avesound.{name}" for name in ("cli", "options", "signatures", "layout", "lettering", "files", "drawing")}

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..data.annotations import ClipAnnotation
+from ..drawing import save_figure
 from ..encoders.base import Problem
 from .evaluate import Evaluation
 from .protocol import Selection
@@ -28,7 +29,8 @@ from ..files import as_json, atomic_write
 from ..lettering import markdown_text, new_figure, shortened
 from ..localization.baselines import ORACLES
 from ..metrics.bootstrap import FEW_LINE, Difference, MeanInterval, interval_text, too_few
-from ..metrics.clip import LOWER_IS_BETTER
+from ..terminal import TextTable
+from ..metrics.clip import LOWER_IS_BETTER, metric_heading, metric_name
 
 # %% ../../nbs/79a_evaluation_card.ipynb #e10a3f66
 CARD_METRICS = ("dist", "mass_inside", "log_score", "auroc", "tiou", "map")  # whose means are kept
@@ -211,15 +213,14 @@ class Card:
         return "\n\n".join(_card_lines(self)) + "\n"
 
     def __str__(self) -> str:
-        return self.as_markdown()
+        return "\n".join(_text_lines(self))
 
     def save(
         self,
         out_dir: str | os.PathLike,  # gets card.json, card.md and card.png
     ) -> "Card":  # itself
         "Write figure, page and record, each whole or not at all; the record last."
-        with atomic_write(Path(out_dir) / "card.png") as temporary:
-            plot_card(self).savefig(temporary, dpi=110)
+        save_figure(plot_card(self), Path(out_dir) / "card.png")
         for name, text in {"card.md": self.as_markdown(), "card.json": card_json(self)}.items():
             with atomic_write(Path(out_dir) / name) as temporary:
                 temporary.write_text(text, encoding="utf-8")
@@ -290,28 +291,43 @@ def _brief(value: Any) -> str:
 
 def _set_lines(card: Card, name: str, of: CardSet) -> list[str]:
     "What the page says of a data set."
-    subset = of.means.get(of.subset, {})
-    n = subset["encoder"]["dist"].n if "encoder" in subset else 0
     lines = [f"## {markdown_text(name)}", "\n".join(f"- {markdown_text(line)}" for line in of.audit)]
-    if subset:
-        grid = [[f"{of.subset} clips ({n})", *(f"{m} {'↓' if m in LOWER_IS_BETTER else '↑'}" for m in SHOWN)]]
-        for method, cells in subset.items():
-            shown = card.name if method == "encoder" else f"{method}\\*" if method in ORACLES else method
-            grid.append([f"**{shown}**" if method == "encoder" else shown, *(interval_text(cells.get(m)) for m in SHOWN)])
-        grid.append(["minus the best baseline", *(_to_best(of, of.subset, m) for m in SHOWN)])
-        if chances := of.p_shuffled.get(of.subset):
-            grid.append(["p, wrong sound", *(f"{chances[m]:.2g}" if m in chances else "–" for m in SHOWN)])
-        lines.append(markdown_table(grid))
-    if of.presence:
-        scores = list(next(iter(of.presence.values())))
-        rows = [[card.name if m == "encoder" else m, *(interval_text(cells[s]) for s in scores)] for m, cells in of.presence.items()]
-        lines.append(markdown_table([["is there an event? AUROC", *scores], *rows]))
+    for head, *rows in _grids(card, of):
+        named = [f"**{markdown_text(row[0])}**" if row[0] == card.name else markdown_text(row[0]) for row in rows]
+        lines.append(markdown_table([head, *([shown, *row[1:]] for shown, row in zip(named, rows))]))
     return [*lines, *_calibration_line(of)]
 
 
-def _to_best(of: CardSet, subset: str, metric: str) -> str:
-    row = of.differences.get(subset, {}).get(metric)
-    return "–" if row is None else f"{interval_text(row.to_best, sign=True)} ({row.best})"
+def _grids(card: Card, of: CardSet) -> list[list[list[str]]]:
+    "The tables of a data set, rows of cells, the first is the head: how near, and whether there is an event."
+    subset, grids = of.means.get(of.subset, {}), []
+    if subset:
+        grid = [[f"{of.subset} clips ({_n(of)})", *map(metric_heading, SHOWN)]]
+        for method, cells in subset.items():
+            name = card.name if method == "encoder" else f"{method}*" if method in ORACLES else method
+            grid.append([name, *(interval_text(cells.get(m)) for m in SHOWN)])
+        rows = [of.differences.get(of.subset, {}).get(m) for m in SHOWN]
+        grid.append(["minus the best baseline", *("–" if row is None else interval_text(row.to_best, sign=True) for row in rows)])
+        grid.append(["which is", *("" if row is None else row.best for row in rows)])
+        if chances := of.p_shuffled.get(of.subset):
+            grid.append(["p, wrong sound", *(f"{chances[m]:.2g}" if m in chances else "–" for m in SHOWN)])
+        grids.append(grid)
+    if of.presence:
+        scores = list(next(iter(of.presence.values())))
+        found = [[card.name if m == "encoder" else m, *(interval_text(cells[s]) for s in scores)] for m, cells in of.presence.items()]
+        grids.append([["is there an event? AUROC", *scores], *found])
+    return grids
+
+
+def _text_lines(card: Card) -> list[str]:
+    "The card for the eye."
+    lines = [f"{card.name}, weights {card.weights}" + ("; a control: it is there to know nothing" if card.is_control else "")]
+    for name, of in card.sets.items():
+        lines += ["", name, *(f"  {line}" for line in of.audit)]
+        for head, *rows in _grids(card, of):
+            lines += TextTable(tuple(head), tuple(map(tuple, rows)), "card.json has them", name_width=24).lines()
+        lines += _calibration_line(of)
+    return [*lines, FEW_LINE] if any("†" in line for line in lines) else lines
 
 
 def markdown_table(
@@ -350,7 +366,7 @@ def plot_card(
                 if cell is not None and not np.isnan(cell.mean):
                     _draw_cell(ax, y + 0.2 * (k - 1.5), cell, *looks[what])
         better = "lower" if metric in LOWER_IS_BETTER else "higher"
-        ax.set_title(f"{metric}{' (s)' if metric in LOWER_IS_BETTER else ''}\n{better} is better", fontsize=10)
+        ax.set_title(f"{metric_name(metric)}\n{better} is better", fontsize=10)
         ax.grid(axis="x", color="0.9")
         for y in range(1, len(sets)):
             ax.axhline(y - 0.5, color="0.85", lw=0.8)

@@ -15,13 +15,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..drawing import save_figure
 from ..encoders.base import Problem
 from .tables import HEADLINE, files_of_run, methods_beside
 from ..files import atomic_write, read_table, shorten, write_csv
-from ..lettering import latex_text, markdown_text, new_figure, shortened
+from ..latex import LatexPart, best_cells, latex_table
+from ..localization.baselines import ORACLES
+from ..lettering import markdown_text, new_figure, shortened
 from ..metrics.bootstrap import FEW_LINE, MeanInterval, holm, interval_text, method_table, paired_p_value, too_few
-from ..metrics.clip import LOWER_IS_BETTER
+from ..metrics.clip import LOWER_IS_BETTER, metric_heading, metric_name
 from ..provenance import one_run
+from ..terminal import TextTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,14 +57,18 @@ class Comparison:
     metrics: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "\n".join(
-            [
-                f"{self.n_clips} clips that all have scored; differences are to {self.reference}",
-                *(f"note: {note}" for note in self.notes),
-                "",
-                self.as_markdown(),
-            ]
-        )
+        return "\n".join([*self._head(), "", *self._lines()])
+
+    def _head(self) -> list[str]:
+        counts = f"{self.n_clips} clips that all have scored; differences are to {self.reference}"
+        return [counts, *(f"note: {note}" for note in self.notes)]
+
+    def _lines(self, strata: Sequence[str] = ("all", "partial")) -> list[str]:
+        "Tables for the eye."
+        grids = [self._grid(stratum) for stratum in strata if len(self.rows(stratum))]
+        tables = [TextTable(tuple(head), tuple(map(tuple, body)), "comparison.csv has them") for head, *body in grids]
+        lines = [line for table in tables for line in [*table.lines(), ""]][:-1]
+        return [*lines, *([FEW_LINE] if any("†" in line for line in lines) else [])]
 
     def save(
         self,
@@ -68,11 +76,13 @@ class Comparison:
     ) -> "Comparison":  # itself
         "Write table and figure, each whole or not at all."
         write_csv(self.table, Path(out_dir) / "comparison.csv")
-        for name, text in {"comparison.md": str(self) + "\n", "comparison.tex": self.as_latex()}.items():
+        for name, text in {
+            "comparison.md": "\n".join([*self._head(), "", self.as_markdown()]) + "\n",
+            "comparison.tex": self.as_latex(),
+        }.items():
             with atomic_write(Path(out_dir) / name) as temporary:
                 temporary.write_text(text, encoding="utf-8")
-        with atomic_write(Path(out_dir) / "forest.png") as temporary:
-            plot_forest(self).savefig(temporary, dpi=110)
+        save_figure(plot_forest(self), Path(out_dir) / "forest.png")
         return self
 
     def rows(self, stratum: str) -> "pd.DataFrame":
@@ -89,29 +99,36 @@ class Comparison:
         return "\n\n".join([*tables, *([FEW_LINE] if any("†" in table for table in tables) else [])])
 
     def as_latex(self, strata: Sequence[str] = ("all", "partial")) -> str:
-        "The same as a tabular for LaTeX with booktabs."
-        lines = [r"\begin{tabular}{l" + "l" * len(self.metrics) + "}", r"\toprule"]
-        for k, stratum in enumerate(s for s in strata if len(self.rows(s))):
-            head, *body = self._grid(stratum)
-            lines += [r"\midrule"] * (k > 0) + [_latex(head), r"\midrule", *map(_latex, body)]
-        if any(r"$\dagger$" in line for line in lines):
-            lines.append(rf"\midrule \multicolumn{{{len(self.metrics) + 1}}}{{l}}{{\footnotesize {latex_text(FEW_LINE)}}} \\")
-        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+        "The same as a table for a paper, with booktabs, see `latex_table`; the best of each column is bold."
+        parts = [self._latex_part(stratum) for stratum in strata if len(self.rows(stratum))]
+        few = any("†" in cell for part in parts for row in part.rows for cell in row)
+        caption = (
+            f"Evaluations on the same {self.n_clips} clips: means with 95 % bootstrap intervals, the best of each column in bold. "
+            f"Differences are paired, to {self.reference}; p-values are corrected for all comparisons of a column (Holm)."
+        )
+        return latex_table(parts, caption, "tab:comparison", FEW_LINE if few else "")
+
+    def _latex_part(self, stratum: str) -> LatexPart:
+        part, (head, *body) = self.rows(stratum).set_index(["method", "metric"])["mean"], self._grid(stratum)
+        competing = {i: row[0] for i, row in enumerate(body) if row[0] in self.methods and row[0] not in ORACLES}
+        values = {i: [float(part[name, metric]) for metric in self.metrics] for i, name in competing.items()}
+        return LatexPart(head, body, best_cells(values, [metric in LOWER_IS_BETTER for metric in self.metrics]))
 
     def _grid(self, stratum: str) -> list[list[str]]:
         part = self.rows(stratum).set_index(["method", "metric"])
         n = int(part["n"].max())
-        grid = [[f"{stratum} ({n})", *(f"{m} {'↓' if m in LOWER_IS_BETTER else '↑'}" for m in self.metrics)]]
+        grid = [[f"{stratum} ({n})", *map(metric_heading, self.metrics)]]
         for method in self.methods:
-            cells, differences = [], []
+            cells, differences, chances = [], [], []
             for metric in self.metrics:
                 row = part.loc[(method, metric)]
                 cells.append(interval_text(row.to_dict()))
                 gain = MeanInterval(row["difference"], row["difference_low"], row["difference_high"], int(row["n"]))
-                differences.append("" if np.isnan(row["difference"]) else f"{interval_text(gain, sign=True)}, p {row['p_holm']:.2g}")
+                differences.append("" if np.isnan(row["difference"]) else interval_text(gain, sign=True))
+                chances.append("" if np.isnan(row["p_holm"]) else f"{row['p_holm']:.2g}")
             grid.append([method, *cells])
             if any(differences):
-                grid.append(["  minus reference", *differences])
+                grid += [["  difference", *differences], ["  p (Holm)", *chances]]
         return grid
 
 # %% ../../nbs/79_evaluation_compare.ipynb #8088d40a
@@ -296,10 +313,6 @@ def _strata(table: "pd.DataFrame", min_clips: int) -> dict[str, np.ndarray]:
 def _with_rule(grid: list[list[str]]) -> list[list[str]]:
     return [grid[0], ["---"] * len(grid[0]), *grid[1:]]
 
-# %% ../../nbs/79_evaluation_compare.ipynb #5adc23d8
-def _latex(cells: Sequence[str]) -> str:
-    return " & ".join(map(latex_text, cells)) + r" \\"
-
 # %% ../../nbs/79_evaluation_compare.ipynb #813de4f6
 MANY_STRATA = 40  # more would make a figure that nobody reads
 
@@ -330,8 +343,8 @@ def plot_forest(
                 hollow |= few_clips
                 ax.plot([row["low"], row["high"]], [at, at], color=color, lw=1.0 if few_clips else 1.8, ls=":" if few_clips else "-")
                 ax.plot(row["mean"], at, marks[k % len(marks)], color=color, ms=5, markerfacecolor="white" if few_clips else color)
-        unit, better = " (s)" if metric in ("dist", "mae", "crps") else "", "lower" if metric in LOWER_IS_BETTER else "higher"
-        ax.set_title(f"{metric}{unit}\n{better} is better", fontsize=10)
+        better = "lower" if metric in LOWER_IS_BETTER else "higher"
+        ax.set_title(f"{metric_name(metric)}\n{better} is better", fontsize=10)
         ax.grid(axis="x", color="0.9")
         for y in range(1, len(strata)):
             ax.axhline(y - 0.5, color="0.85", lw=0.8)

@@ -26,6 +26,7 @@ from ..encoders.base import Problem
 from ..files import atomic_write, write_json
 from ..localization.align import cosine_similarity
 from ..metrics.bootstrap import FEW_LINE, Difference, MeanInterval, interval_text, method_table, paired_p_value
+from ..terminal import TextTable
 from ..timeline import Seconds
 
 if TYPE_CHECKING:
@@ -225,16 +226,17 @@ def format_crossmodal(
     lines += [f"NOT A RESULT: {problem}" for problem in overall.problems] + [f"note: {note}" for note in overall.notes]
     lines += [f"audit: {line}" for line in overall.audit.get("lines", [])]
     if overall.means:
-        lines.append(f"\n{'exact start, % [95 % interval]':<34}{'A2V':<22}{'V2A':<22}")
+        rows = []
         for method, cells in overall.means.items():
             name = (overall.encoder or "unknown") if method == "encoder" else method
-            lines.append(f"{name:<34}" + "".join(f"{_percent(cells[d]):<22}" for d in DIRECTIONS))
+            rows.append((name, *(_percent(cells[d]) for d in DIRECTIONS)))
         guesses = [name for name in protocol_baselines(()) if name in overall.means]
         best_guess = max(guesses, key=lambda name: overall.means[name]["a2v"].mean)  # they have the same mean in both directions
         for rival in ("shuffled", best_guess):
             to = [overall.differences[d].to.get(rival) for d in DIRECTIONS if d in overall.differences]
             if len(to) == 2 and all(to):
-                lines.append(f"{'minus ' + rival:<34}" + "".join(f"{_percent(cell, sign=True):<22}" for cell in to))
+                rows.append((f"minus {rival}", *(_percent(cell, sign=True) for cell in to)))
+        lines += ["", *TextTable(("exact start, % [95 % interval]", "A2V", "V2A"), tuple(rows), name_width=14).lines()]
     lines += [FEW_LINE] if any("†" in line for line in lines) else []
     return "\n".join(line.rstrip() for line in lines)
 

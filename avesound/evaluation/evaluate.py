@@ -27,6 +27,7 @@ from ..embeddings.frames import RowWindows
 from ..embeddings.labels import HeardLabels, heard_labels
 from ..embeddings.projector import Projector
 from ..embeddings.similarity import CurveSet, ShuffledCurves, curves_of_clips, shuffled_curves, similarity_set
+from ..drawing import save_figure
 from ..encoders.base import ORACLE, Problem
 from .figures import plot_clip
 from avesound.evaluation.methods import (
@@ -55,7 +56,7 @@ from avesound.evaluation.refined import (
 from .rows import ScoredClips, conformal_columns, curve_rows, lost_rows, method_rows, summary_rows
 from .tables import SUBSETS, Overall, calibration_checks, subset_table
 from .truths import Judged, TruthDifference, compare_truths
-from ..files import as_json, atomic_write, shorten
+from ..files import as_json, shorten
 from ..localization.align import AlignSettings, align
 from ..localization.predict import predict
 from ..metrics.calibration import TARGETS, best_temperature, conformal_margin
@@ -536,9 +537,7 @@ class Evaluation:
         path = curve_dir / f"{row['video_id']}.png"
         cells = self.curves[self.curves["video_id"] == row["video_id"]]
         figure = plot_clip(cells, row, self.clips[row["video_id"]].events)
-        with atomic_write(path) as temporary:
-            figure.savefig(temporary, dpi=110)
-        return path
+        return save_figure(figure, path)[0]
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #f88ab194
 def check_summary_csv(

@@ -15,7 +15,7 @@ from .tables import Overall, shown_metrics
 from ..lettering import new_figure, shortened, wrapped
 from ..localization.baselines import ORACLES
 from ..metrics.bootstrap import MeanInterval, too_few
-from ..metrics.clip import LOWER_IS_BETTER
+from ..metrics.clip import LOWER_IS_BETTER, metric_name
 from ..timeline import Interval
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def plot_means(
             if cell is not None and not np.isnan(cell.mean):
                 _draw_mean(ax, y, cell, method == own)
         better = "higher" if metric not in LOWER_IS_BETTER else "lower"
-        ax.set_title(f"{metric}{' (s)' if metric in ('dist', 'mae', 'crps') else ''}\n{better} is better", fontsize=10)
+        ax.set_title(f"{metric_name(metric)}\n{better} is better", fontsize=10)
         ax.grid(axis="x", color="0.9")
         ax.set_yticks(range(len(names)), names)
     axes[0].set_ylim(len(names) - 0.5, -0.5)

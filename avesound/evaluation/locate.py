@@ -30,9 +30,10 @@ from ..embeddings.projector import Projector, load_projector
 from ..embeddings.similarity import FLAT, similarity_set
 from ..embeddings.store import FOLDERS, audio_file, read_embeddings, video_file
 from ..embeddings.workers import Ended, map_workers
+from ..drawing import save_figure
 from ..encoders.base import Encoder, NotComparable, check_comparable
 from .figures import plot_clip
-from ..files import atomic_write, printable
+from ..files import printable
 from ..localization.align import AlignSettings, align, unit_vectors
 from ..localization.predict import ALMOST_FLAT, flatness, predict
 from ..timeline import Seconds
@@ -364,6 +365,5 @@ def save_figures(
             continue
         stem = location.file.stem
         names[stem] += 1
-        with atomic_write(Path(out_dir) / f"{stem}{'' if names[stem] == 1 else f'_{names[stem]}'}.png") as temporary:
-            location.figure().savefig(temporary, dpi=110)
+        save_figure(location.figure(), Path(out_dir) / f"{stem}{'' if names[stem] == 1 else f'_{names[stem]}'}.png")
     return names.total()

@@ -17,12 +17,14 @@ from ..embeddings.projector import Projector
 from ..embeddings.similarity import CurveSet
 from .methods import Answer, Method, Truth, scored
 from .rows import ScoredClips
-from .tables import SUBSETS, Overall, head_lines, heading
+from .tables import IN_RECORD, SUBSETS, Overall, head_lines
 from ..files import shorten
 from ..localization.align import AlignSettings
 from ..localization.ragged import Ragged, alike
 from ..metrics.bootstrap import FEW_LINE, Difference, interval_text, method_table
+from ..metrics.clip import metric_heading
 from ..refiner.network import N_CELLS, Refiner, RefinerError, event_target, own_pdf, relative_pdf, window_vectors
+from ..terminal import TextTable
 from ..timeline import Seconds
 
 # %% ../../nbs/77_evaluation_refined.ipynb #1229cbe2
@@ -244,19 +246,18 @@ def _subset_lines(overall: Overall, subset: str, metrics: Sequence[str]) -> list
     if not means:
         return [f"\n{subset} clips: none"]
     shown = [m for m in metrics if m in means["refined"] and means["refined"][m].n]
-
-    def line(name: str, texts: Sequence[str]) -> str:
-        return f"{name:<14}" + "".join(f"{text:<22}" for text in texts)
-
-    lines = [f"\n{subset} clips ({means['refined']['dist'].n}): mean [95 % interval]", line("", [heading(m) for m in shown])]
-    lines += [line(method, [interval_text(cells.get(m)) for m in shown]) for method, cells in means.items()]
+    rows = [(method, *(interval_text(cells.get(m)) for m in shown)) for method, cells in means.items()]
     none = Difference("", {})
     to = [overall.differences[subset].get(m, none).to for m in shown]
-    lines += ["refined minus", *(line(f"  {rival}", [interval_text(row.get(rival), sign=True) for row in to]) for rival in RIVALS)]
+    rows.append(("refined minus", *([""] * len(shown))))
+    rows += [(f"  {rival}", *(interval_text(row.get(rival), sign=True) for row in to)) for rival in RIVALS]
     best, seeds = (overall.headline or {})[subset], (overall.seeds or {})[subset]
-    lines.append(line("gain over the", [interval_text(best.get(m), sign=True) for m in shown]))
-    lines.append(line("  best blind:", [best.get(m, {}).get("over", "") for m in shown]))
-    return [*lines, line("single seeds", [_range([row[m] for row in seeds.values()]) for m in shown])] if len(seeds) > 1 else lines
+    rows.append(("gain over the", *(interval_text(best.get(m), sign=True) for m in shown)))
+    rows.append(("  best blind:", *(best.get(m, {}).get("over", "") for m in shown)))
+    if len(seeds) > 1:
+        rows.append(("single seeds", *(_range([row[m] for row in seeds.values()]) for m in shown)))
+    table = TextTable(("", *map(metric_heading, shown)), tuple(rows), IN_RECORD, name_width=14)
+    return [f"\n{subset} clips ({means['refined']['dist'].n}): mean [95 % interval]", *table.lines()]
 
 # %% ../../nbs/77_evaluation_refined.ipynb #923a0565
 def _range(means: Sequence[float | None]) -> str:

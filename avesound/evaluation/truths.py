@@ -15,11 +15,12 @@ import numpy as np
 from ..data.annotations import ClipAnnotation
 from .methods import Method
 from .rows import ScoredClips
-from .tables import HEADLINE, SUBSETS, heading, resampled_interval
+from .tables import HEADLINE, IN_RECORD, SUBSETS, resampled_interval
 from ..files import as_json, shorten
 from ..localization.baselines import ORACLES
 from ..metrics.bootstrap import FEW_LINE, MeanInterval, interval_text, method_table, resample_counts
-from ..metrics.clip import mean_average_precision
+from ..metrics.clip import mean_average_precision, metric_heading
+from ..terminal import TextTable
 
 # %% ../../nbs/75a_evaluation_truths.ipynb #571d977a
 @dataclass(frozen=True, eq=False)
@@ -108,24 +109,23 @@ def format_difference(
 
 
 def _subset_lines(difference: TruthDifference, subset: str, metrics: Sequence[str]) -> list[str]:
-    rows, where = difference.differences.get(subset, {}), "all" if subset == "all" else f"{subset} in both files"
-    own = rows.get(difference.own, {})
+    differences, where = difference.differences.get(subset, {}), "all" if subset == "all" else f"{subset} in both files"
+    own = differences.get(difference.own, {})
     shown = [metric for metric in metrics if metric in own and own[metric].n]
     if not shown:
         return [f"\n{where}: none"]
     names = {"first": difference.names[0], "second": difference.names[1]}
-    width = max(15, *(len(name) + 4 for name in names.values()))
     encoder = difference.encoder if difference.own == "encoder" else difference.own
-    lines = [f"\n{where} ({own[shown[0]].n}): mean [95 % interval]"]
-    lines.append(f"{encoder:<{width}}" + "".join(f"{heading(m):<22}" for m in shown))
+    rows = []
     for which, name in names.items():
         cells = difference.means[which][subset][difference.own]
-        lines.append(f"  {name:<{width - 2}}" + "".join(f"{interval_text(cells.get(m)):<22}" for m in shown))
-    lines.append(f"{'difference of':<{width}}")
-    for method, cells in rows.items():
+        rows.append((f"  {name}", *(interval_text(cells.get(m)) for m in shown)))
+    rows.append(("difference of", *([""] * len(shown))))
+    for method, cells in differences.items():
         name = f"  {encoder if method == difference.own else method}{'*' * (method in ORACLES)}"
-        lines.append(f"{name:<{width}}" + "".join(f"{interval_text(cells.get(m), sign=True):<22}" for m in shown))
-    return lines
+        rows.append((name, *(interval_text(cells.get(m), sign=True) for m in shown)))
+    table = TextTable((encoder, *map(metric_heading, shown)), tuple(rows), IN_RECORD, name_width=14)
+    return [f"\n{where} ({own[shown[0]].n}): mean [95 % interval]", *table.lines()]
 
 # %% ../../nbs/75a_evaluation_truths.ipynb #287d3328
 def compare_truths(

@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..evaluation.figures import plot_clip, plot_means
+from ..drawing import figure_bytes, figure_formats
 from ..files import shorten
 from ..lettering import shortened
 from ..media.container import MediaError, NoVideo
 from ..media.decode import decode_clip
 from ..metrics.bootstrap import FEW, FEW_LINE, MeanInterval, too_few
+from ..metrics.clip import metric_name
 from .breakdown import OverallMetrics, chosen_examples, event_lengths, subsets
 from avesound.report.figures import (
     MANY,
     MANY_CLASSES,
-    figure_png,
     figure_svg,
     plot_by_length,
     plot_by_position,
@@ -44,7 +45,6 @@ from avesound.report.html import (
     compared,
     group_table,
     method_tables,
-    metric_name,
     metric_tables,
     number,
     p_value,
@@ -192,7 +192,7 @@ def tiles(overall: OverallMetrics) -> list[tuple[str, str, str]]:  # what, value
         shown.append((f"distance minus that of {best}", f"{value} s", "; ".join(more)))
     if _is_known(cells, "auroc"):
         value, interval = with_interval(cells["auroc"])
-        shown.append(("AUROC within clips", value, f"{interval}; chance is 0.50"))
+        shown.append(("AUROC", value, f"{interval}; chance is 0.50"))
     return shown
 
 # %% ../../nbs/89_report_findings.ipynb #61728397
@@ -253,11 +253,11 @@ def facts(overall: OverallMetrics) -> list[tuple[str, str]]:  # name and value
 class Gallery:
     "Figures as they are made."
 
-    files: dict[str, bytes] = field(default_factory=dict)  # name -> PNG or JPEG, to be written
+    files: dict[str, bytes] = field(default_factory=dict)  # name -> what is written: PNG, JPEG, and what `figures_as` asks for
 
     def add(self, name: str, figure: "Figure", alt: str, caption: str, width: int = 100) -> Picture:
         "Keep the figure as a file, and return it as a picture."
-        self.files[f"{name}.png"] = figure_png(figure)
+        self.files |= {f"{name}.{kind}": figure_bytes(figure, kind) for kind in figure_formats()}
         return Picture(name, figure_svg(figure, name).encode(), "image/svg+xml", alt, caption, width)
 
 

@@ -19,10 +19,13 @@ from .. import __version__
 from ..evaluation.card import CLIP_METRICS, Card, CardSet, markdown_table, read_card
 from ..embeddings.store import fingerprint
 from ..files import atomic_write
-from ..lettering import latex_text, markdown_text, new_figure, shortened
+from ..latex import LatexPart, best_cells, latex_table
+from ..drawing import save_figure
+from ..lettering import markdown_text, new_figure, shortened
 from ..localization.baselines import ORACLES
 from ..metrics.bootstrap import FEW_LINE, MeanInterval, bootstrap_interval, interval_text, too_few
-from ..metrics.clip import LOWER_IS_BETTER
+from ..terminal import TextTable
+from ..metrics.clip import LOWER_IS_BETTER, metric_heading, metric_name
 from ..provenance import run_facts
 from .html import Cell, Picture, Section, Table, Text, render_html, with_interval
 
@@ -61,7 +64,7 @@ class Board:
     @property
     def head(self) -> list[str]:
         "The names of the columns."
-        titles = [f"{m} {'↓' if m in LOWER_IS_BETTER else '↑'}" for m in self.metrics]
+        titles = [metric_heading(m) for m in self.metrics]
         return [f"{self.n} {self.subset} clips", titles[0], f"minus {self.first}", *titles[1:]]
 
     def row(self, entry: Standing) -> list[MeanInterval | None]:
@@ -194,7 +197,16 @@ class Leaderboard:
     reasons: tuple[str, ...]  # why cards are not ranked together, or lack a data set
 
     def __str__(self) -> str:
-        return self.as_markdown()
+        lines: list[str] = []
+        for board in self.boards:
+            rows = [(entry.label, *map(_text, board.row(entry), (False, True, False, False))) for entry in board.entries]
+            where = "leaderboard.md has them"
+            lines += [board.name, *TextTable(tuple(board.head), tuple(rows), where, name_width=20).lines(), ""]
+            if board.presence:
+                scores = list(next(iter(board.presence.values())))
+                found = tuple((name, *(interval_text(cells[s]) for s in scores)) for name, cells in board.presence.items())
+                lines += [*TextTable(("is there an event? AUROC", *scores), found, where, name_width=20).lines(), ""]
+        return "\n".join([*lines, *(f"note: {reason}" for reason in self.reasons), _notes(self, str)])
 
     def as_markdown(self, level: int = 2) -> str:
         "All tables as Markdown, under headings of a level."
@@ -212,16 +224,8 @@ class Leaderboard:
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def as_latex(self) -> str:
-        "All tables as one tabular for LaTeX with booktabs."
-        width = max((len(board.head) for board in self.boards), default=1)
-        lines = [r"\begin{tabular}{" + "l" * width + "}", r"\toprule"]
-        for k, board in enumerate(self.boards):
-            lines += [r"\midrule"] * (k > 0) + [rf"\multicolumn{{{width}}}{{l}}{{\textbf{{{latex_text(board.name)}}}}} \\"]
-            lines += [" & ".join(map(latex_text, board.head)) + r" \\", r"\midrule"]
-            for entry in board.entries:
-                cells = [entry.label, *map(_text, board.row(entry), (False, True, False, False))]
-                lines.append(" & ".join(map(latex_text, cells)) + r" \\")
-        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", f"% {_notes(self, latex_text)}"]) + "\n"
+        "A table for each board, with booktabs, see `latex_table`; the best of each column is bold, oracles and controls beside."
+        return "\n".join(_latex_board(board, k, _notes(self, str)) for k, board in enumerate(self.boards, 1))
 
     def as_html(self) -> str:
         "All tables and the figure as one page."
@@ -236,11 +240,21 @@ class Leaderboard:
         for name, text in texts.items():
             with atomic_write(Path(out_dir) / name) as temporary:
                 temporary.write_text(text, encoding="utf-8")
-        with atomic_write(Path(out_dir) / "forest.png") as temporary:
-            plot_leaderboard(self.boards).savefig(temporary, dpi=110)
+        save_figure(plot_leaderboard(self.boards), Path(out_dir) / "forest.png")
         return self
 
 # %% ../../nbs/90a_report_leaderboard.ipynb #a385ec4b
+def _latex_board(board: Board, k: int, note: str) -> str:
+    "A board as a table for a paper."
+    rows = [[entry.label, *map(_text, board.row(entry), (False, True, False, False))] for entry in board.entries]
+    competing = {i: entry for i, entry in enumerate(board.entries) if entry.kind in ("encoder", "baseline") and entry.name not in ORACLES}
+    means = {i: [entry.cells[m].mean if m in entry.cells else np.nan for m in board.metrics] for i, entry in competing.items()}
+    best = best_cells(means, [m in LOWER_IS_BETTER for m in board.metrics])
+    shifted = {(i, column + (column > 1)) for i, column in best}  # the second column is the difference
+    caption = f"{board.name}: encoders and baselines on the same {board.n} {board.subset} clips."
+    return latex_table([LatexPart(board.head, rows, shifted)], caption, f"tab:leaderboard-{k}", note)
+
+
 def _text(cell: MeanInterval | None, sign: bool) -> str:
     return "" if cell is None else interval_text(cell, sign=sign)
 
@@ -280,9 +294,7 @@ def plot_leaderboard(
                 ax.plot([cell.low, cell.high], [y, y], color=color, lw=1.0 if hollow else 2.0, ls=":" if hollow else "-")
                 ax.plot(cell.mean, y, marks[entry.kind], color=color, ms=5, markerfacecolor="white" if hollow else color)
         better = "lower" if shown in LOWER_IS_BETTER else "higher"
-        ax.set_title(
-            f"{shortened(board.name, 20)} ({board.n})\n{shown}{' (s)' if shown in LOWER_IS_BETTER else ''}, {better} is better", fontsize=9
-        )
+        ax.set_title(f"{shortened(board.name, 20)} ({board.n})\n{metric_name(shown)}\n{better} is better", fontsize=9)
         ax.grid(axis="x", color="0.9")
     axes[0].set_yticks(range(len(order)), [shortened(name, 32) for name in order])
     axes[0].set_ylim(max(len(order), 1) - 0.5, -0.5)

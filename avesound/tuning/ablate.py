@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['METRICS', 'Change', 'changes_of', 'cache_difference', 'Variants', 'make_variants', 'Ablation', 'AblationSettings',
-           'ablate', 'as_markdown', 'plot_ablation']
+           'ablate', 'ablation_text', 'as_markdown', 'plot_ablation']
 
 # %% ../../nbs/83_tuning_ablate.ipynb #7f310abb
 import contextlib
@@ -23,6 +23,7 @@ from ..data.splits import with_splits
 from ..embeddings.cache import EmbeddingCache
 from ..embeddings.extract import WindowSettings, extract
 from ..embeddings.store import CacheError
+from ..drawing import save_figure
 from ..encoders.base import Encoder, Problem, create_encoder, encoder_names
 from ..encoders.logmel import FILLS
 from ..evaluation.tables import SUBSETS
@@ -30,7 +31,8 @@ from ..files import as_json, atomic_write, write_csv, write_json
 from ..lettering import markdown_text, new_figure, shortened
 from ..localization.align import FUSIONS, AlignSettings
 from ..metrics.bootstrap import FEW, FEW_LINE, MeanInterval, holm, interval_text, paired_difference, paired_p_value
-from ..metrics.clip import LOWER_IS_BETTER
+from ..terminal import TextTable
+from ..metrics.clip import LOWER_IS_BETTER, metric_heading, metric_name
 from ..timeline import Seconds
 from ..provenance import run_facts
 from .caches import CommonClips, clips_of_split, common_similarities, find_caches
@@ -184,7 +186,7 @@ class Ablation:
     about: dict  # base, subset, caches, settings, notes; as ablation.json
 
     def __str__(self) -> str:
-        return as_markdown(self)
+        return ablation_text(self)
 
     def save(
         self,
@@ -196,8 +198,7 @@ class Ablation:
         with atomic_write(out_dir / "ablation.md") as temporary:
             temporary.write_text(as_markdown(self), encoding="utf-8")
         write_json(self.about, out_dir / "ablation.json")
-        with atomic_write(out_dir / "ablation.png") as temporary:
-            plot_ablation(self).savefig(temporary, dpi=110)
+        save_figure(plot_ablation(self), out_dir / "ablation.png")
         return self
 
 # %% ../../nbs/83_tuning_ablate.ipynb #3d1fce00
@@ -367,6 +368,42 @@ def _compared(changes: list[Change], values: dict[str, np.ndarray], partial: np.
     return pd.concat(tables, ignore_index=True)
 
 # %% ../../nbs/83_tuning_ablate.ipynb #bba134f6
+def ablation_text(
+    ablation: Ablation,
+) -> str:
+    "The differences to the base as tables for the eye, partial clips first; a star where Holm's correction leaves p below 0.05."
+    about, table = ablation.about, ablation.table
+    n, n_left_out = len(about["video_ids"]), len(about["left_out"])
+    lines = [
+        f"ablation on {about['subset']}: {n} clips, {about['n_partial']} of them partial, {n_left_out} left out",
+        f"base: {about['base']}",
+    ]
+    lines += [f"NOT A RESULT: {Problem.read(problem)}" for problem in about["problems"]] + [f"not made: {note}" for note in about["notes"]]
+    for subset in reversed(SUBSETS):
+        part = table[table["subset"] == subset]
+        if part.empty:
+            lines.append(f"\n{subset} clips: none")
+            continue
+        metrics = list(dict.fromkeys(part["metric"]))
+        first = {metric: part[part["metric"] == metric].iloc[0] for metric in metrics}
+        rows = [("base", *(f"{first[metric]['base']:.3f}" for metric in metrics))]
+        for family, of_family in part.groupby("family", sort=False):
+            rows.append((str(family), *([""] * len(metrics))))
+            for change, cells in of_family.groupby("change", sort=False):
+                by_metric = {row["metric"]: row for row in cells.to_dict("records")}
+                rows.append((f"  {change}", *(_change_text(by_metric[metric]) for metric in metrics)))
+        lines.append(f"\n{subset} clips ({int(part['n'].max())}): difference to the base [95 % interval]")
+        lines += TextTable(("", *map(metric_heading, metrics)), tuple(rows), "ablation.csv has them").lines()
+    lines.append("* p < 0.05 after Holm's correction within its column")
+    return "\n".join([*lines, *([FEW_LINE] if any("†" in line for line in lines) else [])])
+
+
+def _change_text(row: dict) -> str:
+    "A difference with its interval, and a star where it is sure."
+    text = interval_text(MeanInterval(row["difference"], row["low"], row["high"], int(row["n"])), sign=True, digits=3)
+    return text + "*" * bool(row["p_holm"] < 0.05)
+
+
 def as_markdown(
     ablation: Ablation,
 ) -> str:
@@ -389,7 +426,7 @@ def as_markdown(
             f"Difference to the base on {subset} clips, [95 % interval]; bold: p < 0.05 after Holm's correction within its column.",
             "",
         ]
-        lines.append("| | | " + " | ".join(f"{metric} {'↓' if metric in LOWER_IS_BETTER else '↑'}" for metric in metrics) + " |")
+        lines.append("| | | " + " | ".join(map(metric_heading, metrics)) + " |")
         lines.append("|---|---|" + "---|" * len(metrics))
         first = {metric: part[part["metric"] == metric].iloc[0] for metric in metrics}
         lines.append("| base | | " + " | ".join(f"{first[metric]['base']:.3f}" for metric in metrics) + " |")
@@ -433,8 +470,7 @@ def plot_ablation(
                 sure = row["p_holm"] < 0.05
                 ax.plot(row["difference"], y, "D" if sure else "o", markersize=6 if sure else 4.5, label=None, **style)
         ax.axvline(0, color="0.3", linewidth=1, linestyle=":")
-        unit = {"dist": " (s)", "mae": " (s)", "log_score": " (nats)"}.get(metric, "")
-        ax.set_title(f"{metric}{unit}\n{'← better' if metric in LOWER_IS_BETTER else 'better →'}", fontsize=10)
+        ax.set_title(f"{metric_name(metric)}\n{'← better' if metric in LOWER_IS_BETTER else 'better →'}", fontsize=10)
         ax.grid(axis="x", color="0.92")
     axes[0].set_yticks(list(place.values()), [shortened(f"{family}: {change}", 56) for family, change in rows], fontsize=9)
     axes[0].set_ylim(max(place.values()) + 0.7, -0.7)

@@ -25,7 +25,16 @@ from ..localization.align import FUSIONS, AlignSettings, adapt_tau, align, fuse,
 from ..localization.predict import peak, soft_argmax
 from ..localization.ragged import Ragged, alike
 from ..metrics.bootstrap import bootstrap_interval
-from ..metrics.clip import LOG_SCORE_FLOOR, LOWER_IS_BETTER, auroc, average_precision, event_fraction, mass_in, point_metrics
+from avesound.metrics.clip import (
+    LOG_SCORE_FLOOR,
+    LOWER_IS_BETTER,
+    auroc,
+    average_precision,
+    event_fraction,
+    mass_in,
+    metric_name,
+    point_metrics,
+)
 from ..timeline import Seconds
 
 if TYPE_CHECKING:
@@ -460,7 +469,7 @@ AXIS_LABELS = {  # columns of a grid's table, as an axis is labelled
     "scale_fusion": "fusion of lengths",
     "score_zscore": "z-score",
     "score_smooth_sigma": "smoothing σ (s)",
-    "tau": "temperature τ (units of the scores)",
+    "tau": "temperature τ\n(units of the scores)",
     "tau_adapt": "entropy / log T asked for",
     "stride_s": "stride (s)",
     "win_s": "video windows (s)",
@@ -472,8 +481,7 @@ def metric_label(
     subset: str = "partial",
 ) -> str:
     "A metric in words, with its unit and its better direction."
-    unit = {"mae": " (s)", "dist": " (s)", "log_score": " (nats)"}.get(metric, "")
-    return f"{metric}{unit}, {subset} clips, {'lower' if metric in LOWER_IS_BETTER else 'higher'} is better"
+    return f"{metric_name(metric)}, {subset} clips, {'lower' if metric in LOWER_IS_BETTER else 'higher'} is better"
 
 # %% ../../nbs/81_tuning_grid.ipynb #4ce4c1e6
 def varied(
@@ -515,7 +523,7 @@ def plot_marginals(
         ax.grid(axis="y", color="0.9")
     for ax in axes[len(names) :]:
         ax.set_axis_off()
-    figure.supylabel(metric_label(metric, subset), fontsize=9)
+    figure.supylabel(metric_label(metric, subset).replace(", ", ",\n", 1), fontsize=9)
     marks = [("o", "#0072B2", "median"), ("|", "#56B4E9", "10th to 90th percentile"), ("^" if best == "max" else "v", "#D55E00", "best")]
     handles = [
         axes[0].plot(

@@ -23,12 +23,15 @@ from ..data.annotations import ClipAnnotation, split_name
 from ..embeddings.cache import EmbeddingCache
 from ..embeddings.dask import DaskClient, dask_client
 from ..embeddings.store import fingerprint
+from ..drawing import FORMATS, save_figure
 from ..encoders.base import Problem
 from ..evaluation.evaluate import Scoring, evaluate
 from ..evaluation.tables import Overall
 from ..files import as_json, atomic_write, write_csv, write_json
 from ..metrics.bootstrap import FEW_LINE, MeanInterval, holm, interval_text, paired_difference, paired_p_value
+from ..metrics.clip import metric_heading
 from ..provenance import run_facts
+from ..terminal import TextTable
 from ..timeline import Seconds
 from .caches import CommonClips, Similarities, clips_of_split, common_similarities, find_caches, kept_npz
 from .grid import Grid, SweepSetting, grid_metrics, grid_table, metric_names, plot_heat, plot_marginals, ranked, varied
@@ -160,10 +163,12 @@ class SweepReport:
         clips = f"{len(s['video_ids'])} clips of {s['split']} ({s['n_left_out']} left out)"
         lines = [f"{len(self.table)} settings on {clips}, chosen by {s['criterion']}"]
         lines += [f"NOT A RESULT: {Problem.read(problem)}" for problem in s["problems"]]
-        lines.append(f"{'rank':>5}  {s['metric']:<25}{'difference to reference':<26}{'p (Holm)':<10}setting")
         shown = self.table.head(5)
         reference = self.table[self.table["is_reference"] & ~self.table.index.isin(shown.index)]
-        lines += [_row_line(row, column, row[f"n_{s['subset']}"]) for row in [*shown.to_dict("records"), *reference.to_dict("records")]]
+        rows = [*shown.to_dict("records"), *reference.to_dict("records")]
+        cells = tuple(_row_cells(row, column, row[f"n_{s['subset']}"]) for row in rows)
+        head = ("rank", metric_heading(s["metric"]), "difference to reference", "p (Holm)", "setting")
+        lines += TextTable(head, cells, "aggregate.csv has all", words_last=True).lines()
         lines += [FEW_LINE] if any("†" in line for line in lines) else []
         lines += at_the_edge(self.table)
         if self.test is not None:
@@ -194,13 +199,13 @@ def at_the_edge(
     return lines
 
 
-def _row_line(row: dict, column: str, n: int) -> str:
+def _row_cells(row: dict, column: str, n: int) -> tuple[str, ...]:
     "A row of the table, for the eye."
     mean = interval_text(MeanInterval(row[column], row[column + "_low"], row[column + "_high"], n), digits=3)
     difference = MeanInterval(row["difference"], row["difference_low"], row["difference_high"], n)
     change = "(the reference)" if row["is_reference"] else interval_text(difference, sign=True, digits=3)
     p = "" if row["is_reference"] else format(row["p_holm"], ".3g")
-    return f"{row['rank']:>5}  {mean:<25}{change:<26}{p:<10}{row['setting']}"
+    return str(row["rank"]), mean, change, p, str(row["setting"])
 
 # %% ../../nbs/82_tuning_sweep.ipynb #13d19100
 @dataclass(frozen=True)
@@ -386,11 +391,10 @@ _PAIRS = [
 def _write_figures(out_dir: Path, table: "pd.DataFrame", metric: str, subset: str) -> None:
     "Marginals, of the headline too, and heat maps of pairs that vary; a map of an earlier sweep does not stay beside those of this one."
     for name in dict.fromkeys([metric, "dist"]):
-        with atomic_write(out_dir / f"marginals_{name}.png") as temporary:
-            plot_marginals(table, name, subset).savefig(temporary, dpi=110)
+        save_figure(plot_marginals(table, name, subset), out_dir / f"marginals_{name}.png")
     for x, y in _PAIRS:
         path = out_dir / f"heat_{metric}_{x}_{y}.png"
-        path.unlink(missing_ok=True)
+        for kind in FORMATS:
+            path.with_suffix(f".{kind}").unlink(missing_ok=True)
         if {x, y} <= set(varied(table)):
-            with atomic_write(path) as temporary:
-                plot_heat(table, x, y, metric, subset).savefig(temporary, dpi=110)
+            save_figure(plot_heat(table, x, y, metric, subset), path)
