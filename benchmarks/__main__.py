@@ -16,6 +16,7 @@ MODULES = (  # in the order of the table
     "naive",
     "workers",
     "memory",
+    "long_clip",
     "video_tower",
     "log_mel",
     "audio_tower",
