@@ -14,6 +14,7 @@ from .table import LINES, as_markdown, as_text, machine, measured
 MODULES = (  # in the order of the table
     "decode",
     "naive",
+    "resize",
     "workers",
     "memory",
     "long_clip",
