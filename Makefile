@@ -5,7 +5,7 @@ BIN   := $(VENV)/bin
 JOBS  ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install reinstall data lock demo test test-faults test-cluster test-newest test-lowest house bench bench-page card scale gpu gpu-login lab notebooks readme stills docs docs-test clean tidy
+.PHONY: help install reinstall data lock demo test test-faults test-cluster test-newest test-lowest house bench bench-before bench-page card scale gpu gpu-login lab notebooks readme stills docs docs-test clean tidy
 
 help: ## what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ house: install ## the shape of the package in numbers
 
 bench: install ## speed, as ratios inside one run (writes bench/); LINES="decode, video tower": these alone
 	@$(BIN)/python -m benchmarks --out_dir bench $(if $(LINES),--only "$(LINES)")
+
+bench-before: install ## the code of the pinned commit beside this one, in bench/before, for the lines that compare with it (they put it there, too)
+	@$(BIN)/python -m benchmarks.before
 
 bench-page: bench ## the same and how long AVE takes with each encoder, and the pages that show them
 	@$(BIN)/python -m benchmarks.how_long --out bench/how_long.json

@@ -15,7 +15,10 @@ _AT_ONCE = 2**18  # samples, or values, whose copies in floating point are in me
 
 
 class Envelope:
-    "The `sound_envelope` of a sound that comes in pieces: the same values to the last digit, whatever the pieces."
+    """The `sound_envelope` of a sound that comes in pieces: the same values to the last digit, whatever the pieces.
+
+    Each frame is a sum of its own, so that a quiet one after an hour of loud sound is as exact as the first.
+    """
 
     def __init__(
         self,
@@ -23,9 +26,9 @@ class Envelope:
         fps: float,  # values per second
     ):
         self._rate, self._fps = sample_rate, fps
-        self._n, self._energy = 0, 0.0  # of the sound up to here: samples, sum of squares
-        self._at_edges = [np.zeros(1)]  # the latter at the edges between frames
-        self._n_edges = 1
+        self._n_frames = 0  # that are complete
+        self._energies: list[np.ndarray] = []  # their sums of squares
+        self._rest = np.zeros(0, np.float32)  # samples of the frame that is not
 
     def _edges(self, first: int, end: int) -> np.ndarray:
         return np.rint(np.arange(first, end) * self._rate / self._fps).astype(np.int64)
@@ -36,22 +39,26 @@ class Envelope:
     ) -> None:
         "The sound goes on."
         for start in range(0, len(wav), _AT_ONCE):
-            squares = np.asarray(wav[start : start + _AT_ONCE], dtype=np.float64) ** 2
-            energy = np.cumsum(np.concatenate([[self._energy], squares]))
-            edges = self._edges(self._n_edges, int((self._n + len(squares)) * self._fps / self._rate) + 3)
-            edges = edges[edges <= self._n + len(squares)]
-            self._at_edges.append(energy[edges - self._n])
-            self._n_edges += len(edges)
-            self._n, self._energy = self._n + len(squares), float(energy[-1])
+            some = np.concatenate([self._rest, wav[start : start + _AT_ONCE]])
+            begin = int(self._edges(self._n_frames, self._n_frames + 1)[0])
+            edges = self._edges(self._n_frames, int((begin + len(some)) * self._fps / self._rate) + 3) - begin
+            edges = edges[edges <= len(some)]
+            energies, has_samples = np.zeros(len(edges) - 1), np.diff(edges) > 0
+            if has_samples.any():
+                squares = some[: edges[-1]].astype(np.float64) ** 2
+                energies[has_samples] = np.add.reduceat(squares, edges[:-1][has_samples])
+            self._energies.append(energies)
+            self._n_frames += len(edges) - 1
+            self._rest = some[edges[-1] :].copy()
 
     def values(
         self,
         n_frames: int,  # number of values
     ) -> np.ndarray:  # float64 [shape=(n_frames,)], >= 0
         "The envelope of what has been heard."
-        energy = np.concatenate(self._at_edges)[: n_frames + 1]
-        energy = np.concatenate([energy, np.full(n_frames + 1 - len(energy), self._energy)])
-        return np.sqrt(np.maximum(np.diff(energy), 0) / np.diff(self._edges(0, n_frames + 1)))
+        last = np.sum(self._rest.astype(np.float64) ** 2, keepdims=True)
+        energy = np.concatenate([*self._energies, last, np.zeros(max(0, n_frames - self._n_frames))])[:n_frames]
+        return np.sqrt(energy / np.maximum(np.diff(self._edges(0, n_frames + 1)), 1))
 
 # %% ../nbs/15_features.ipynb #ee846296
 def sound_envelope(

@@ -14,8 +14,10 @@ from .table import LINES, as_markdown, as_text, machine, measured
 MODULES = (  # in the order of the table
     "decode",
     "naive",
+    "resize",
     "workers",
     "memory",
+    "long_clip",
     "video_tower",
     "log_mel",
     "audio_tower",

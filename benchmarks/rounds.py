@@ -19,7 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-CHILD = "import importlib, json, sys; name, function, arguments = sys.argv[1:]; module = importlib.import_module(name); \
+CHILD = "import importlib, json, sys; name, function, arguments, package = sys.argv[1:]; module = importlib.import_module(name); \
+sys.path[:0] = [package] if package else []; \
 print(json.dumps(getattr(module, function)(*json.loads(arguments)), default=vars))"
 
 
@@ -120,10 +121,21 @@ def as_seconds(times: dict[str, list[Spent]], *names: str) -> dict[str, dict]:
     return {name: {"cpu_s": [s.cpu_s for s in times[name]], "wall_s": [s.wall_s for s in times[name]]} for name in names or times}
 
 
-def fresh(function: Callable, *arguments, threads: int = 1):
-    "What a function of a line's module returns, as JSON, in a process of its own with `threads` threads for matrix products."
+def fresh(function: Callable, *arguments, threads: int = 1, package: Path | None = None):
+    """What a function of a line's module returns, as JSON, in a process of its own with `threads` threads for matrix products.
+
+    There `import avesound` finds the package in the folder `package` instead of this one, where a folder is given.
+    """
     spec = sys.modules[function.__module__].__spec__  # of a module that is run with -m: its real name
-    call = [sys.executable, "-c", CHILD, spec.name if spec else function.__module__, function.__name__, json.dumps(arguments)]
+    call = [
+        sys.executable,
+        "-c",
+        CHILD,
+        spec.name if spec else function.__module__,
+        function.__name__,
+        json.dumps(arguments),
+        str(package or ""),
+    ]
     done = subprocess.run(call, cwd=ROOT, env=environment(threads), capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{function.__name__} failed in a fresh process:\n{done.stderr.strip()}")

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import how_long, page, table
+from benchmarks import how_long, long_clip, page, table
 from benchmarks.__main__ import MODULES, main
+from benchmarks.before import before, imported, unpack
 from benchmarks.cache import write_cache
 from benchmarks.clips import write_bench_clip
 from benchmarks.evaluation import evaluation_times
-from benchmarks.rounds import Row, Spent, cpu_seconds, fresh, in_turns, ratios, resident_bytes, spent
+from benchmarks.rounds import Row, Skipped, Spent, cpu_seconds, fresh, in_turns, ratios, resident_bytes, spent
 from benchmarks.table import line, machine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -113,6 +114,7 @@ def test_every_file_of_lines_is_in_the_table():
         "scale_page",
         "how_long",
         "page",
+        "before",
         "cards",
         "offline_pair",
     }
@@ -279,3 +281,36 @@ def test_all_of_the_cache_can_be_evaluated(tmp_path):
     "Where picture and sound were the same vectors, a clip's curve would be flat, and the line would stop."
     write_cache(tmp_path, 60)
     assert evaluation_times(str(tmp_path), 60)["cpu_s"] > 0
+
+
+def has_before() -> bool:
+    try:
+        return before().is_dir()
+    except Skipped:
+        return False
+
+
+@pytest.mark.skipif(not has_before(), reason="the history of this checkout does not have the pinned commit")
+def test_the_older_package_is_beside_this_one(tmp_path, monkeypatch):
+    assert Path(fresh(imported, package=before())).is_relative_to(before()) and Path(fresh(imported)).is_relative_to(ROOT / "avesound")
+    for _ in range(2):  # what is there is left as it is
+        unpack(tmp_path / "before")
+    assert [path.name for path in tmp_path.iterdir()] == ["before"] and (tmp_path / "before/avesound/activity.py").is_file()
+    monkeypatch.setattr("benchmarks.before.COMMIT", "0" * 40)
+    with pytest.raises(Skipped, match="0000000"):
+        unpack(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.skipif(not has_before(), reason="the history of this checkout does not have the pinned commit")
+@pytest.mark.parametrize(("cost", "most"), [(long_clip.loudness_cost, 1e-9), (long_clip.signal_cost, 1e-6)])
+def test_the_older_package_and_this_one_compute_the_same(cost, most, tmp_path):
+    for name, package in (("before", before()), ("now", None)):
+        assert fresh(cost, str(tmp_path / f"{cost.__name__}-{name}.npz"), 320, name, package=package)["cpu_s"] > 0
+    assert long_clip.difference(tmp_path / cost.__name__) <= most
+
+
+def test_half_an_hour_with_signal_takes_less_than_half_a_gigabyte(tmp_path):
+    if not Path("/proc/self/status").exists():
+        pytest.skip("memory is read from /proc")
+    assert fresh(long_clip.signal_cost, str(tmp_path / "vectors.npz"), 1800, "now")["peak"] < 0.5e9  # as a whole 16 GB

@@ -224,8 +224,11 @@ class Upright:
             _check_pixels(width, height, self._source)
             self._size = (width, height) if transposed else (height, width)
         height, width = self._size[::-1] if transposed else self._size
+        # Pictures that get lower are the same to the bit either way. To planes FFmpeg sums their lines with vector instructions, to pixels
+        # it does not.
+        layout = "gbrp" if height < frame.height else "rgb24"
         try:
-            image = self._scaler.reformat(frame, width=width, height=height, format="rgb24", interpolation=_RESIZE, threads=1).to_ndarray()
+            image = self._scaler.reformat(frame, width=width, height=height, format=layout, interpolation=_RESIZE, threads=1).to_ndarray()
         except MemoryError:
             raise
         except (av.FFmpegError, ValueError) as error:
