@@ -18,7 +18,7 @@ from .rows import ScoredClips
 from ..files import as_json, shorten
 from ..localization.align import AlignSettings, align
 from ..localization.baselines import BASELINES, ClipSignals
-from ..localization.ragged import Ragged
+
 from ..metrics.bootstrap import FEW_LINE, Difference, MeanInterval, bootstrap_interval, interval_text, method_table
 from ..metrics.clip import event_fraction, events_array, mass_in
 from ..terminal import TextTable
@@ -51,7 +51,7 @@ class Shares:
 
     @property
     def gain(self) -> dict[str, np.ndarray]:
-        "By method, share of the probability minus that of the time, float64 [shape=(B, P)]; NaN where a clip has none or nothing but this part."
+        "By method, mass minus time, float64 [shape=(B, P)]; NaN where a clip has nothing of a part, or nothing else."
         some = (self.time > 1e-9) & (self.time < 1 - 1e-9)
         return {name: np.where(some, mass - self.time, np.nan) for name, mass in self.mass.items()}
 
