@@ -102,6 +102,7 @@ def _annotations(
     "Annotations of AVE, other data sets and tools to CSV, with checks; and back."
     from avesound.data.annotations import clips_from_annotations, read_annotations
     from avesound.data.recognise import format_of
+    from avesound.data.senses import senses_file
     from avesound.evaluation.protocol import write_clean_test
 
     files = [file] if isinstance(file, str) else list(file)
@@ -118,7 +119,8 @@ def _annotations(
         imported = reading(files=files, format=source)
         imported.save(call["out_csv"])
         print(f"{imported}\n\n{imported.report}")
-    print(f"wrote {call['out_csv']}")
+    senses = "" if source == "ave" or imported.senses is None else f" and {senses_file(call['out_csv'])}"
+    print(f"wrote {call['out_csv']}{senses}")
     if clean_test_txt:
         n = write_clean_test(clips_from_annotations(read_annotations(call["out_csv"])).values(), clean_test_txt)
         print(f"wrote {clean_test_txt}: {n} clips of the test split that are in no other and have an event")

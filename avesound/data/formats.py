@@ -28,6 +28,7 @@ from avesound.data.annotations import (
     write_annotations,
 )
 from .recognise import AUDIOSET, CVAT, DCASE, LLP, format_of
+from .senses import senses_file, write_senses
 from ..files import shorten, utf8_text
 from ..timeline import Interval, Seconds, merge_intervals
 
@@ -76,6 +77,7 @@ class Notes:
 
     left_out: list[str] = field(default_factory=list)  # annotations that are no rows, and why
     remarks: list[str] = field(default_factory=list)  # what one should know
+    senses: list[tuple] = field(default_factory=list)  # video_id, label, start and end, and by which sense, where a format tells them apart
 
 
 Reader = Callable[[Sequence[Path], ImportSettings, Notes], Iterator[Mark]]
@@ -199,6 +201,9 @@ def _audioset(files: Sequence[Path], how: ImportSettings, notes: Notes) -> Itera
             yield Mark(where, row["segment_id"], row["label"], row["start_time_seconds"], row["end_time_seconds"])
 
 # %% ../../nbs/20a_data_formats.ipynb #690fc4df
+_SENSE = {"audio": "heard", "visual": "seen"}  # the words of LLP's files, and ours
+
+
 def _llp(files: Sequence[Path], how: ImportSettings, notes: Notes) -> Iterator[Mark]:
     senses: dict[str, dict[tuple[str, str], list[Interval]]] = {"audio": {}, "visual": {}}
     for path in files:
@@ -218,6 +223,7 @@ def _llp(files: Sequence[Path], how: ImportSettings, notes: Notes) -> Iterator[M
                 continue
             for label in filter(None, map(str.strip, row["event_labels"].split(","))):
                 senses[sense].setdefault((row["filename"], label), []).append(Interval(checked["start_s"], checked["end_s"]))
+                notes.senses.append((row["filename"], label, checked["start_s"], checked["end_s"], _SENSE[sense]))
     if not all(senses.values()):
         names = ", ".join(map(str, files))
         raise ValueError(f"{names}: llp needs two files with rows, of what is heard (audio) and what is seen (visual)")
@@ -347,6 +353,7 @@ class Imported:
     format: str  # key of `READERS`
     left_out: tuple[str, ...]  # annotations that are no rows: file, place, and why
     remarks: tuple[str, ...]  # what one should know of the rows
+    senses: "pd.DataFrame | None" = None  # what is heard and what is seen, see `data.senses`; None: the format does not tell them apart
 
     @property
     def report(self) -> AnnotationReport:
@@ -357,7 +364,9 @@ class Imported:
         self,
         out_csv: str | os.PathLike,  # the CSV to write
     ) -> Path:
-        "Write the rows as avesound's CSV. Raises what `data.annotations.write_annotations` raises."
+        "Write the rows as avesound's CSV, and `senses` to <stem>_senses.csv. Raises what `data.annotations.write_annotations` raises."
+        if self.senses is not None:
+            write_senses(self.senses, senses_file(out_csv))
         return write_annotations(self.table, out_csv)
 
     def __str__(self) -> str:
@@ -437,4 +446,7 @@ def import_annotations(
     zero = [f"{row['video_id']} at {row['start_s']:g} s" for row in rows if row["start_s"] == row["end_s"]]
     if zero:
         notes.remarks.append(f"events of zero length: {shorten(zero)}; they are rows, and no events")
-    return Imported(pd.DataFrame(rows)[list(COLUMNS)], name, tuple(notes.left_out), tuple(notes.remarks))
+    senses = pd.DataFrame(notes.senses, columns=[*COLUMNS[:4], "sense"]) if notes.senses else None
+    if senses is not None:
+        senses[["start_s", "end_s"]] *= scale
+    return Imported(pd.DataFrame(rows)[list(COLUMNS)], name, tuple(notes.left_out), tuple(notes.remarks), senses)
