@@ -40,6 +40,7 @@ from avesound.evaluation.methods import (
     truth_of,
     wrong_sound,
 )
+from .presence import JudgedClips, PresenceTable, judged_clips, presence_table
 from .protocol import ProtocolError, Selection, TestRun, check_selection, read_selection
 from avesound.evaluation.refined import (
     RIVALS,
@@ -448,6 +449,9 @@ class Evaluation:
         `mean`, `low` and `high` (95 % bootstrap interval), `n` clips: subset (all, partial), method, metric.
     overall.differences["partial"]["dist"].to_best
         The same of the encoder minus the rival with the best mean, `best`; `to` has every rival.
+    presence
+        Where some of the clips are annotated as having no event: how well they are told from the others (`presence.PresenceTable`), with
+        a row for each clip and method in `presence.clips`; and so in `overall.presence`. Not of a refiner.
     also
         With a second file of annotations: the `Evaluation` by that file, over its own clips. `difference` says what the file changes on
         the clips that both score (`truths.TruthDifference`), and so does `overall.also`.
@@ -463,18 +467,21 @@ class Evaluation:
     test_run: TestRun | None = None  # what `save` notes beside the cache
     also: "Evaluation | None" = None  # the same predictions, judged by a second file of annotations
     difference: TruthDifference | None = None  # what that file changes
+    presence: PresenceTable | None = None  # how well clips with nothing to find are told from the others; None: there are none
 
     def __str__(self) -> str:
+        page = str(self.overall) if self.overall.refiner is None else format_refinement(self.overall)
+        page += "" if self.presence is None else f"\n\n{self.presence}"
         if self.also is None or self.difference is None:
-            return str(self.overall) if self.overall.refiner is None else format_refinement(self.overall)
+            return page
         first, second = self.difference.names
-        return f"{first}\n{self.overall}\n\n\n{second}\n{self.also.overall}\n\n\n{self.difference}"
+        return f"{first}\n{page}\n\n\n{second}\n{self.also}\n\n\n{self.difference}"
 
     def save(
         self,
         summary_csv: str
         | os.PathLike
-        | None = None,  # written with <stem>.json and <stem>_baselines.csv beside it, <stem>_methods.csv of a refiner; `also`: <stem>_also*
+        | None = None,  # with <stem>.json, <stem>_baselines.csv (_methods.csv of a refiner), <stem>_presence.csv; `also`: <stem>_also*
         curve_dir: str | os.PathLike | None = None,  # gets curves.csv, with all clips of either file
     ) -> "Evaluation":  # the same; with a note where it could not be noted that test clips were scored
         """Write the tables, each whole or not at all, and none before all are complete; each has the id of the run (`provenance`).
@@ -490,7 +497,7 @@ class Evaluation:
         contents: list[Any] = []
         for part, record in zip(parts, records):
             said = {name: value for name, value in record.items() if name not in ("run", "notes")}  # notes know what was tried before
-            contents += [part.summary, part.baselines, part.curves, said]
+            contents += [part.summary, part.baselines, part.curves, said, *([] if part.presence is None else [part.presence.clips])]
         run_id = content_id(*contents)
         saved, *others = (replace(p, overall=replace(p.overall, run={"id": run_id} | r["run"])) for p, r in zip(parts, records))
         files: dict[str | os.PathLike, Any] = {}
@@ -500,6 +507,7 @@ class Evaluation:
                 kind = "baselines" if part.overall.refiner is None else "methods"
                 files |= {path.with_name(f"{stem}.csv"): part.summary, path.with_name(f"{stem}_{kind}.csv"): part.baselines}
                 files[path.with_name(f"{stem}.json")] = record
+                files |= {} if part.presence is None else {path.with_name(f"{stem}_presence.csv"): part.presence.clips}
         if curve_dir is not None:
             files[Path(curve_dir) / "curves.csv"] = saved._all_curves()
         write_together(files, run_id)
@@ -585,6 +593,9 @@ def evaluate(
     Where the annotations have a column `confidence`, clips with a row marked "low" are counted but not scored. What training
     clips suggest (`train_prior`, `class_prior`) is taken from clips of the split train that are not scored.
 
+    Where some clips are annotated as having no event, `presence` of the result says how well they are told from the others, and what the
+    PDF is worth with a cell nowhere, which is fitted on the split val alone; where that is scored, there is no such cell.
+
     With `scoring.also` the same predictions are judged by a second file, too: `also` of the result is what that file alone would
     give, over its own clips, and `difference` what it changes on the clips that both score. Curves and PDFs are made once, and what
     `calibrate_on` fits is fitted to the first file; the audio query oracle, whose predictions depend on the file, is refused.
@@ -636,12 +647,14 @@ def _judged(
     summary, covered = _summary(cache, choice, plan, seen, methods[0], scoring, bool(problems))
     overall = _overall(cache, choice, plan, seen, methods, rivals, scoring)
     facts = run_facts(choice.annotated.path, splits=choice.annotated.splits_from or "annotations")
-    overall = replace(overall, status=dict(Counter(summary["status"])), problems=problems, notes=notes, run=facts)
+    presence = _presence(choice, plan, cache, seen, shuffled_dirs, scoring)
+    further = {} if presence is None else {"presence": presence.as_json()}
+    overall = replace(overall, status=dict(Counter(summary["status"])), problems=problems, notes=notes, run=facts, **further)
     if plan.fitted is not None:
         overall.calibration["fitted"] = as_json(plan.fitted | {"covered": covered})
     others = methods if plan.refiner is not None else methods[1:]
     noted = test_run if test_ids else None
-    evaluation = Evaluation(summary, method_rows(seen, others), _curves(seen, methods), overall, choice.by_id, noted)
+    evaluation = Evaluation(summary, method_rows(seen, others), _curves(seen, methods), overall, choice.by_id, noted, presence=presence)
     status = dict(zip(summary["video_id"], summary["status"]))
     return evaluation, Judged(choice.annotated.path.name, choice.annotated.clips, status, seen, methods)
 
@@ -657,6 +670,39 @@ def _beside(sides: Sequence[tuple[Evaluation, Judged]], plan: EvaluationPlan, sc
     record = difference.as_json(annotations=second.overall.run["annotations"])
     second = replace(second, overall=replace(second.overall, notes=[*second.overall.notes, *notes]))
     return replace(first, overall=replace(first.overall, also=record), also=second, difference=difference)
+
+# %% ../../nbs/76_evaluation_evaluate.ipynb #presev001
+def _presence(
+    choice: ClipChoice, plan: EvaluationPlan, cache: EmbeddingCache, seen: ScoredClips, shuffled_dirs: Sequence[CacheLike], scoring: Scoring
+) -> PresenceTable | None:
+    "How well clips with nothing to find are told from the others; None where there are none, or a refiner is judged."
+    if plan.refiner is not None or not any(clip.is_empty for clip in seen.clips):
+        return None
+    judged = judged_clips(seen, plan.settings, _wrong_curves(plan, cache, seen, shuffled_dirs, scoring))
+    spec, notes, fitted_on = seen.curves.video_meta.get("encoder") or {}, [], None
+    try:
+        fitted_on = _apart_to_fit(choice, plan, cache, shuffled_dirs, scoring)
+    except ValueError as error:
+        notes.append(f"the PDF has no cell nowhere, whose threshold is fitted on val alone: {error}")
+    how = {"encoder": spec.get("name", "unknown"), "notes": notes, "n_boot": scoring.n_boot, "seed": scoring.seed}
+    return presence_table(judged, fitted_on, **how)
+
+
+def _apart_to_fit(
+    choice: ClipChoice, plan: EvaluationPlan, cache: EmbeddingCache, shuffled_dirs: Sequence[CacheLike], scoring: Scoring
+) -> JudgedClips:
+    "The clips of val. Raises `ProtocolError` where some are scored or there are none, `ValueError` where they cannot be read."
+    clips = choice.apart("val")
+    curves = similarity_set(cache, clips, L_sec=plan.L_sec, settings=plan.settings)
+    by_id = {clip.video_id: clip for clip in clips}
+    own = tuple(by_id[video_id] for video_id in curves.video_ids)
+    seen = ScoredClips(own, curves, truth_of(curves, own), *encoder_answer(curves, plan.settings))
+    try:
+        return judged_clips(seen, plan.settings, _wrong_curves(plan, cache, seen, shuffled_dirs, scoring))
+    except ValueError:
+        if not shuffled_dirs:
+            raise
+        return judged_clips(seen, plan.settings)  # caches of wrong sound that lack val: the rest can be fitted
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #06039f1d
 def _heard(seen: ScoredClips, plan: EvaluationPlan, scoring: Scoring) -> HeardLabels | None:

@@ -541,7 +541,7 @@ def expected_point_metrics(
     return {name: np.where(without, np.nan, (value * density).sum(axis=-1)) for name, value in integrals.items()}
 
 # %% ../../nbs/55_metrics_clip.ipynb #f7635bec
-LOWER_IS_BETTER = ("mae", "dist", "crps")  # every other metric is better when it is higher
+LOWER_IS_BETTER = ("mae", "dist", "crps", "false_moments")  # every other metric is better when it is higher
 
 
 def clip_metrics(
