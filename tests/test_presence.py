@@ -123,7 +123,7 @@ def test_scores_of_a_pdf_with_a_cell_nowhere_reduce_to_those_without_and_are_bes
     assert 0 <= nowhere_crps(q, True, score, away, 10.0) <= 10 + 1e-9 and math.isclose(
         nowhere_crps(q, False, 0, 0, 10.0), 10 * (1 - q) ** 2
     )
-    assert nowhere_log_score(q, False, math.nan) == math.log(max(q, 1e-6))
+    assert math.isclose(nowhere_log_score(q, False, math.nan), math.log(max(q, 1e-6)), rel_tol=1e-12)
 
 
 def test_an_oracle_is_perfect_in_every_new_number_and_a_constant_is_at_chance():
@@ -260,6 +260,35 @@ def test_two_truths_may_differ_in_what_has_nothing_to_find(mixed, tmp_path):
     assert not first.loc[ids[93], "present"] and second.loc[ids[93], "present"] and not second.loc[ids[94], "present"]
     single = evaluate((folder / "v", folder / "a"), folder / "second.csv", split="test", scoring=Scoring(n_boot=200, n_shuffles=20))
     assert single.presence.clips.equals(both.also.presence.clips) and str(single.presence) == str(both.also.presence)
+
+
+# ---- everything else that reads annotations
+
+
+def test_whatever_reads_annotations_leaves_these_clips_out_and_says_so(mixed, tmp_path):
+    folder, ids, events = mixed
+    caches = ["--vid_emb_dir", folder / "v", "--aud_emb_dir", folder / "a", "--annotations_csv", folder / "a.csv"]
+    for words, says in [
+        (["sweep", *caches, "--taus", "0.1,0.5", "--out_dir", tmp_path / "sweep"], "60 clips of val, 40 of them scored (0 left out)"),
+        (["ablate", *caches, "--out_dir", tmp_path / "ablate"], "all of val: 60, 40 of them scored, 40 partial, 0 left out"),
+        (["train-refiner", *caches, "--epochs", 2, "--refiner_ckpt", tmp_path / "r.pt"], "trained on 20 clips, stopped by 40; 30 left out"),
+        (["evaluate-crossmodal", *caches, "--split", "test"], "60 partial events: 60 ok"),
+    ]:
+        done = run(*words)
+        assert done.returncode == 0 and says in done.stdout, (words[0], done.stdout[-600:], done.stderr[-600:])
+    done = run(
+        "evaluate-refiner",
+        *caches,
+        "--split",
+        "test",
+        "--refiner_ckpt",
+        tmp_path / "r.pt",
+        "--n_boot",
+        20,
+        "--summary_csv",
+        tmp_path / "s.csv",
+    )
+    assert done.returncode == 0 and "30 no_event, 60 ok" in done.stdout and not (tmp_path / "s_presence.csv").exists(), done.stderr
 
 
 # ---- what it shows on synthetic clips
