@@ -162,6 +162,16 @@ def test_clips_with_nothing_to_find_are_told_from_the_others(mixed):
     assert "nothing to find: 30 of 90 clips have no event" in str(result) and "average_precision ↑" in str(result)
 
 
+def test_an_event_is_found_within_it_alone(mixed, tmp_path):
+    "Annotations that lie beside what the curve knows: the clips are told as before, and their events are not found."
+    folder, ids, events = mixed
+    beside = [e and ((0, 1) if e[0] >= 5 else (8.5, 9.5)) for e in events]
+    annotate(tmp_path / "beside.csv", ids, beside)
+    result = evaluate((folder / "v", folder / "a"), tmp_path / "beside.csv", split="test", scoring=Scoring(n_boot=50, n_shuffles=0))
+    own = result.presence.tables["maximum"].means["encoder"]
+    assert own["auroc"].low > 0.8 and own["false_moments"].mean > 0.85
+
+
 def test_the_numbers_about_moments_are_those_of_the_clips_with_an_event_alone(mixed, tmp_path):
     folder, ids, events = mixed
     result = judged(folder)
