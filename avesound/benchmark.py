@@ -222,6 +222,7 @@ def _only_splits(data: DataSet, splits: Iterable[str], path: Path) -> Path:
 def _presence(of: _Measured, cache: EmbeddingCache, data: DataSet, result: Evaluation) -> dict[str, dict[str, MeanInterval]]:
     "AUROC of test clips with an event against those without; empty where there are none of either."
     clips = choose_clips(data.annotations_csv, "test").certain
+    clips = [clip for clip in clips if clip.events or clip.is_empty]  # of others nobody knows
     if all(clip.events for clip in clips) or not any(clip.events for clip in clips):
         return {}
     settings = result.overall.settings

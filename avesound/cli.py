@@ -137,7 +137,7 @@ def _download(call: Call) -> int:
     return 0
 
 # %% ../nbs/99_cli.ipynb #8054c7ca
-@command("data.synth:make_dataset", spec=("difficulty", "seed", "sounds_dir"))
+@command("data.synth:make_dataset", spec=("difficulty", "seed", "sounds_dir", "no_event", "no_event_is"))
 def _synth(call: Call) -> int:
     "Make AVE-like clips with known answers."
     print(f"wrote {call(progress=True)}")
@@ -440,8 +440,9 @@ def _evaluate(
         with figures_as(*format):
             evaluation.plot_clips(curve_dir, plot_n)
     print(evaluation)
-    also = "" if evaluation.also is None else str(Path(summary_csv).with_name(f"{Path(summary_csv).stem}_also.csv"))
-    _say_written(summary_csv, curve_dir, also)
+    names = [*(["also"] if evaluation.also is not None else []), *evaluation.tables]
+    further = [str(Path(summary_csv).with_name(f"{Path(summary_csv).stem}_{name}.csv")) for name in names]
+    _say_written(summary_csv, curve_dir, *further)
     status = evaluation.overall.status
     return 1 if status.get("flat") and not status.get("ok") else 0  # every curve is dead: that is no success
 
@@ -462,10 +463,10 @@ def _saved(evaluation, summary_csv: str, curve_dir: str | None):
         raise
 
 
-def _say_written(summary_csv: str, curve_dir: str | None, also: str = "") -> None:
+def _say_written(summary_csv: str, curve_dir: str | None, *further: str) -> None:
     "Say where the summaries and the curves are."
     curves_csv = str(Path(curve_dir) / "curves.csv") if curve_dir else ""
-    print("\nwrote " + " and ".join(filter(None, (summary_csv, also, curves_csv))))
+    print("\nwrote " + " and ".join(filter(None, (summary_csv, *further, curves_csv))))
 
 # %% ../nbs/99_cli.ipynb #de97f6a3
 @command(

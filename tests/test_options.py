@@ -27,7 +27,7 @@ def rows(name: str) -> dict[str, dict]:
 
 
 def test_the_commands_are_these():
-    assert list(cli.COMMANDS) == COMMANDS and len(CONTRACT) == 445
+    assert list(cli.COMMANDS) == COMMANDS and len(CONTRACT) == 448
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -164,13 +164,17 @@ def project(tmp_path_factory, run_page):
         corrected(Path("data/ave/ave_annotations.csv"), Path("data/corrected_annotations.csv"))
         both = "--also data/corrected_annotations.csv --n_boot 50 --summary_csv reports/both/summary.csv"
         typed(f"avesound evaluate --vid_emb_dir cache --aud_emb_dir cache --annotations_csv data/ave/ave_annotations.csv {both}")
+        corrected(Path("data/ave/ave_annotations.csv"), Path("data/nothing_annotations.csv"), every_other_without=True)
+        nothing = "--annotations_csv data/nothing_annotations.csv --n_boot 50 --summary_csv reports/nothing/summary.csv"
+        typed(f"avesound evaluate --vid_emb_dir cache --aud_emb_dir cache --split test {nothing}")
+        typed("avesound synth --out_dir nothing --n_train 0 --n_val 0 --n_test 2 --no_event 0.5 --no_event_is silent")
         events = "--annotations_csv data/ave/ave_annotations.csv --split test"
         typed(f"avesound evaluate-crossmodal --predictions_csv predictions.csv {events} --out_json reports/theirs/crossmodal.json")
     return folder, said
 
 
-def corrected(path: Path, out: Path) -> None:
-    "Annotations in which one clip has another event, one another category, and one is gone."
+def corrected(path: Path, out: Path, every_other_without: bool = False) -> None:
+    "Annotations in which one clip has another event, one another category, and one is gone; or every other has no event."
     with path.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
     ids = list(dict.fromkeys(row[0] for row in rows))
@@ -178,6 +182,8 @@ def corrected(path: Path, out: Path) -> None:
     for row in rows:
         row[start] = "0" if row[0] == ids[0] else row[start]
         row[label] = "Bell" if row[0] == ids[1] else row[label]
+        if every_other_without and ids.index(row[0]) % 2:
+            row[start] = row[header.index("end_s")] = ""
     with out.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([header, *(row for row in rows if row[0] != ids[2])])
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,20 @@ def test_every_second_clip_without_an_event_is_full_of_sound_and_motion_that_nev
     lacking = set(table.loc[table["start_s"].isna(), "video_id"])
     assert len(table["video_id"].unique()) == 6 and 2 <= len(lacking) <= 4
     assert not any(video_id in (made / "Annotations.txt").read_text() for video_id in lacking)
+
+
+def test_clips_with_nothing_to_find_at_every_difficulty(tmp_path):
+    "A data set of its own, with a row of empty times for each of them; without the option nothing of a data set changes."
+    spec = SynthSpec("medium", duration_s=2.2, size=(64, 96), no_event=0.5, no_event_is="each")
+    made = make_dataset(tmp_path / "data", n_train=0, n_val=2, n_test=4, spec=spec)
+    table, plans = read_annotations(made / "annotations.csv"), [plan_clip(spec, index) for index in range(6)]
+    assert set(table.loc[table["start_s"].isna(), "video_id"]) == {plan.video_id for plan in plans if not plan.events} != set()
+    record = json.loads((made / "synth.json").read_text())
+    assert (record["no_event"], record["no_event_is"]) == (0.5, "each")
+    with pytest.raises(FileExistsError):
+        make_dataset(made, n_train=0, n_val=2, n_test=4, spec=replace(spec, no_event_is="both"))
+    plain = make_dataset(tmp_path / "plain", n_train=0, n_val=0, n_test=1, spec=replace(spec, no_event=None))
+    assert not {"no_event", "no_event_is"} & json.loads((plain / "synth.json").read_text()).keys()
 
 
 def test_off_screen_sounds_fill_the_time_beside_the_event():

@@ -374,6 +374,11 @@ class ClipAnnotation:
     n_zero_length: int = 0  # rows whose event has no length; they are not among `events`
 
     @property
+    def is_empty(self) -> bool:
+        "Whether it is annotated as having no event. A clip whose events have no length is not: somebody saw something there."
+        return not self.events and not self.n_zero_length
+
+    @property
     def own_split(self) -> str:
         """The one split that the clip belongs to, of several the first of train, val and test; "" where it has none."""
         splits = self.split.split("|")
@@ -447,6 +452,7 @@ class AnnotationReport:
     n_identical: int  # rows that repeat an earlier one in label, id, start and end
     zero_length: tuple[tuple[str, Interval], ...]  # events of zero length, with their clips
     n_no_event: int  # rows that say "no event"
+    n_empty_clips: int  # clips that they are about
     n_full: int  # events that fill the clip
     n_partial: int  # events of some length that do not
     n_past_end: int  # events that end after `clip_s`
@@ -495,7 +501,11 @@ def _report_page(report: AnnotationReport) -> str:
         count("distinct clips", report.n_clips),
         count("clips with several rows", len(report.repeated), repeated),
         count("rows that repeat another", report.n_identical),
-        count("rows that say “no event”", report.n_no_event),
+        count(
+            "rows that say “no event”",
+            report.n_no_event,
+            f"{report.n_empty_clips:,} clips with nothing to find" if report.n_no_event else "",
+        ),
         count("events of zero length", len(report.zero_length), zero),
         count(f"events that fill all {report.clip_s:g} s", report.n_full, share(report.n_full)),
         count("partial events", report.n_partial, share(report.n_partial)),
@@ -540,6 +550,7 @@ def check_annotations(
         n_identical=len(annotations) - len(annotations[list(COLUMNS[:4])].drop_duplicates()),
         zero_length=tuple((ids.iloc[k], Interval(starts[k], ends[k])) for k in np.flatnonzero(zero)),
         n_no_event=int((~has_event).sum()),
+        n_empty_clips=ids[~has_event].nunique(),
         n_full=int(full.sum()),
         n_partial=int(partial.sum()),
         n_past_end=int((has_event & (ends > clip_s)).sum()),

@@ -20,6 +20,7 @@ import numpy as np
 
 from .. import __version__
 from ..data.annotations import ClipAnnotation, split_name, without_suffix
+from ..data.senses import read_senses
 from ..data.splits import AnnotatedClips, read_clips
 from ..embeddings.cache import CacheLike, EmbeddingCache, problems_between
 from ..embeddings.dask import DaskClient
@@ -41,6 +42,8 @@ from avesound.evaluation.methods import (
     truth_of,
     wrong_sound,
 )
+from .pointing import PointingTable, pointing_table, shares_of
+from .presence import JudgedClips, PresenceTable, judged_clips, presence_table
 from .protocol import ProtocolError, Selection, TestRun, check_selection, read_selection
 from avesound.evaluation.refined import (
     RIVALS,
@@ -161,6 +164,7 @@ class Scoring:
     label_heard: str | os.PathLike | None = None  # cache of rows of sound by pe_a_frame, for the row label_heard; None: no such row
     label_weights: str | None = None  # folder with the weights of pe_a_frame, for words that were not put to it before
     also: str | os.PathLike | None = None  # a second CSV of annotations, corrected ones say, to judge the same predictions by; None: none
+    senses_csv: str | os.PathLike | None = None  # CSV that says what is heard and what is seen, for the table ear and eye; None: none
 
     def __post_init__(self):
         deltas = () if isinstance(self.hit_deltas, str) else np.atleast_1d(np.asarray(self.hit_deltas, dtype=float)).tolist()
@@ -449,6 +453,12 @@ class Evaluation:
         `mean`, `low` and `high` (95 % bootstrap interval), `n` clips: subset (all, partial), method, metric.
     overall.differences["partial"]["dist"].to_best
         The same of the encoder minus the rival with the best mean, `best`; `to` has every rival.
+    presence
+        Where some of the clips are annotated as having no event: how well they are told from the others (`presence.PresenceTable`), with
+        a row for each clip and method in `presence.clips`; and so in `overall.presence`. Not of a refiner.
+    pointing
+        With `senses_csv`: how much of the PDFs lies where something is heard and seen, and where it is one of the two alone
+        (`pointing.PointingTable`), with a row for each clip and method in `pointing.clips`; and so in `overall.pointing`.
     also
         With a second file of annotations: the `Evaluation` by that file, over its own clips. `difference` says what the file changes on
         the clips that both score (`truths.TruthDifference`), and so does `overall.also`.
@@ -464,18 +474,28 @@ class Evaluation:
     test_run: TestRun | None = None  # what `save` notes beside the cache
     also: "Evaluation | None" = None  # the same predictions, judged by a second file of annotations
     difference: TruthDifference | None = None  # what that file changes
+    presence: PresenceTable | None = None  # how well clips with nothing to find are told from the others; None: there are none
+    pointing: PointingTable | None = None  # where the PDFs lie when ear and eye disagree; None: without `senses_csv`
 
     def __str__(self) -> str:
+        page = str(self.overall) if self.overall.refiner is None else format_refinement(self.overall)
+        page += "".join(f"\n\n{part}" for part in (self.presence, self.pointing) if part is not None)
         if self.also is None or self.difference is None:
-            return str(self.overall) if self.overall.refiner is None else format_refinement(self.overall)
+            return page
         first, second = self.difference.names
-        return f"{first}\n{self.overall}\n\n\n{second}\n{self.also.overall}\n\n\n{self.difference}"
+        return f"{first}\n{page}\n\n\n{second}\n{self.also}\n\n\n{self.difference}"
+
+    @property
+    def tables(self) -> dict[str, "pd.DataFrame"]:
+        "Further tables of clips, by the last word of their files: presence, pointing."
+        parts = {"presence": self.presence, "pointing": self.pointing}
+        return {name: part.clips for name, part in parts.items() if part is not None}
 
     def save(
         self,
         summary_csv: str
         | os.PathLike
-        | None = None,  # written with <stem>.json and <stem>_baselines.csv beside it, <stem>_methods.csv of a refiner; `also`: <stem>_also*
+        | None = None,  # with <stem>.json, <stem>_baselines.csv (_methods.csv of a refiner) and those of `tables`; `also`: <stem>_also*
         curve_dir: str | os.PathLike | None = None,  # gets curves.csv, with all clips of either file
     ) -> "Evaluation":  # the same; with a note where it could not be noted that test clips were scored
         """Write the tables, each whole or not at all, and none before all are complete; each has the id of the run (`provenance`).
@@ -491,7 +511,7 @@ class Evaluation:
         contents: list[Any] = []
         for part, record in zip(parts, records):
             said = {name: value for name, value in record.items() if name not in ("run", "notes")}  # notes know what was tried before
-            contents += [part.summary, part.baselines, part.curves, said]
+            contents += [part.summary, part.baselines, part.curves, said, *part.tables.values()]
         run_id = content_id(*contents)
         saved, *others = (replace(p, overall=replace(p.overall, run={"id": run_id} | r["run"])) for p, r in zip(parts, records))
         files: dict[str | os.PathLike, Any] = {}
@@ -501,6 +521,7 @@ class Evaluation:
                 kind = "baselines" if part.overall.refiner is None else "methods"
                 files |= {path.with_name(f"{stem}.csv"): part.summary, path.with_name(f"{stem}_{kind}.csv"): part.baselines}
                 files[path.with_name(f"{stem}.json")] = record
+                files |= {path.with_name(f"{stem}_{name}.csv"): table for name, table in part.tables.items()}
         if curve_dir is not None:
             files[Path(curve_dir) / "curves.csv"] = saved._all_curves()
         write_together(files, run_id)
@@ -584,6 +605,9 @@ def evaluate(
     Where the annotations have a column `confidence`, clips with a row marked "low" are counted but not scored. What training
     clips suggest (`train_prior`, `class_prior`) is taken from clips of the split train that are not scored.
 
+    Where some clips are annotated as having no event, `presence` of the result says how well they are told from the others, and what the
+    PDF is worth with a cell nowhere, which is fitted on the split val alone; where that is scored, there is no such cell.
+
     With `scoring.also` the same predictions are judged by a second file, too: `also` of the result is what that file alone would
     give, over its own clips, and `difference` what it changes on the clips that both score. Curves and PDFs are made once, and what
     `calibrate_on` fits is fitted to the first file; the audio query oracle, whose predictions depend on the file, is refused.
@@ -635,12 +659,17 @@ def _judged(
     summary, covered = _summary(cache, choice, plan, seen, methods[0], scoring, bool(problems))
     overall = _overall(cache, choice, plan, seen, methods, rivals, scoring)
     facts = run_facts(choice.annotated.path, splits=choice.annotated.splits_from or "annotations")
-    overall = replace(overall, status=dict(Counter(summary["status"])), problems=problems, notes=notes, run=facts)
+    presence = _presence(choice, plan, cache, seen, shuffled_dirs, scoring)
+    pointing = None if scoring.senses_csv is None else _pointing(plan, cache, seen, shuffled_dirs, scoring)
+    further = {name: part.as_json() for name, part in (("presence", presence), ("pointing", pointing)) if part is not None}
+    overall = replace(overall, status=dict(Counter(summary["status"])), problems=problems, notes=notes, run=facts, **further)
     if plan.fitted is not None:
         overall.calibration["fitted"] = as_json(plan.fitted | {"covered": covered})
     others = methods if plan.refiner is not None else methods[1:]
     noted = test_run if test_ids else None
-    evaluation = Evaluation(summary, method_rows(seen, others), _curves(seen, methods), overall, choice.by_id, noted)
+    evaluation = Evaluation(
+        summary, method_rows(seen, others), _curves(seen, methods), overall, choice.by_id, noted, presence=presence, pointing=pointing
+    )
     status = dict(zip(summary["video_id"], summary["status"]))
     return evaluation, Judged(choice.annotated.path.name, choice.annotated.clips, status, seen, methods)
 
@@ -656,6 +685,50 @@ def _beside(sides: Sequence[tuple[Evaluation, Judged]], plan: EvaluationPlan, sc
     record = difference.as_json(annotations=second.overall.run["annotations"])
     second = replace(second, overall=replace(second.overall, notes=[*second.overall.notes, *notes]))
     return replace(first, overall=replace(first.overall, also=record), also=second, difference=difference)
+
+# %% ../../nbs/76_evaluation_evaluate.ipynb #presev001
+def _presence(
+    choice: ClipChoice, plan: EvaluationPlan, cache: EmbeddingCache, seen: ScoredClips, shuffled_dirs: Sequence[CacheLike], scoring: Scoring
+) -> PresenceTable | None:
+    "How well clips with nothing to find are told from the others; None where there are none, or a refiner is judged."
+    if plan.refiner is not None or not any(clip.is_empty for clip in seen.clips):
+        return None
+    judged = judged_clips(seen, plan.settings, _wrong_curves(plan, cache, seen, shuffled_dirs, scoring))
+    spec, notes, fitted_on = seen.curves.video_meta.get("encoder") or {}, [], None
+    try:
+        fitted_on = _apart_to_fit(choice, plan, cache, shuffled_dirs, scoring)
+    except ValueError as error:
+        notes.append(f"the PDF has no cell nowhere, whose threshold is fitted on val alone: {error}")
+    how = {"encoder": spec.get("name", "unknown"), "notes": notes, "n_boot": scoring.n_boot, "seed": scoring.seed}
+    return presence_table(judged, fitted_on, **how)
+
+
+def _pointing(
+    plan: EvaluationPlan, cache: EmbeddingCache, seen: ScoredClips, shuffled_dirs: Sequence[CacheLike], scoring: Scoring
+) -> PointingTable:
+    "Where the PDFs lie when ear and eye disagree. Raises `ValueError` for a refiner, and where nothing is known of the clips."
+    if plan.refiner is not None or scoring.senses_csv is None:
+        raise ValueError("senses_csv is about an encoder: leave it out where a refiner is judged")
+    shares = shares_of(seen, read_senses(scoring.senses_csv), plan.settings, _wrong_curves(plan, cache, seen, shuffled_dirs, scoring))
+    name = (seen.curves.video_meta.get("encoder") or {}).get("name", "unknown")
+    return pointing_table(shares, encoder=name, n_boot=scoring.n_boot, seed=scoring.seed)
+
+
+def _apart_to_fit(
+    choice: ClipChoice, plan: EvaluationPlan, cache: EmbeddingCache, shuffled_dirs: Sequence[CacheLike], scoring: Scoring
+) -> JudgedClips:
+    "The clips of val. Raises `ProtocolError` where some are scored or there are none, `ValueError` where they cannot be read."
+    clips = choice.apart("val")
+    curves = similarity_set(cache, clips, L_sec=plan.L_sec, settings=plan.settings)
+    by_id = {clip.video_id: clip for clip in clips}
+    own = tuple(by_id[video_id] for video_id in curves.video_ids)
+    seen = ScoredClips(own, curves, truth_of(curves, own), *encoder_answer(curves, plan.settings))
+    try:
+        return judged_clips(seen, plan.settings, _wrong_curves(plan, cache, seen, shuffled_dirs, scoring))
+    except ValueError:
+        if not shuffled_dirs:
+            raise
+        return judged_clips(seen, plan.settings)  # caches of wrong sound that lack val: the rest can be fitted
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #06039f1d
 def _heard(seen: ScoredClips, plan: EvaluationPlan, scoring: Scoring) -> HeardLabels | None:

@@ -15,6 +15,7 @@ import numpy as np
 from ..data.senses import PARTS, ClipSenses, parts_of
 from ..embeddings.similarity import ShuffledCurves
 from .rows import ScoredClips
+from .tables import IN_RECORD
 from ..files import as_json, shorten
 from ..localization.align import AlignSettings, align
 from ..localization.baselines import BASELINES, ClipSignals
@@ -139,7 +140,7 @@ def format_pointing(
     for name, cells in table.gains.items():
         rows.append((table.encoder if name == "encoder" else name, *(interval_text(cells[part], sign=True) for part in shown)))
     head = ("", *(_MEANING[part] for part in shown))
-    lines += TextTable(head, tuple(rows), "pointing in the record", name_width=14).lines()
+    lines += TextTable(head, tuple(rows), IN_RECORD, name_width=14).lines()
     lines += [FEW_LINE] if any("†" in line for line in lines) else []
     return "\n".join(lines)
 

@@ -209,6 +209,10 @@ class Overall:
         `id`, `command`, `date`, `annotations` (`name`, `sha256`), `splits`, `versions`, `platform`.
     also[name]
         With a second file of annotations: what `truths.TruthDifference.as_json` says.
+    presence[name]
+        Where some clips are annotated as having no event: what `presence.PresenceTable.as_json` says.
+    pointing[name]
+        With a file of what is heard and what is seen: what `pointing.PointingTable.as_json` says.
     """
 
     n_clips: int  # annotated clips
@@ -235,6 +239,8 @@ class Overall:
     headline: dict[str, dict[str, Any]] | None = None  # of a refiner: subset -> metric -> gain over the best method that ignores the clip
     seeds: dict[str, dict[str, dict[str, float | None]]] | None = None  # of a refiner: subset -> seed -> metric -> mean
     also: dict[str, Any] | None = None  # what a second file of annotations changes
+    presence: dict[str, Any] | None = None  # how well clips with nothing to find are told from the others
+    pointing: dict[str, Any] | None = None  # where the PDFs lie when ear and eye disagree
 
     @property
     def own(self) -> str:
@@ -242,10 +248,10 @@ class Overall:
         return "encoder" if self.refiner is None else "refined"
 
     def as_json(self) -> dict[str, Any]:
-        "JSON values, null for NaN; what only a refiner has is left out for an encoder, `also` where there is no second file."
+        "JSON values, null for NaN; what only a refiner has is left out for an encoder, `also`, `presence` and `pointing` where there is none."
         values = {part.name: getattr(self, part.name) for part in fields(self)}
         left_out = {"refiner", "headline", "seeds"} if self.refiner is None else set()
-        left_out |= {"also"} if self.also is None else set()
+        left_out |= {name for name in ("also", "presence", "pointing") if getattr(self, name) is None}
         return as_json({name: value for name, value in values.items() if name not in left_out})
 
     def save(

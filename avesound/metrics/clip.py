@@ -572,7 +572,7 @@ def expected_point_metrics(
     return {name: np.where(without, np.nan, (value * density).sum(axis=-1)) for name, value in integrals.items()}
 
 # %% ../../nbs/55_metrics_clip.ipynb #e3d22be4
-LOWER_IS_BETTER = ("mae", "dist", "crps")  # every other metric is better when it is higher
+LOWER_IS_BETTER = ("mae", "dist", "crps", "false_moments")  # every other metric is better when it is higher
 METRIC_NAMES = {
     "dist": "distance (s)",
     "mae": "MAE (s)",

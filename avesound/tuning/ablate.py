@@ -410,7 +410,9 @@ def as_markdown(
     "The differences to the base as a table, partial clips first; bold where Holm's correction leaves p below 0.05."
     about, table = ablation.about, ablation.table
     n, n_left_out = len(about["video_ids"]), len(about["left_out"])
-    clips = f"{markdown_text(about['subset'])}: {n}, {about['n_partial']} of them partial, {n_left_out} left out"
+    n_scored = int(table.loc[table["subset"] == "all", "n"].max()) if len(table) else n  # the rest has no event, or a curve that is flat
+    scored = f"{n_scored} of them scored, {about['n_partial']} partial" if n_scored < n else f"{about['n_partial']} of them partial"
+    clips = f"{markdown_text(about['subset'])}: {n}, {scored}, {n_left_out} left out"
     lines = [f"# Ablation\n\nBase: {markdown_text(about['base'])}. Clips: {clips}."]
     lines += [f"\nNOT A RESULT: {markdown_text(str(Problem.read(problem)))}" for problem in about["problems"]] + [
         f"\nNot made: {markdown_text(note)}" for note in about["notes"]

@@ -160,7 +160,8 @@ class SweepReport:
     def __str__(self) -> str:
         s = self.selection
         column = f"{s['subset']}_{s['metric']}"
-        clips = f"{len(s['video_ids'])} clips of {s['split']} ({s['n_left_out']} left out)"
+        n, n_scored = len(s["video_ids"]), int(self.table["n_all"].max())  # the rest has no event, or a curve that is flat
+        clips = f"{n} clips of {s['split']}{f', {n_scored} of them scored' if n_scored < n else ''} ({s['n_left_out']} left out)"
         lines = [f"{len(self.table)} settings on {clips}, chosen by {s['criterion']}"]
         lines += [f"NOT A RESULT: {Problem.read(problem)}" for problem in s["problems"]]
         shown = self.table.head(5)
