@@ -13,6 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from avesound import cli
@@ -167,10 +168,23 @@ def project(tmp_path_factory, run_page):
         corrected(Path("data/ave/ave_annotations.csv"), Path("data/nothing_annotations.csv"), every_other_without=True)
         nothing = "--annotations_csv data/nothing_annotations.csv --n_boot 50 --summary_csv reports/nothing/summary.csv"
         typed(f"avesound evaluate --vid_emb_dir cache --aud_emb_dir cache --split test {nothing}")
+        senses = "--senses_csv data/senses.csv --n_boot 50 --summary_csv reports/senses/summary.csv"
+        with_senses(Path("data/ave/ave_annotations.csv"), Path("data/senses.csv"))
+        typed(f"avesound evaluate --annotations_csv data/ave/ave_annotations.csv --split test {senses}")
         typed("avesound synth --out_dir nothing --n_train 0 --n_val 0 --n_test 2 --no_event 0.5 --no_event_is silent")
         events = "--annotations_csv data/ave/ave_annotations.csv --split test"
         typed(f"avesound evaluate-crossmodal --predictions_csv predictions.csv {events} --out_json reports/theirs/crossmodal.json")
     return folder, said
+
+
+def with_senses(path: Path, out: Path) -> None:
+    "The same events, each heard to its end and seen to its middle."
+    from avesound.data.annotations import read_annotations
+    from avesound.data.senses import write_senses
+
+    table = read_annotations(path)
+    middle = table.assign(end_s=(table["start_s"] + table["end_s"]) / 2)
+    write_senses(pd.concat([table.assign(sense="heard"), middle.assign(sense="seen")]), out)
 
 
 def corrected(path: Path, out: Path, every_other_without: bool = False) -> None:
