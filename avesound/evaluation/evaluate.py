@@ -20,7 +20,7 @@ import numpy as np
 
 from .. import __version__
 from ..data.annotations import ClipAnnotation, split_name, without_suffix
-from ..data.senses import read_senses
+from ..data.senses import ClipSenses, read_senses
 from ..data.splits import AnnotatedClips, read_clips
 from ..embeddings.cache import CacheLike, EmbeddingCache, problems_between
 from ..embeddings.dask import DaskClient
@@ -630,6 +630,8 @@ def evaluate(
     fitted_on = [] if calibrate_on is None else choice.apart(calibrate_on)
     if second is not None:
         check_second(second, plan, fitted_on)
+    if scoring.senses_csv is not None:
+        _senses(plan, scoring.senses_csv)  # what is wrong with it is said before anything is scored
     cache = cache.with_windows(plan.windows)
     asked = {clip.video_id: clip for clip in choice.certain}
     asked |= {} if second is None else {clip.video_id: clip for clip in second.certain if clip.video_id not in asked}
@@ -703,13 +705,20 @@ def _presence(
     return presence_table(judged, fitted_on, **how)
 
 
+def _senses(plan: EvaluationPlan, senses_csv: str | os.PathLike) -> dict[str, ClipSenses]:
+    "What is heard and what is seen. Raises `ValueError` for a refiner, and as `read_senses`."
+    if plan.refiner is not None:
+        raise ValueError("senses_csv is about an encoder: leave it out where a refiner is judged")
+    return read_senses(senses_csv)
+
+
 def _pointing(
     plan: EvaluationPlan, cache: EmbeddingCache, seen: ScoredClips, shuffled_dirs: Sequence[CacheLike], scoring: Scoring
 ) -> PointingTable:
     "Where the PDFs lie when ear and eye disagree. Raises `ValueError` for a refiner, and where nothing is known of the clips."
-    if plan.refiner is not None or scoring.senses_csv is None:
-        raise ValueError("senses_csv is about an encoder: leave it out where a refiner is judged")
-    shares = shares_of(seen, read_senses(scoring.senses_csv), plan.settings, _wrong_curves(plan, cache, seen, shuffled_dirs, scoring))
+    assert scoring.senses_csv is not None
+    senses = _senses(plan, scoring.senses_csv)
+    shares = shares_of(seen, senses, plan.settings, _wrong_curves(plan, cache, seen, shuffled_dirs, scoring))
     name = (seen.curves.video_meta.get("encoder") or {}).get("name", "unknown")
     return pointing_table(shares, encoder=name, n_boot=scoring.n_boot, seed=scoring.seed)
 
