@@ -648,8 +648,8 @@ def _judged(
     overall = _overall(cache, choice, plan, seen, methods, rivals, scoring)
     facts = run_facts(choice.annotated.path, splits=choice.annotated.splits_from or "annotations")
     presence = _presence(choice, plan, cache, seen, shuffled_dirs, scoring)
-    further = {} if presence is None else {"presence": presence.as_json()}
-    overall = replace(overall, status=dict(Counter(summary["status"])), problems=problems, notes=notes, run=facts, **further)
+    record = None if presence is None else presence.as_json()
+    overall = replace(overall, status=dict(Counter(summary["status"])), problems=problems, notes=notes, run=facts, presence=record)
     if plan.fitted is not None:
         overall.calibration["fitted"] = as_json(plan.fitted | {"covered": covered})
     others = methods if plan.refiner is not None else methods[1:]

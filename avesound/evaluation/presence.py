@@ -262,8 +262,8 @@ def _nowhere_scores(judged: JudgedClips, score: str, fits: Mapping[str, NowhereF
 # %% ../../nbs/75b_evaluation_presence.ipynb #presjoin1
 def _joined_table(judged: JudgedClips, score: str, of_pdf: Mapping[str, Mapping[str, np.ndarray]], n_boot: int, seed: int) -> MethodTable:
     "Numbers about all clips together and means over them, and the differences of the encoder, of the same resamples."
-    resampling = {"n_boot": n_boot, "seed": seed}
-    numbers = {c.name: presence_numbers(c.score[score], judged.present, c.in_event[score], **resampling) for c in judged.claims}
+    present = judged.present
+    numbers = {c.name: presence_numbers(c.score[score], present, c.in_event[score], n_boot=n_boot, seed=seed) for c in judged.claims}
     means: dict[str, dict[str, MeanInterval]] = {name: {n: cell.interval for n, cell in of.items()} for name, of in numbers.items()}
     differences: dict[str, Difference] = {}
     for n, own in numbers["encoder"].items():
@@ -273,7 +273,7 @@ def _joined_table(judged: JudgedClips, score: str, of_pdf: Mapping[str, Mapping[
             differences[n] = Difference(best, to)
     if of_pdf:
         values = {name: {part: columns[part] for part in ("log_score", "crps")} for name, columns in of_pdf.items()}
-        further = method_table(values, own="encoder", **resampling)
+        further = method_table(values, own="encoder", n_boot=n_boot, seed=seed)
         means = {name: means.get(name, {}) | further.means.get(name, {}) for name in dict.fromkeys([*means, *further.means])}
         differences |= further.differences
     return MethodTable(means, differences)
