@@ -20,7 +20,7 @@ from ..files import as_json
 from ..localization.align import AlignSettings, align
 from ..localization.baselines import BASELINES, ClipSignals
 from ..localization.ragged import Ragged
-from ..metrics.bootstrap import FEW_LINE, Difference, MeanInterval, MethodTable, interval_text, method_table
+from ..metrics.bootstrap import FEW, FEW_LINE, Difference, MeanInterval, MethodTable, interval_text, method_table
 from ..metrics.clip import crps, event_fraction, events_array, expected_point_metrics, mass_inside
 from avesound.metrics.presence import (
     EVENT_RECALL,
@@ -172,7 +172,7 @@ def format_presence(
     table: PresenceTable,
 ) -> str:
     "The numbers as a table for the eye: mean and 95 % interval."
-    lines = [f"nothing to find: {table.n_absent} of {table.n_absent + table.n_present} clips have no event"]
+    lines = [f"nothing to find in {table.n_absent} of {table.n_absent + table.n_present} clips"]
     lines += [f"note: {note}" for note in table.notes]
     for score, of in table.tables.items():
         lines += ["", *_score_lines(table, score, of)]
@@ -223,6 +223,8 @@ def presence_table(
     tables = {score: _joined_table(judged, score, columns, **resampling) for score, columns in of_pdf.items()}
     present, known = judged.present, ~np.isnan(judged.claims[0].score[PRESENCE[0]]).all(axis=0)
     further = [f"{judged.claims[0].name} has no score for {(~known).sum()} of {len(known)} clips"] if not known.all() else []
+    for n, what in ((present.sum(), "with"), ((~present).sum(), "without")):
+        further += [f"clips {what} an event: {n}; of fewer than {FEW} the intervals are too narrow to be trusted"] if n < FEW else []
     if judged.unclear:
         further.append(f"clips whose only events have no length are left out: {len(judged.unclear)} ({', '.join(judged.unclear[:3])})")
     return PresenceTable(
