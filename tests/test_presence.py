@@ -159,7 +159,7 @@ def test_clips_with_nothing_to_find_are_told_from_the_others(mixed):
         assert of.differences["auroc"].to_best.low > 0 and of.differences["log_score"].to_best.low > 0 > of.differences["crps"].to_best.high
         assert of.differences["log_score"].to["never"].low > 1 and of.differences["false_moments"].to["constant"].high < 0
         assert set(of.means) == {"encoder", "loudest", "motion", "shuffled", "constant", "never"}
-    assert "nothing to find: 30 of 90 clips have no event" in str(result) and "average_precision ↑" in str(result)
+    assert "nothing to find in 30 of 90 clips" in str(result) and "average_precision ↑" in str(result)
 
 
 def test_an_event_is_found_within_it_alone(mixed, tmp_path):
@@ -262,7 +262,7 @@ def test_two_truths_may_differ_in_what_has_nothing_to_find(mixed, tmp_path):
     folder, ids, events = mixed
     annotate(folder / "second.csv", ids, [(2, 4) if k == 93 else None if k == 94 else e for k, e in enumerate(events)])
     both = judged(folder, also=folder / "second.csv").save(tmp_path / "s.csv")
-    assert both.presence.n_absent == both.also.presence.n_absent == 30 and str(both).count("nothing to find: 30 of 90") == 2
+    assert both.presence.n_absent == both.also.presence.n_absent == 30 and str(both).count("nothing to find in 30 of 90") == 2
     first, second = (
         pd.read_csv(tmp_path / name).query("method == 'encoder'").set_index("video_id")
         for name in ("s_presence.csv", "s_also_presence.csv")

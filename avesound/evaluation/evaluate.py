@@ -663,8 +663,9 @@ def _judged(
     facts = run_facts(choice.annotated.path, splits=choice.annotated.splits_from or "annotations")
     presence = _presence(choice, plan, cache, seen, shuffled_dirs, scoring)
     pointing = None if scoring.senses_csv is None else _pointing(plan, cache, seen, shuffled_dirs, scoring)
-    further = {name: part.as_json() for name, part in (("presence", presence), ("pointing", pointing)) if part is not None}
-    overall = replace(overall, status=dict(Counter(summary["status"])), problems=problems, notes=notes, run=facts, **further)
+    records = [None if part is None else part.as_json() for part in (presence, pointing)]
+    overall = replace(overall, status=dict(Counter(summary["status"])), problems=problems, notes=notes, run=facts)
+    overall = replace(overall, presence=records[0], pointing=records[1])
     if plan.fitted is not None:
         overall.calibration["fitted"] = as_json(plan.fitted | {"covered": covered})
     others = methods if plan.refiner is not None else methods[1:]

@@ -20,7 +20,7 @@ from ..files import as_json
 from ..localization.align import AlignSettings, align
 from ..localization.baselines import BASELINES, ClipSignals
 from ..localization.ragged import Ragged
-from ..metrics.bootstrap import FEW_LINE, Difference, MeanInterval, MethodTable, interval_text, method_table
+from ..metrics.bootstrap import FEW, FEW_LINE, Difference, MeanInterval, MethodTable, interval_text, method_table
 from ..metrics.clip import crps, event_fraction, events_array, expected_point_metrics, mass_inside, metric_heading
 from avesound.metrics.presence import (
     EVENT_RECALL,
@@ -173,7 +173,7 @@ def format_presence(
     table: PresenceTable,
 ) -> str:
     "The numbers as a table for the eye: mean and 95 % interval."
-    lines = [f"nothing to find: {table.n_absent} of {table.n_absent + table.n_present} clips have no event"]
+    lines = [f"nothing to find in {table.n_absent} of {table.n_absent + table.n_present} clips"]
     lines += [f"note: {note}" for note in table.notes]
     for score, of in table.tables.items():
         lines += ["", *_score_lines(table, score, of)]
@@ -221,6 +221,8 @@ def presence_table(
     tables = {score: _joined_table(judged, score, columns, **resampling) for score, columns in of_pdf.items()}
     present, known = judged.present, ~np.isnan(judged.claims[0].score[PRESENCE[0]]).all(axis=0)
     further = [f"{judged.claims[0].name} has no score for {(~known).sum()} of {len(known)} clips"] if not known.all() else []
+    for n, what in ((present.sum(), "with"), ((~present).sum(), "without")):
+        further += [f"clips {what} an event: {n}; of fewer than {FEW} the intervals are too narrow to be trusted"] if n < FEW else []
     if judged.unclear:
         further.append(f"clips whose only events have no length are left out: {len(judged.unclear)} ({', '.join(judged.unclear[:3])})")
     return PresenceTable(
@@ -260,8 +262,8 @@ def _nowhere_scores(judged: JudgedClips, score: str, fits: Mapping[str, NowhereF
 # %% ../../nbs/75b_evaluation_presence.ipynb #presjoin1
 def _joined_table(judged: JudgedClips, score: str, of_pdf: Mapping[str, Mapping[str, np.ndarray]], n_boot: int, seed: int) -> MethodTable:
     "Numbers about all clips together and means over them, and the differences of the encoder, of the same resamples."
-    resampling = {"n_boot": n_boot, "seed": seed}
-    numbers = {c.name: presence_numbers(c.score[score], judged.present, c.in_event[score], **resampling) for c in judged.claims}
+    present = judged.present
+    numbers = {c.name: presence_numbers(c.score[score], present, c.in_event[score], n_boot=n_boot, seed=seed) for c in judged.claims}
     means: dict[str, dict[str, MeanInterval]] = {name: {n: cell.interval for n, cell in of.items()} for name, of in numbers.items()}
     differences: dict[str, Difference] = {}
     for n, own in numbers["encoder"].items():
@@ -271,7 +273,7 @@ def _joined_table(judged: JudgedClips, score: str, of_pdf: Mapping[str, Mapping[
             differences[n] = Difference(best, to)
     if of_pdf:
         values = {name: {part: columns[part] for part in ("log_score", "crps")} for name, columns in of_pdf.items()}
-        further = method_table(values, own="encoder", **resampling)
+        further = method_table(values, own="encoder", n_boot=n_boot, seed=seed)
         means = {name: means.get(name, {}) | further.means.get(name, {}) for name in dict.fromkeys([*means, *further.means])}
         differences |= further.differences
     return MethodTable(means, differences)

@@ -248,7 +248,7 @@ class Overall:
         return "encoder" if self.refiner is None else "refined"
 
     def as_json(self) -> dict[str, Any]:
-        "JSON values, null for NaN; without what only a refiner has for an encoder, and without `also`, `presence`, `pointing` where there is none."
+        "JSON values, null for NaN; what only a refiner has is left out for an encoder, as are parts that are not there."
         values = {part.name: getattr(self, part.name) for part in fields(self)}
         left_out = {"refiner", "headline", "seeds"} if self.refiner is None else set()
         left_out |= {name for name in ("also", "presence", "pointing") if getattr(self, name) is None}

@@ -121,9 +121,11 @@ def presence_numbers(
     scores, present = np.atleast_2d(np.asarray(score, dtype=np.float64)), np.asarray(present, dtype=bool)
     if np.ndim(score) not in (1, 2) or scores.shape[1:] != present.shape:
         raise ValueError(f"score and present must be rows of equal length, got {np.shape(score)} and {present.shape}")
-    events = None if in_event is None else np.asarray(in_event, dtype=np.float64).reshape(len(scores), *np.shape(in_event)[-2:])
-    if (events is not None and events.shape[:2] != scores.shape) or not 0 < recall <= 1:
-        raise ValueError(f"in_event must fit scores of shape {scores.shape}, got {np.shape(in_event)}; recall is a share, got {recall}")
+    events = None if in_event is None else np.asarray(in_event, dtype=np.float64)
+    events = events[None] if events is not None and events.ndim == 2 else events
+    if (events is not None and (events.ndim != 3 or events.shape[:2] != scores.shape)) or not 0 < recall <= 1:
+        shape = None if events is None else events.shape
+        raise ValueError(f"in_event must fit scores of shape {scores.shape}, got {shape}; recall is a share, got {recall}")
     names = PRESENCE_NUMBERS if events is not None else PRESENCE_NUMBERS[:2]
     counts = np.concatenate([np.ones((1, len(present))), resample_counts(len(present), n_boot, seed)]) if len(present) else np.ones((1, 0))
     total = np.zeros((len(names), len(counts)))
@@ -142,8 +144,8 @@ def _share_false(row: np.ndarray, events: np.ndarray, present: np.ndarray, count
     absent = np.flatnonzero(np.isfinite(row) & ~present)
     weights = counts[:, np.concatenate([clip, absent])]
     is_event = np.arange(weights.shape[1]) < len(clip)
-    reached = _reached(np.concatenate([events[clip, which], row[absent]]), weights * is_event, weights * ~is_event)
-    return _false_moments(*reached, recall)
+    reached, false = _reached(np.concatenate([events[clip, which], row[absent]]), weights * is_event, weights * ~is_event)
+    return _false_moments(reached, false, recall)
 
 # %% ../../nbs/58_metrics_presence.ipynb #bf8de09d
 def presence_auroc(
