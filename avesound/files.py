@@ -248,8 +248,20 @@ def write_csv(
     digits: int = 6,  # significant digits of a number, > 0
 ) -> None:
     "Write a table without its index, whole or not at all."
+    table = table.copy(deep=False)
+    for place, kind in enumerate(table.dtypes):
+        if isinstance(kind, np.dtype) and kind.kind == "f":  # pandas would ask of every single number whether it is one
+            table.isetitem(place, np.array(_numbers(table.iloc[:, place].to_numpy(), digits), dtype=object))
     with atomic_write(path) as temporary:
         table.to_csv(temporary, index=False, float_format=f"%.{digits}g")
+
+
+def _numbers(column: np.ndarray, digits: int) -> list[str]:
+    "Numbers as text, as `DataFrame.to_csv` writes them; nothing for NaN."
+    texts = ("\n".join([f"%.{digits}g"] * len(column)) % tuple(column.tolist())).split("\n") if len(column) else []
+    for place in np.flatnonzero(np.isnan(column)):
+        texts[place] = ""
+    return texts
 
 # %% ../nbs/00_files.ipynb #3741210c
 def as_json(
