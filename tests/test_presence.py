@@ -16,6 +16,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from avesound.embeddings.store import audio_file, video_file, write_embeddings
 from avesound.evaluation.evaluate import Scoring, evaluate
 from avesound.evaluation.tables import read_overall
+from avesound.localization.align import AlignSettings
 from avesound.metrics.bootstrap import resample_counts
 from avesound.metrics.clip import crps, expected_point_metrics, log_score, mass_inside
 from avesound.metrics.presence import fit_nowhere, nowhere_crps, nowhere_log_score, presence_numbers
@@ -24,11 +25,11 @@ from avesound.timeline import sliding_windows
 SPLITS = ["train"] * 30 + ["val"] * 60 + ["test"] * 90
 
 
-def towers(folder, ids, lift, events, seed=0):
+def towers(folder, ids, lift, events, seed=0, **more):
     "Caches of two towers that see and hear apart: vectors agree during the event, by `lift`; None: a clip without one."
     rng, windows = np.random.default_rng(seed), sliding_windows(10.0, 1.0, 0.25)
     encoder = {"name": "towers", "dim": 12, "joint": True, "weights": "none", "video_hears": False}
-    meta = {"encoder": encoder, "stride_s": 0.25, "duration_s": 10.0, "fingerprint": f"{lift}"}
+    meta = {"encoder": encoder, "stride_s": 0.25, "duration_s": 10.0, "fingerprint": f"{lift}"} | more
     for name, event in zip(ids, events):
         start, end = event or (20, 20)
         shared = lift * ((windows.centers_sec >= start) & (windows.centers_sec < end))[:, None] * rng.normal(size=(40, 12))
@@ -256,6 +257,26 @@ def test_a_clip_whose_only_event_has_no_length_is_neither(mixed, tmp_path):
     result = evaluate((folder / "v", folder / "a"), tmp_path / "zero.csv", split="test", scoring=Scoring(n_boot=20, n_shuffles=0))
     assert result.presence.n_absent == 1 and len(result.presence.unclear) == 29 and "left out: 29" in str(result)
     assert len(result.presence.clips) == 61 * 4 and set(result.presence.clips["video_id"]).isdisjoint(result.presence.unclear)
+
+
+def test_what_is_not_known_of_a_clip_is_no_score(mixed, tmp_path):
+    "Wrong sound that was extracted for some clips alone; the oracle query, which hears nothing where there is no event."
+    folder, ids, events = mixed
+    towers(tmp_path / "wrong", ids[100:], 0.0, events[100:], seed=7, wrong_sound=1)
+    scoring = Scoring(n_boot=50, n_shuffles=0)
+    how = {"split": "test", "shuffled_dirs": [(tmp_path / "wrong/v", tmp_path / "wrong/a")], "scoring": scoring}
+    result = evaluate((folder / "v", folder / "a"), folder / "a.csv", **how)
+    wrong = result.presence.tables["maximum"].means["shuffled"]
+    assert wrong["auroc"].n == 80 and set(wrong) == {"auroc", "average_precision", "false_moments"}
+    assert wrong["auroc"].low <= 0.5 <= wrong["auroc"].high and any(
+        "no cell nowhere for shuffled" in note for note in result.presence.notes
+    )
+    rows = result.presence.clips.query("method == 'shuffled'").set_index("video_id")["maximum"]
+    assert rows[ids[90:100]].isna().all() and rows[ids[100:]].notna().all()
+    told = judged(folder, settings=AlignSettings(audio_query="oracle"))
+    cell = told.presence.tables["maximum"].means["encoder"]["auroc"]
+    assert math.isnan(cell.mean) and cell.n == 60 and any("no score for 30 of 90 clips" in note for note in told.presence.notes)
+    assert (told.curves.loc[told.curves["video_id"] == ids[90], "similarity"] == 0).all()  # as it was before anybody asked
 
 
 def test_two_truths_may_differ_in_what_has_nothing_to_find(mixed, tmp_path):

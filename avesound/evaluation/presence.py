@@ -244,6 +244,10 @@ def _fits(judged: JudgedClips, fitted_on: JudgedClips | None) -> tuple[dict[str,
                 fits[score][claim.name] = fit_nowhere(claim.score[score], fitted_on.present)
             except ValueError as error:
                 lacking[claim.name] = f"no cell nowhere for {claim.name}: it {error}"
+    unseen = names - {claim.name for claim in fitted_on.claims}
+    lacking |= {
+        name: f"no cell nowhere for {name}: it is not known for the clips that the threshold is fitted on" for name in sorted(unseen)
+    }
     known = {score: of for score, of in fits.items() if "encoder" in of}
     return known, list(lacking.values()) if known else list(lacking.values())[:1]
 

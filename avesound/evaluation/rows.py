@@ -123,14 +123,16 @@ def conformal_columns(
 # %% ../../nbs/75_evaluation_rows.ipynb #plainsim1
 def mean_similarity(
     scales: Sequence[np.ndarray],  # one for each audio length, float64 [shape=(..., K, T)]; NaN = no such query
-) -> np.ndarray:  # float64 [shape=(..., T)]
+) -> np.ndarray:  # float64 [shape=(..., T)]; NaN where there is no query at all
     "The plain cosine: mean over queries and lengths."
-    return np.mean([np.nansum(c, axis=-2) / np.maximum((~np.isnan(c)).sum(axis=-2), 1) for c in scales], axis=0)
+    n_known = [(~np.isnan(c)).sum(axis=-2) for c in scales]
+    plain = np.mean([np.nansum(c, axis=-2) / np.maximum(n, 1) for c, n in zip(scales, n_known)], axis=0)
+    return np.where(np.sum(n_known, axis=0) > 0, plain, np.nan)
 
 
 def plain_similarity(
     curves: CurveSet,
-) -> Ragged:  # of each clip float64 [shape=(T,)]
+) -> Ragged:  # of each clip float64 [shape=(T,)]; NaN where there is no query
     "The plain cosine of every cell."
     similarity = Ragged.empty(curves.cells.lengths)
     for places in curves.blocks():
@@ -162,7 +164,7 @@ def curve_rows(
         {
             "video_id": np.repeat(np.array(curves.video_ids, dtype=object), curves.cells.lengths),
             "t_sec": curves.cells.values.reshape(-1, 2).mean(axis=-1),
-            "similarity": similarity.values,
+            "similarity": np.nan_to_num(similarity.values),
         }
         | {name: pdf.values for name, pdf in pdfs.items()}
     )
