@@ -6,7 +6,7 @@
 __all__ = ['FORMATS', 'COLUMN_INCHES', 'PAGE_INCHES', 'ONE_COLUMN_TO', 'SMALLEST_PT', 'check_formats', 'figures_as',
            'figure_formats', 'sized_for_print', 'figure_bytes', 'save_figure']
 
-# %% ../nbs/03c_drawing.ipynb #edd1d5bd
+# %% ../nbs/03c_drawing.ipynb #53eddd0d
 import contextlib
 import io
 import os
@@ -20,7 +20,7 @@ from .files import atomic_write
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# %% ../nbs/03c_drawing.ipynb #8a496e79
+# %% ../nbs/03c_drawing.ipynb #26b47f12
 FORMATS = ("png", "pdf", "svg")
 _WANTED: ContextVar[tuple[str, ...]] = ContextVar("formats of figures", default=("png",))
 
@@ -51,7 +51,7 @@ def figure_formats() -> tuple[str, ...]:
     "In which formats figures are written now."
     return _WANTED.get()
 
-# %% ../nbs/03c_drawing.ipynb #29f390ff
+# %% ../nbs/03c_drawing.ipynb #0c8f3088
 COLUMN_INCHES, PAGE_INCHES = 3.5, 7.16  # of one column, and of both
 ONE_COLUMN_TO = 5.5  # inches; a figure that is drawn wider gets both columns
 SMALLEST_PT = 6.0  # letters
@@ -90,18 +90,18 @@ def sized_for_print(
             getattr(artist, f"set_{name}")(value)
         _set_label_sizes(ticks, lambda size: size)
 
-# %% ../nbs/03c_drawing.ipynb #d62577d9
+# %% ../nbs/03c_drawing.ipynb #48e411ef
 def _label_sizes(figure: "Figure") -> list[tuple[Any, float]]:
     "Each axis with the size of its labels: those that are made later have it, too."
     axes = [axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)]
-    return [(axis, labels[0].get_fontsize()) for axis in axes if (labels := axis.get_ticklabels())]
+    return [(axis, float(labels[0].get_fontsize())) for axis in axes if (labels := axis.get_ticklabels())]
 
 
 def _set_label_sizes(sizes: list[tuple[Any, float]], of: Any) -> None:
     for axis, size in sizes:
         axis.set_tick_params(labelsize=of(size))
 
-# %% ../nbs/03c_drawing.ipynb #9348dadf
+# %% ../nbs/03c_drawing.ipynb #74e84804
 def figure_bytes(
     figure: "Figure",
     kind: str = "png",  # or pdf, svg

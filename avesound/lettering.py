@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DEFAULT_FONT', 'PLAIN_LETTERS', 'fonts_for', 'new_figure', 'text_width', 'shortened', 'wrapped', 'markdown_text',
-           'latex_text']
+           'latex_text', 'counted']
 
 # %% ../nbs/03_lettering.ipynb #11e9eb0a
 import codecs
@@ -156,6 +156,14 @@ def latex_text(
     text = " ".join(text.split()) or text
     escaped = "".join(_LATEX.get(letter, letter) for letter in text)
     return f"{{{escaped[0]}}}{escaped[1:]}" if escaped[:1] in ("[", "*") else escaped  # after a line's end these belong to its command
+
+# %% ../nbs/03_lettering.ipynb #ccd646b2
+def counted(
+    n: int,
+    things: str,  # "partial clips": their last word ends in s
+) -> str:  # "1,200 partial clips", "1 partial clip"
+    "A number of things in words."
+    return f"{n:,} {things.removesuffix('s') if n == 1 else things}"
 
 # %% ../nbs/03_lettering.ipynb #593f06e1
 _TYPED = {

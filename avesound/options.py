@@ -278,9 +278,9 @@ class Parser(argparse.ArgumentParser):
             said = _keywords(option, _comment(option, self.options))
             if option.entry.positional and option.standing is not REQUIRED:  # may be left out, and may be named
                 self.add_argument(option.name, **said | {"nargs": "*" if option.entry.several else "?", "default": argparse.SUPPRESS})
-                kept = {key: said[key] for key in ("type", "nargs") if key in said}
-                hidden = {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
-                self.add_argument(f"--{option.name}", dest=option.name, **kept | hidden)
+                kept: dict[str, Any] = {key: said[key] for key in ("type", "nargs") if key in said}
+                kept |= {"default": argparse.SUPPRESS, "help": argparse.SUPPRESS}
+                self.add_argument(f"--{option.name}", dest=option.name, **kept)
             elif option.entry.positional:
                 self.add_argument(option.name, **said)
             else:

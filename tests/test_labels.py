@@ -139,11 +139,10 @@ def test_labels_are_literal_in_every_table(run):
         markdown_text(name) for name in names
     }
     tex = found.as_latex(strata)
-    for line in tex.splitlines():
+    for line in [line for line in tex.splitlines() if not line.startswith("% ")]:
         assert len(re.findall(r"(?<!\\)&", line)) == (2 if line.endswith(r"\\") and not line.startswith(r"\midrule") else 0), line
-        assert not re.search(r"(?<!\\)[%#_~^]", line.replace(r"\textasciitilde{}", "").replace(r"\textasciicircum{}", "")), (
-            line
-        )  # comments, parameters, subscripts
+        plain = re.sub(r"(?<!\\)\$.*?(?<!\\)\$|\\textascii\w+\{\}|\\label\{[^}]*\}", "", line)
+        assert not re.search(r"(?<!\\)[%#_~^]", plain), line  # comments, parameters, subscripts
         assert len(re.findall(r"(?<!\\)\$", line)) % 2 == 0, line
     assert latex_text(r"C:\new\dogs") in tex and latex_text("[1] *x*") in tex
     table = read_table(folder / "side/comparison.csv")

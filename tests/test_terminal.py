@@ -107,6 +107,7 @@ def test_a_table_fits(results, kind, width, monkeypatch):
     text = seen(results[1][kind], width, monkeypatch)
     tables = tables_of(text)
     assert tables, text
+    assert max(map(text_width, text.splitlines())) <= width, "sentences, too"
     for table in tables:
         assert max(map(text_width, table)) <= width, text
         assert "…" not in "".join(table)

@@ -26,10 +26,10 @@ from .evaluate import Evaluation
 from .protocol import Selection
 from .tables import Overall, read_parts
 from ..files import as_json, atomic_write
-from ..lettering import markdown_text, new_figure, shortened
+from ..lettering import counted, markdown_text, new_figure, shortened
 from ..localization.baselines import ORACLES
 from ..metrics.bootstrap import FEW_LINE, Difference, MeanInterval, interval_text, too_few
-from ..terminal import TextTable
+from ..terminal import TextTable, folded
 from ..metrics.clip import LOWER_IS_BETTER, metric_heading, metric_name
 
 # %% ../../nbs/79a_evaluation_card.ipynb #e10a3f66
@@ -137,8 +137,10 @@ def _audit(overall: Overall, selection: Selection, n_settings: int, n_tried: int
     lost = {name: n for name, n in overall.status.items() if name not in ("ok", "no_event")}
     scored = ", ".join(f"{n} {name}" for name, n in lost.items()) or "none was lost"
     lines = [
-        f"settings: {n_settings} tried on {len(selection.video_ids)} clips of {selection.split}, chosen by {selection.criterion}",
-        f"test: {overall.n_clips} clips, scored with {n_tried} setting{'s' * (n_tried != 1)} so far" + "; choose on val" * (n_tried > 1),
+        f"settings: {n_settings} tried on {counted(len(selection.video_ids), 'clips')} of {selection.split}, "
+        f"chosen by {selection.criterion}",
+        f"test: {counted(overall.n_clips, 'clips')}, scored with {n_tried} setting{'s' * (n_tried != 1)} so far"
+        + "; choose on val" * (n_tried > 1),
         f"clips: {overall.status.get('ok', 0)} scored, {overall.status.get('no_event', 0)} without an event; {scored}",
     ]
     subset = overall.means.get("all", {})
@@ -146,7 +148,9 @@ def _audit(overall: Overall, selection: Selection, n_settings: int, n_tried: int
     how = "embedded anew with another clip's" if hears else f"of up to {overall.settings.get('n_shuffles', 0)} other clips"
     lines.append(f"wrong sound: {how if 'shuffled' in subset else 'could not be had'}")
     fitted = overall.calibration.get("fitted")
-    lines.append(f"temperature and margins: fitted on {fitted['n_clips']} clips of {fitted['split']}" if fitted else "nothing was fitted")
+    lines.append(
+        f"temperature and margins: fitted on {counted(fitted['n_clips'], 'clips')} of {fitted['split']}" if fitted else "nothing was fitted"
+    )
     lines += [f"NOT A RESULT: {problem}" for problem in overall.problems]
     return lines
 
@@ -213,7 +217,7 @@ class Card:
         return "\n\n".join(_card_lines(self)) + "\n"
 
     def __str__(self) -> str:
-        return "\n".join(_text_lines(self))
+        return folded(_text_lines(self))
 
     def save(
         self,

@@ -21,11 +21,11 @@ from .tables import HEADLINE, files_of_run, methods_beside
 from ..files import atomic_write, read_table, shorten, write_csv
 from ..latex import LatexPart, best_cells, latex_table
 from ..localization.baselines import ORACLES
-from ..lettering import markdown_text, new_figure, shortened
+from ..lettering import counted, markdown_text, new_figure, shortened
 from ..metrics.bootstrap import FEW_LINE, MeanInterval, holm, interval_text, method_table, paired_p_value, too_few
 from ..metrics.clip import LOWER_IS_BETTER, metric_heading, metric_name
 from ..provenance import one_run
-from ..terminal import TextTable
+from ..terminal import TextTable, folded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,10 +57,10 @@ class Comparison:
     metrics: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "\n".join([*self._head(), "", *self._lines()])
+        return folded([*self._head(), "", *self._lines()])
 
     def _head(self) -> list[str]:
-        counts = f"{self.n_clips} clips that all have scored; differences are to {self.reference}"
+        counts = f"{counted(self.n_clips, 'clips')} that all have scored; differences are to {self.reference}"
         return [counts, *(f"note: {note}" for note in self.notes)]
 
     def _lines(self, strata: Sequence[str] = ("all", "partial")) -> list[str]:
@@ -103,7 +103,8 @@ class Comparison:
         parts = [self._latex_part(stratum) for stratum in strata if len(self.rows(stratum))]
         few = any("†" in cell for part in parts for row in part.rows for cell in row)
         caption = (
-            f"Evaluations on the same {self.n_clips} clips: means with 95 % bootstrap intervals, the best of each column in bold. "
+            f"Evaluations on the same {counted(self.n_clips, 'clips')}: means with 95 % bootstrap intervals, "
+            "the best of each column in bold. "
             f"Differences are paired, to {self.reference}; p-values are corrected for all comparisons of a column (Holm)."
         )
         return latex_table(parts, caption, "tab:comparison", FEW_LINE if few else "")
@@ -170,7 +171,7 @@ def compare(
     if not ids:
         raise ValueError("the summaries have no scored clip in common")
     fewer = {name: len(table) - len(ids) for name, table in zip(names, tables)}
-    notes = [f"{name}: {n} scored clips are not in all summaries" for name, n in fewer.items() if n > 0]
+    notes = [f"{name}: {counted(n, 'scored clips')} not in all summaries" for name, n in fewer.items() if n > 0]
     notes += [f"{name} is NOT A RESULT: {problem}" for name, path in zip(names, summaries) for problem in _problems_beside(path)]
     shared = dict(zip(names, (table.loc[ids] for table in tables)))
     _check_same_events(shared)

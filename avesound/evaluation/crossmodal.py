@@ -25,8 +25,9 @@ from ..embeddings.store import Embeddings
 from ..encoders.base import Problem
 from ..files import atomic_write, write_json
 from ..localization.align import cosine_similarity
+from ..lettering import counted
 from ..metrics.bootstrap import FEW_LINE, Difference, MeanInterval, interval_text, method_table, paired_p_value
-from ..terminal import TextTable
+from ..terminal import TextTable, folded
 from ..timeline import Seconds
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ def format_crossmodal(
 ) -> str:
     "The protocol's numbers as a table for the eye."
     status = ", ".join(f"{n} {name}" for name, n in overall.status.items())
-    lines = [f"cross-modality localisation, {overall.n_queries} partial events: {status}"]
+    lines = [f"cross-modality localisation, {counted(overall.n_queries, 'partial events')}: {status}"]
     lines += [f"NOT A RESULT: {problem}" for problem in overall.problems] + [f"note: {note}" for note in overall.notes]
     lines += [f"audit: {line}" for line in overall.audit.get("lines", [])]
     if overall.means:
@@ -238,7 +239,7 @@ def format_crossmodal(
                 rows.append((f"minus {rival}", *(_percent(cell, sign=True) for cell in to)))
         lines += ["", *TextTable(("exact start, % [95 % interval]", "A2V", "V2A"), tuple(rows), name_width=14).lines()]
     lines += [FEW_LINE] if any("†" in line for line in lines) else []
-    return "\n".join(line.rstrip() for line in lines)
+    return folded(lines)
 
 
 def _percent(cell: MeanInterval | None, sign: bool = False) -> str:

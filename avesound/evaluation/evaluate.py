@@ -60,6 +60,7 @@ from .rows import ScoredClips, conformal_columns, curve_rows, lost_rows, method_
 from .tables import SUBSETS, Overall, calibration_checks, subset_table
 from .truths import Judged, TruthDifference, compare_truths
 from ..files import as_json, shorten
+from ..lettering import counted
 from ..localization.align import AlignSettings, align
 from ..localization.predict import predict
 from ..metrics.calibration import TARGETS, best_temperature, conformal_margin
@@ -393,7 +394,11 @@ def notes_of(
 def _wrong_sound_notes(methods: Sequence[Method]) -> list[str]:
     wrong, own = next((method for method in methods if method.draws is not None), None), methods[0].metrics["dist"]
     n, known = int((~np.isnan(own)).sum()), 0 if wrong is None else int((~np.isnan(own + wrong.metrics["dist"])).sum())
-    return [f"wrong sound is there for {known} of {n} clips: the row `shuffled` is about these alone"] if wrong and known < n else []
+    return (
+        [f"wrong sound is there for {known} of {counted(n, 'clips')}: the row `shuffled` is about these alone"]
+        if wrong and known < n
+        else []
+    )
 
 
 def _cache_notes(curves: CurveSet, lengths: Sequence[Seconds], projector: Projector | None) -> list[str]:
@@ -870,4 +875,5 @@ def _projector_record(projector: Projector | None) -> dict[str, Any] | None:
 def _selection_record(selection: Selection | None) -> dict[str, Any] | None:
     if selection is None:
         return None
-    return {"split": selection.split, "n_clips": len(selection.video_ids), "criterion": selection.criterion}
+    edge = {"at_edge": list(selection.at_edge)} if selection.at_edge else {}
+    return {"split": selection.split, "n_clips": len(selection.video_ids), "criterion": selection.criterion} | edge

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .tables import Overall, shown_metrics
-from ..lettering import new_figure, shortened, wrapped
+from ..lettering import counted, new_figure, shortened, wrapped
 from ..localization.baselines import ORACLES
 from ..metrics.bootstrap import MeanInterval, too_few
 from ..metrics.clip import LOWER_IS_BETTER, metric_name
@@ -128,7 +128,7 @@ def plot_means(
     hollow = any(too_few(cells[m]) for cells in methods.values() for m in metrics if m in cells)
     notes = ["; * is told the category"] * bool(set(ORACLES) & set(methods))
     notes += ["\nhollow: too few clips, the interval is too narrow to be trusted"] * hollow
-    figure.suptitle(f"{n} {subset} clips: mean and 95 % bootstrap interval" + "".join(notes), fontsize=10)
+    figure.suptitle(f"{counted(n, f'{subset} clips')}: mean and 95 % bootstrap interval" + "".join(notes), fontsize=10)
     return figure
 
 # %% ../../nbs/74_evaluation_figures.ipynb #959dc360

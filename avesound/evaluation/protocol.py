@@ -38,6 +38,7 @@ class Selection:
     criterion: str  # what was best, e.g. "log_score on partial clips"
     avesound: str = __version__
     windows: RowWindows | None = None  # that were made of a cache of rows; None: it held windows
+    at_edge: tuple[str, ...] = ()  # settings whose chosen value is the smallest or largest that was tried
 
 # %% ../../nbs/71_evaluation_protocol.ipynb #79ab9936
 def write_selection(
@@ -84,6 +85,7 @@ def read_selection(
             video_ids=tuple(record["video_ids"]),
             criterion=str(record["criterion"]),
             avesound=str(record.get("avesound", "unknown")),
+            at_edge=tuple(str(name) for name in record.get("at_edge") or ()),
             windows=None if record.get("windows") is None else RowWindows(**record["windows"]),
         )
     except (TypeError, ValueError) as error:

@@ -24,7 +24,7 @@ from ..localization.ragged import Ragged, alike
 from ..metrics.bootstrap import FEW_LINE, Difference, interval_text, method_table
 from ..metrics.clip import metric_heading
 from ..refiner.network import N_CELLS, Refiner, RefinerError, event_target, own_pdf, relative_pdf, window_vectors
-from ..terminal import TextTable
+from ..terminal import TextTable, folded
 from ..timeline import Seconds
 
 # %% ../../nbs/77_evaluation_refined.ipynb #1229cbe2
@@ -238,7 +238,7 @@ def format_refinement(
     for subset in SUBSETS:
         lines += _subset_lines(overall, subset, metrics)
     lines += [FEW_LINE] if any("†" in line for line in lines) else []
-    return "\n".join(line.rstrip() for line in lines)
+    return folded(lines)
 
 # %% ../../nbs/77_evaluation_refined.ipynb #ea8e372c
 def _subset_lines(overall: Overall, subset: str, metrics: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['SUBSETS', 'HEADLINE', 'ENOUGH_DRAWS', 'UNSAID', 'IN_RECORD', 'SubsetTable', 'subset_table', 'resampled_interval',
            'calibration_checks', 'Overall', 'as_overall', 'read_parts', 'read_overall', 'methods_beside',
-           'files_of_run', 'format_overall', 'head_lines', 'shown_metrics']
+           'files_of_run', 'missing_or_small', 'in_a_sentence', 'format_overall', 'head_lines', 'shown_metrics']
 
 # %% ../../nbs/73_evaluation_tables.ipynb #ef519cec
 import json
@@ -20,9 +20,11 @@ import numpy as np
 from ..encoders.base import Problem
 from .methods import Answer, Method, Truth
 from ..files import as_json, write_json
+from ..lettering import counted
 from ..localization.align import AlignSettings
 from ..localization.baselines import ORACLES
 from avesound.metrics.bootstrap import (
+    FEW,
     FEW_LINE,
     Difference,
     MeanInterval,
@@ -36,7 +38,7 @@ from avesound.metrics.bootstrap import (
 from ..metrics.calibration import drawn_moments, hdr_coverage, reliability
 from ..metrics.clip import LOWER_IS_BETTER, mean_average_precision, metric_heading
 from ..provenance import run_id_of
-from ..terminal import TextTable
+from ..terminal import TextTable, folded
 from ..timeline import Seconds
 
 # %% ../../nbs/73_evaluation_tables.ipynb #e52b33de
@@ -349,6 +351,26 @@ def files_of_run(
     path = Path(summary_csv)
     return [file for file in (path, path.with_suffix(".json"), methods_beside(path)) if file is not None and file.is_file()]
 
+# %% ../../nbs/73_evaluation_tables.ipynb #f79bf178
+def missing_or_small(
+    overall: Overall,
+) -> list[str]:  # in words; empty: nothing
+    "What a result lacks, or has too little of, to be believed without reserve."
+    n = overall.n_partial
+    lacking = ["no wrong sound"] * (not any("shuffled" in methods for methods in overall.means.values()))
+    lacking += ["no partial clips"] if not n else [f"only {counted(n, 'partial clips')}"] if n < FEW else []
+    chosen = overall.tuned_on or overall.calibration.get("fitted") or overall.refiner
+    lacking += ["nothing was chosen or fitted on a val split"] * (not chosen)
+    edges = (overall.tuned_on or {}).get("at_edge") or []
+    return lacking + [f"settings chosen at the edge of the grid ({', '.join(map(str, edges))})"] * bool(edges)
+
+
+def in_a_sentence(
+    lacking: Sequence[str],  # of `missing_or_small`
+) -> list[str]:  # one, or none
+    "What is missing or small, as the first sentence of a result."
+    return [f"Missing or small: {'; '.join(lacking)}."] if lacking else []
+
 # %% ../../nbs/73_evaluation_tables.ipynb #f2e2dc41
 def format_overall(
     overall: Overall,
@@ -362,14 +384,15 @@ def format_overall(
         lines.append("* is told the category: an oracle, not a rival")
     lines += _calibration_lines(overall.calibration) if overall.calibration else []
     lines += [FEW_LINE] if any("†" in line for line in lines) else []
-    return "\n".join(line.rstrip() for line in lines)
+    return folded(lines)
 
 
 def head_lines(overall: Overall) -> list[str]:
     "How many clips there are, and what is wrong or worth knowing."
     status = ", ".join(f"{n} {name}" for name, n in overall.status.items())
-    counts = f"{overall.n_clips} annotated clips (split: {overall.split}): {status}; {overall.n_partial} of them partial"
-    return [counts, *(f"NOT A RESULT: {problem}" for problem in overall.problems), *(f"note: {note}" for note in overall.notes)]
+    counts = f"{counted(overall.n_clips, 'annotated clips')} (split: {overall.split}): {status}; {overall.n_partial} of them partial"
+    lacking = in_a_sentence(missing_or_small(overall)) if any(overall.means.values()) else []
+    return [*lacking, counts, *(f"NOT A RESULT: {problem}" for problem in overall.problems), *(f"note: {note}" for note in overall.notes)]
 
 
 def shown_metrics(overall: Overall, subset: str, metrics: Sequence[str]) -> list[str]:
@@ -407,7 +430,7 @@ def _calibration_lines(checks: Mapping[str, Any]) -> list[str]:
         lines.append(f"\nconfidence, {subset} clips: calibration error {r['ece']:.2f}; {perfect}")
     fitted: dict[str, Any] = checks.get("fitted") or {"temperature": None, "covered": {}}
     if t := fitted["temperature"]:
-        where = f"fitted on {t['n_clips']} clips of {fitted['split']}"
+        where = f"fitted on {counted(t['n_clips'], 'clips')} of {fitted['split']}"
         gain = f"their mean log score {t['log_score_before']:.2f} → {t['log_score']:.2f}"
         lines.append(f"temperature {t['tau_before']:g} → {t['tau']:.3g}, {where}: {gain}")
     for target, held in fitted["covered"].items():

@@ -20,7 +20,7 @@ from ..files import as_json, shorten
 from ..localization.baselines import ORACLES
 from ..metrics.bootstrap import FEW_LINE, MeanInterval, interval_text, method_table, resample_counts
 from ..metrics.clip import mean_average_precision, metric_heading
-from ..terminal import TextTable
+from ..terminal import TextTable, folded
 
 # %% ../../nbs/75a_evaluation_truths.ipynb #571d977a
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,7 @@ def format_difference(
         lines += _subset_lines(difference, subset, metrics)
     lines += ["* is told the category: an oracle"] if set(ORACLES) & set(difference.differences.get("all", {})) else []
     lines += [FEW_LINE] if any("†" in line for line in lines) else []
-    return "\n".join(line.rstrip() for line in lines)
+    return folded(lines)
 
 
 def _subset_lines(difference: TruthDifference, subset: str, metrics: Sequence[str]) -> list[str]:

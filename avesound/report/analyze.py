@@ -25,7 +25,8 @@ from ..encoders.base import ORACLE, Problem
 from ..evaluation.tables import UNSAID
 from ..files import as_json, atomic_write, csv_header, printable, sha256_of, shorten, storing
 from ..provenance import one_run
-from ..lettering import fonts_for
+from ..lettering import counted, fonts_for
+from ..terminal import folded
 from ..localization.align import AlignSettings
 from avesound.report.breakdown import (
     Counts,
@@ -221,6 +222,11 @@ def _curves(summary_csv: Path, curves_csv: str | os.PathLike | None, summary: Su
     return None
 
 # %% ../../nbs/90_report_analyze.ipynb #a269c11c
+def _missing_first(overall: OverallMetrics) -> list[str]:
+    "The sentence on what is missing or small, which comes before all others; none where nothing is."
+    return [line for line in overall.in_short[:1] if line.startswith("Missing or small")]
+
+
 @dataclass(frozen=True, eq=False)
 class AnalysisReport:
     "Where an analysis lies, and what it found."
@@ -233,10 +239,12 @@ class AnalysisReport:
     def __str__(self) -> str:
         counts = self.overall.counts
         status = ", ".join(f"{n} {name}" for name, n in counts.status.items())
-        lines = [f"{counts.clips} clips: {status}; {counts.partial} of the scored ones are partial"]
+        lines = _missing_first(self.overall)
+        said = self.overall.in_short[len(lines) :]
+        lines.append(f"{counted(counts.clips, 'clips')}: {status}; {counts.partial} of the scored ones partial")
         lines += [f"NOT A RESULT: {problem}" for problem in self.overall.problems]
-        lines += self.overall.in_short
-        return "\n".join([*lines, *(f"CONTRADICTION: {one}" for one in self.overall.reading.contradictions_in_words)])
+        lines += said
+        return folded([*lines, *(f"CONTRADICTION: {one}" for one in self.overall.reading.contradictions_in_words)])
 
 
 def analyze(
@@ -306,9 +314,10 @@ def analyze(
     overall = replace(overall, examples=records)
     name = run.name if run.encoder != "not known" else printable(summary_csv.stem)
     html = render_html(
-        title=f"When does it sound? {name}, {overall.counts.clips:,} clips",
+        title=f"When does it sound? {name}, {counted(overall.counts.clips, 'clips')}",
         sections=sections(summary, overall, tables, pictures, shown), facts=facts(overall), tiles=tiles(overall),
-        problems=[str(problem) for problem in problems], soundness=soundness, version=__version__, made=now.strftime("%Y-%m-%d %H:%M"),
+        problems=[str(problem) for problem in problems], soundness=" ".join([*_missing_first(overall), soundness]),
+        version=__version__, made=now.strftime("%Y-%m-%d %H:%M"),
     )  # fmt: skip
     files = gallery.files | {
         "report.html": html.encode(),

@@ -8,19 +8,20 @@ __all__ = ['FILES', 'MANY_ROWS', 'main_subset', 'in_short', 'tiles', 'facts', 'G
 # %% ../../nbs/89_report_findings.ipynb #4a9813ff
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..evaluation.figures import plot_clip, plot_means
+from ..evaluation.tables import UNSAID, in_a_sentence, missing_or_small
 from ..drawing import figure_bytes, figure_formats
 from ..files import shorten
-from ..lettering import shortened
+from ..lettering import counted, shortened
 from ..media.container import MediaError, NoVideo
 from ..media.decode import decode_clip
-from ..metrics.bootstrap import FEW, FEW_LINE, MeanInterval, too_few
+from ..metrics.bootstrap import FEW, FEW_ALIKE, FEW_LINE, MeanInterval, too_few
 from ..metrics.clip import metric_name
 from .breakdown import OverallMetrics, chosen_examples, event_lengths, subsets
 from avesound.report.figures import (
@@ -69,10 +70,6 @@ def _seconds(cell: MeanInterval, sign: bool = False) -> str:
     return f"{value} s {interval}".rstrip()
 
 
-def _clips(n: int) -> str:
-    return f"{n:,} clip{'' if n == 1 else 's'}"
-
-
 def _headline_metric(overall: OverallMetrics) -> tuple[str, str]:
     "The metric that the sentences are about, and from what it is measured, in words."
     return ("dist", "the event") if _is_known(overall.means[main_subset(overall)]["encoder"], "dist") else ("mae", "the event's middle")
@@ -87,7 +84,7 @@ def _distance_in_short(overall: OverallMetrics) -> list[str]:
     cells = overall.means[subset]["encoder"]
     if not _is_known(cells, metric):
         return []
-    n = _clips(cells[metric].n)
+    n = counted(cells[metric].n, "clips")
     where = f"{n} with a partial event" if subset == "partial" else f"{n}, of which none is known to have a partial event"
     of = f" of {overall.run.name}" if overall.run.encoder != "not known" else ""
     inside = ""
@@ -138,7 +135,7 @@ def _confidence_in_short(tables: Mapping[str, Any]) -> list[str]:
         return []
     sense = "overconfident" if moment["mean_confidence"] > moment["share"] else "underconfident"
     words = f"it is {sense}" if moment["ece"] > moment["null_ece_high"] else "these clips cannot tell it from a calibrated one"
-    share = f"{number(100 * moment['share'], 0)} % of {_clips(moment['clips'])}"
+    share = f"{number(100 * moment['share'], 0)} % of {counted(moment['clips'], 'clips')}"
     return [
         f"Its confidence is {number(moment['mean_confidence'])} on average and came true in {share}: {words}. "
         f"The calibration error (ECE) is {number(moment['ece'], 3)}; perfectly calibrated predictors of these confidences get "
@@ -156,21 +153,38 @@ def _coverage_in_short(overall: OverallMetrics, tables: Mapping[str, Any]) -> li
     return [f"The densest half of its PDF covers {mean} % [{low}, {high}]{mark} of {event}; 50 % would be calibrated."]
 
 # %% ../../nbs/89_report_findings.ipynb #2d3e4f53
+def _missing_in_short(overall: OverallMetrics) -> list[str]:
+    "What is missing or small; how the settings of a file were chosen that came from elsewhere is not known."
+    run = overall.run
+    chosen = run.tuned_on or (None if run.settings else {"split": "not known"})
+    fitted, n = {"fitted": run.fitted}, overall.counts.partial
+    said = replace(UNSAID, means=overall.means, calibration=fitted, n_partial=n, tuned_on=chosen, refiner=run.refiner)
+    return in_a_sentence(missing_or_small(said)) if overall.counts.all else []
+
+
 def in_short(
     overall: OverallMetrics,
     tables: Mapping[str, Any],  # calibration and coverage, or None
 ) -> list[str]:
-    "The findings as sentences, each with its interval."
+    "The findings as sentences, each with its interval; first what is missing or small."
     lines = [
+        *_missing_in_short(overall),
         *_distance_in_short(overall),
         *_baseline_in_short(overall),
         *_wrong_sound_in_short(overall),
         *_confidence_in_short(tables),
         *_coverage_in_short(overall, tables),
     ]
-    return [*lines, *([f"{FEW_LINE}."] if any("†" in line for line in lines) else [])]
+    own = overall.means[main_subset(overall)]["encoder"]
+    few = any(too_few(own[metric]) for metric in ("dist", "inside", "auroc") if _is_known(own, metric))  # the tiles have these alone
+    return [*lines, *([f"{FEW_LINE}."] if few or any("†" in line for line in lines) else [])]
 
 # %% ../../nbs/89_report_findings.ipynb #4f506175
+def _mark(cell: MeanInterval, interval: str) -> str:
+    "The dagger of a number that stands alone: also where a single clip has no interval to carry it."
+    return "†" if too_few(cell) or interval.endswith("†") else ""
+
+
 def tiles(overall: OverallMetrics) -> list[tuple[str, str, str]]:  # what, value, more about it
     "The headline numbers."
     subset, best = main_subset(overall), overall.best_baseline
@@ -180,19 +194,21 @@ def tiles(overall: OverallMetrics) -> list[tuple[str, str, str]]:  # what, value
         if _is_known(cells, metric):
             cell, rival = cells[metric], overall.means[subset].get(best or "", {}).get(metric)
             mean, low, high = (number(scale * value, digits) for value in (cell.mean, cell.low, cell.high))
-            more = [f"[{low}, {high}]{'†' if too_few(cell) else ''}"] if not np.isnan(cell.low) else []
+            mark = "†" if too_few(cell) or (low == high and cell.n < FEW_ALIKE) else ""
+            more = [f"[{low}, {high}]"] if not np.isnan(cell.low) else []
             more += [f"{best} {number(scale * rival.mean, digits)}{unit}".replace(" ", "\u00a0")] if rival and rival.n else []
             where = "partial events" if subset == "partial" else "events"
-            shown.append((f"{what} {where}", f"{mean}{unit}", "; ".join(more)))
+            shown.append((f"{what} {where}", f"{mean}{unit}{mark}", "; ".join(more)))
     rivals = overall.differences[subset].get("dist")
     if rivals and best in rivals.to:
         difference = rivals.to[best]
         value, interval = with_interval(difference, sign=True)
-        more = [part for part in (interval, compared(difference, "dist")) if part]
-        shown.append((f"distance minus that of {best}", f"{value} s", "; ".join(more)))
+        more = [part for part in (interval.rstrip("†"), compared(difference, "dist")) if part]
+        shown.append((f"distance minus that of {best}", f"{value} s{_mark(difference, interval)}", "; ".join(more)))
     if _is_known(cells, "auroc"):
         value, interval = with_interval(cells["auroc"])
-        shown.append(("AUROC", value, f"{interval}; chance is 0.50"))
+        more = [part for part in (interval.rstrip("†"), "chance is 0.50") if part]
+        shown.append(("AUROC", f"{value}{_mark(cells['auroc'], interval)}", "; ".join(more)))
     return shown
 
 # %% ../../nbs/89_report_findings.ipynb #61728397
@@ -209,7 +225,7 @@ def _temperature(settings: Mapping[str, Any], fitted: Mapping[str, Any] | None) 
     if settings.get("tau_adapt") is not None:
         return f"adapted to entropy {settings['tau_adapt']:g}"
     if fitted and fitted.get("temperature"):
-        return f"{settings['tau']:.3g}, fitted on {_clips(fitted['temperature']['n_clips'])} of {fitted['split']}"
+        return f"{settings['tau']:.3g}, fitted on {counted(fitted['temperature']['n_clips'], 'clips')} of {fitted['split']}"
     return _word(settings.get("tau"))
 
 
@@ -238,13 +254,15 @@ def facts(overall: OverallMetrics) -> list[tuple[str, str]]:  # name and value
     if run.settings:
         rows += _setting_facts(run.settings, run.fitted)
     if refiner := run.refiner:
-        trained = f"trained on {_clips(refiner['n_train'])}, stopped by {refiner['n_val']}"
+        trained = f"trained on {counted(refiner['n_train'], 'clips')}, stopped by {refiner['n_val']}"
         rows.append(("Refiner", f"{refiner['settings']['architecture']}, {trained}"))
     if projector := run.projector:
-        fitted = f"fitted on {projector.get('n_clips')} clips of {projector.get('split')}"
+        fitted = f"fitted on {counted(projector.get('n_clips') or 0, 'clips')} of {projector.get('split')}"
         rows.append(("Projector", f"{projector.get('method')}, {fitted}"))
     if tuned := run.tuned_on:
-        rows.append(("Settings chosen on", f"{tuned.get('n_clips')} clips of {tuned.get('split')}, by {tuned.get('criterion')}"))
+        rows.append(
+            ("Settings chosen on", f"{counted(tuned.get('n_clips') or 0, 'clips')} of {tuned.get('split')}, by {tuned.get('criterion')}")
+        )
     version = f"avesound {run.evaluated_with}" if run.evaluated_with != "not known" else "not known"
     return [*rows, ("Evaluated with", version), ("Run tag", overall.run_tag)]
 
@@ -292,8 +310,9 @@ def _overview(encoder: str, means: Mapping[str, Mapping[str, MeanInterval]], sub
     return gallery.add(
         "overview",
         plot_means(cells, "encoder", encoder, shown, subset),
-        f"Means and intervals of {encoder} and {len(means) - 1} baselines on {n} {subset} clips. {encoder}: {values}.",
-        f"{encoder} (circle) and baselines (squares): mean and 95 % bootstrap interval, {n} {subset} clips.",
+        f"Means and intervals of {encoder} and {counted(len(means) - 1, 'baselines')} on {counted(n, f'{subset} clips')}. "
+        f"{encoder}: {values}.",
+        f"{encoder} (circle) and baselines (squares): mean and 95 % bootstrap interval, {counted(n, f'{subset} clips')}.",
     )
 
 
@@ -308,8 +327,8 @@ def _histogram_picture(histogram: Mapping[str, Any], encoder: str, gallery: Gall
     return gallery.add(
         f"hist_{metric}",
         plot_histogram(histogram, encoder),
-        f"Histogram: {what.lower()} of {n} clips{zero}; mean of {encoder} {number(histogram['mean'])} s{against}.",
-        f"{what}, {n} {partial}clips{aside}. Marks at the top are means{dashed}.",
+        f"Histogram: {what.lower()} of {counted(n, 'clips')}{zero}; mean of {encoder} {number(histogram['mean'])} s{against}.",
+        f"{what}, {counted(n, f'{partial}clips')}{aside}. Marks at the top are means{dashed}.",
     )
 
 # %% ../../nbs/89_report_findings.ipynb #a5b6c7db
@@ -319,9 +338,9 @@ def _calibration_picture(moment: Mapping[str, Any], gallery: Gallery) -> Picture
     return gallery.add(
         "calibration",
         plot_calibration(moment),
-        f"Reliability diagram of {moment['clips']} clips: mean confidence {confidence}, share that came true {true}; "
+        f"Reliability diagram of {counted(moment['clips'], 'clips')}: mean confidence {confidence}, share that came true {true}; "
         f"calibration error {error}, of a calibrated predictor {chance}.",
-        f"Confidence and what came true, {moment['clips']} clips whose events are all known. "
+        f"Confidence and what came true, {counted(moment['clips'], 'clips')} whose events are all known. "
         "Grey: where the points of calibrated predictors lie.",
     )
 
@@ -352,9 +371,10 @@ def _length_picture(
         f"{name} from {number(bins[column].iloc[0])} s to {number(bins[column].iloc[-1])} s"
         for name, column in [(encoder, "dist_mean"), *([(rival, "rival_dist_mean")] if rival else [])]
     ]
-    alt = f"Distance to the event against its length, {n} clips. Means from the shortest to the longest events: {'; '.join(ends)}."
+    alt = f"Distance to the event against its length, {counted(n, 'clips')}. Means from the shortest events to the longest: "
+    alt += f"{'; '.join(ends)}."
     figure = plot_by_length(lengths[rows], summary.table["dist"].to_numpy()[rows], bins, encoder, rival)
-    return [gallery.add("error_by_length", figure, alt, f"Distance to the event by its length, {n} {subset} clips.")]
+    return [gallery.add("error_by_length", figure, alt, f"Distance to the event by its length, {counted(n, f'{subset} clips')}.")]
 
 
 def _position_picture(summary: Summary, subset: str, gallery: Gallery) -> list[Picture]:
@@ -363,14 +383,15 @@ def _position_picture(summary: Summary, subset: str, gallery: Gallery) -> list[P
     if not n:
         return []
     bars = (
-        f"Each bar is the annotated event of one of {n} {subset} clips, at the height of its predicted moment. Where the diagonal "
+        f"Each bar is the annotated event of one of {counted(n, f'{subset} clips')}, at the height of its predicted moment. "
+        "Where the diagonal "
         "crosses a bar, the prediction lies in the event. Many bars at one height are one answer for many clips."
     )
     counts = (
-        f"How many of {n:,} {subset} clips have the middle of their event here and their predicted moment there. "
+        f"How many of {counted(n, f'{subset} clips')} have the middle of their event here and their predicted moment there. "
         "Predictions that follow the event lie along the diagonal; a dark row is one answer for many clips."
     )
-    alt = f"Predicted moment against the annotated event, {n:,} clips; {n_in:,} predictions lie in their event or on its bounds."
+    alt = f"Predicted moment against the annotated event, {counted(n, 'clips')}; {n_in:,} lie in their event or on its bounds."
     figure = plot_by_position(summary.events[rows], summary.table["t_pred_sec"].to_numpy()[rows])
     return [gallery.add("error_by_position", figure, alt, bars if n <= MANY else counts, 60)]
 
@@ -666,7 +687,7 @@ def _source_blocks(summary: Summary, overall: OverallMetrics) -> list:
     reading, source, settings = overall.reading, overall.summary, overall.run.settings
     ids = {name: [str(i) for i in summary.table.loc[summary.table["status"] == name, "video_id"]] for name in summary.counts}
     status = [[name, str(n), "" if name == "ok" else shorten(ids[name], 5)] for name, n in summary.counts.items()]
-    lines = [f"Read from {source.file}: {source.rows} rows once read, sha256 {source.sha256[:16]}…"]
+    lines = [f"Read from {source.file}: {counted(source.rows, 'rows')} once read, sha256 {source.sha256[:16]}…"]
     if reading.recomputed:
         names = ", ".join(metric_name(name) for name in reading.recomputed)
         lines.append(f"Computed, because the file did not have it: {names}.")

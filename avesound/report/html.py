@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import Any
 
 from ..evaluation.tables import HEADLINE
+from ..lettering import counted
 from ..metrics.bootstrap import FEW_ALIKE, Difference, MeanInterval, too_few
 from ..metrics.clip import LOWER_IS_BETTER, metric_heading, metric_name
 from .breakdown import OverallMetrics
@@ -187,7 +188,7 @@ def method_tables(
         rows += _difference_rows(overall.differences[subset], shown)
         if chances := overall.p_shuffled.get(subset):
             rows.append(["p, wrong sound", *(p_value(chances.get(m)) for m in shown)])
-        tables.append(Table(f"{title}: {n} clips, mean [95 % interval]", ["", *map(_with_arrow, shown)], rows, strong=[0]))
+        tables.append(Table(f"{title}: {counted(n, 'clips')}, mean [95 % interval]", ["", *map(_with_arrow, shown)], rows, strong=[0]))
     return tables
 
 

@@ -21,10 +21,10 @@ from ..embeddings.store import fingerprint
 from ..files import atomic_write
 from ..latex import LatexPart, best_cells, latex_table
 from ..drawing import save_figure
-from ..lettering import markdown_text, new_figure, shortened
+from ..lettering import counted, markdown_text, new_figure, shortened
 from ..localization.baselines import ORACLES
 from ..metrics.bootstrap import FEW_LINE, MeanInterval, bootstrap_interval, interval_text, too_few
-from ..terminal import TextTable
+from ..terminal import TextTable, folded
 from ..metrics.clip import LOWER_IS_BETTER, metric_heading, metric_name
 from ..provenance import run_facts
 from .html import Cell, Picture, Section, Table, Text, render_html, with_interval
@@ -44,7 +44,7 @@ class Standing:
     @property
     def label(self) -> str:
         "Its name, with what a reader must know of it."
-        more = [self.kind] * (self.kind in ("control", "no result")) + [f"{self.n_lost} clips lost"] * bool(self.n_lost)
+        more = [self.kind] * (self.kind in ("control", "no result")) + [f"{counted(self.n_lost, 'clips')} lost"] * bool(self.n_lost)
         star = "*" if self.kind == "baseline" and self.name in ORACLES else ""
         return f"{f'{self.rank}. ' if self.rank else ''}{self.name}{star}" + (f" ({', '.join(more)})" if more else "")
 
@@ -65,7 +65,7 @@ class Board:
     def head(self) -> list[str]:
         "The names of the columns."
         titles = [metric_heading(m) for m in self.metrics]
-        return [f"{self.n} {self.subset} clips", titles[0], f"minus {self.first}", *titles[1:]]
+        return [counted(self.n, f"{self.subset} clips"), titles[0], f"minus {self.first}", *titles[1:]]
 
     def row(self, entry: Standing) -> list[MeanInterval | None]:
         "The cells of a line, beside its label."
@@ -206,7 +206,7 @@ class Leaderboard:
                 scores = list(next(iter(board.presence.values())))
                 found = tuple((name, *(interval_text(cells[s]) for s in scores)) for name, cells in board.presence.items())
                 lines += [*TextTable(("is there an event? AUROC", *scores), found, where, name_width=20).lines(), ""]
-        return "\n".join([*lines, *(f"note: {reason}" for reason in self.reasons), _notes(self, str)])
+        return folded([*lines, *(f"note: {reason}" for reason in self.reasons), _notes(self, str)])
 
     def as_markdown(self, level: int = 2) -> str:
         "All tables as Markdown, under headings of a level."
@@ -251,7 +251,7 @@ def _latex_board(board: Board, k: int, note: str) -> str:
     means = {i: [entry.cells[m].mean if m in entry.cells else np.nan for m in board.metrics] for i, entry in competing.items()}
     best = best_cells(means, [m in LOWER_IS_BETTER for m in board.metrics])
     shifted = {(i, column + (column > 1)) for i, column in best}  # the second column is the difference
-    caption = f"{board.name}: encoders and baselines on the same {board.n} {board.subset} clips."
+    caption = f"{board.name}: encoders and baselines on the same {counted(board.n, f'{board.subset} clips')}."
     return latex_table([LatexPart(board.head, rows, shifted)], caption, f"tab:leaderboard-{k}", note)
 
 

@@ -28,10 +28,10 @@ from ..encoders.base import Encoder, Problem, create_encoder, encoder_names
 from ..encoders.logmel import FILLS
 from ..evaluation.tables import SUBSETS
 from ..files import as_json, atomic_write, write_csv, write_json
-from ..lettering import markdown_text, new_figure, shortened
+from ..lettering import counted, markdown_text, new_figure, shortened
 from ..localization.align import FUSIONS, AlignSettings
 from ..metrics.bootstrap import FEW, FEW_LINE, MeanInterval, holm, interval_text, paired_difference, paired_p_value
-from ..terminal import TextTable
+from ..terminal import TextTable, folded
 from ..metrics.clip import LOWER_IS_BETTER, metric_heading, metric_name
 from ..timeline import Seconds
 from ..provenance import run_facts
@@ -375,7 +375,7 @@ def ablation_text(
     about, table = ablation.about, ablation.table
     n, n_left_out = len(about["video_ids"]), len(about["left_out"])
     lines = [
-        f"ablation on {about['subset']}: {n} clips, {about['n_partial']} of them partial, {n_left_out} left out",
+        f"ablation on {about['subset']}: {counted(n, 'clips')}, {about['n_partial']} of them partial, {n_left_out} left out",
         f"base: {about['base']}",
     ]
     lines += [f"NOT A RESULT: {Problem.read(problem)}" for problem in about["problems"]] + [f"not made: {note}" for note in about["notes"]]
@@ -395,7 +395,7 @@ def ablation_text(
         lines.append(f"\n{subset} clips ({int(part['n'].max())}): difference to the base [95 % interval]")
         lines += TextTable(("", *map(metric_heading, metrics)), tuple(rows), "ablation.csv has them").lines()
     lines.append("* p < 0.05 after Holm's correction within its column")
-    return "\n".join([*lines, *([FEW_LINE] if any("†" in line for line in lines) else [])])
+    return folded([*lines, *([FEW_LINE] if any("†" in line for line in lines) else [])])
 
 
 def _change_text(row: dict) -> str:

@@ -28,10 +28,11 @@ from ..encoders.base import Problem
 from ..evaluation.evaluate import Scoring, evaluate
 from ..evaluation.tables import Overall
 from ..files import as_json, atomic_write, write_csv, write_json
+from ..lettering import counted
 from ..metrics.bootstrap import FEW_LINE, MeanInterval, holm, interval_text, paired_difference, paired_p_value
 from ..metrics.clip import metric_heading
 from ..provenance import run_facts
-from ..terminal import TextTable
+from ..terminal import TextTable, folded
 from ..timeline import Seconds
 from .caches import CommonClips, Similarities, clips_of_split, common_similarities, find_caches, kept_npz
 from .grid import Grid, SweepSetting, grid_metrics, grid_table, metric_names, plot_heat, plot_marginals, ranked, varied
@@ -147,7 +148,8 @@ class SweepReport:
     selection[key], what was chosen
         `settings` (fields of `AlignSettings`), `L_sec`, `cache`; by `criterion` (`metric` on `subset`), with `value` and `p_holm`.
     selection[key], on which clips
-        `split`, `video_ids` with their `video_ids_sha256`, `n_left_out`; out of `n_settings`; `problems`, `avesound`, `run`.
+        `split`, `video_ids` with their `video_ids_sha256`, `n_left_out`; out of `n_settings`; `at_edge`, columns whose best value is
+        the smallest or largest that was tried; `problems`, `avesound`, `run`.
     test
         An `Overall`: see there. None without `test_split`.
     """
@@ -161,8 +163,9 @@ class SweepReport:
         s = self.selection
         column = f"{s['subset']}_{s['metric']}"
         n, n_scored = len(s["video_ids"]), int(self.table["n_all"].max())  # the rest has no event, or a curve that is flat
-        clips = f"{n} clips of {s['split']}{f', {n_scored} of them scored' if n_scored < n else ''} ({s['n_left_out']} left out)"
-        lines = [f"{len(self.table)} settings on {clips}, chosen by {s['criterion']}"]
+        scored = f", {n_scored} of them scored" if n_scored < n else ""
+        clips = f"{counted(n, 'clips')} of {s['split']}{scored} ({s['n_left_out']} left out)"
+        lines = [f"{counted(len(self.table), 'settings')} on {clips}, chosen by {s['criterion']}"]
         lines += [f"NOT A RESULT: {Problem.read(problem)}" for problem in s["problems"]]
         shown = self.table.head(5)
         reference = self.table[self.table["is_reference"] & ~self.table.index.isin(shown.index)]
@@ -174,7 +177,7 @@ class SweepReport:
         lines += at_the_edge(self.table)
         if self.test is not None:
             lines += ["", "the winner on clips that had no part in choosing it:", str(self.test)]
-        return "\n".join(lines)
+        return folded(lines)
 
 
 _AXES = {"tau": "--taus", "tau_adapt": "--tau_adapts", "score_smooth_sigma": "--smooth_sigmas", "L_sec": "--lengths"}
@@ -185,6 +188,11 @@ def at_the_edge(
     table: "pd.DataFrame",  # of a `SweepReport`, the best row first
 ) -> list[str]:  # none where it lies within the grid
     "Which values of the best setting are the smallest or largest that were tried, so that better ones may lie outside. 0 s is no edge."
+    return [line for _, line in _edges(table)]
+
+
+def _edges(table: "pd.DataFrame") -> list[tuple[str, str]]:
+    "Columns of the best setting that lie at an edge, and what to say of each."
     import pandas as pd
 
     lines = []
@@ -196,7 +204,8 @@ def at_the_edge(
         for end, sense in [(known[0], "smaller"), (known[-1], "larger")]:
             if best == end and (best > 0 or sense == "larger"):
                 which = "smallest" if sense == "smaller" else "largest"
-                lines.append(f"at the edge of the grid: {column} {best:g} is the {which} that was tried; add {sense} ones ({option})")
+                line = f"at the edge of the grid: {column} {best:g} is the {which} that was tried; add {sense} ones ({option})"
+                lines.append((column, line))
     return lines
 
 
@@ -375,6 +384,7 @@ def _selection(run: _Run, table: "pd.DataFrame", winner: SweepSetting, split: st
         "metric": run.criterion, "subset": run.common.subset, "value": float(first[f"{run.common.subset}_{run.criterion}"]),
         "p_holm": None if first["is_reference"] else float(first["p_holm"]), "n_settings": len(table), "n_left_out": n_clips - len(ids),
         "video_ids_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest(), "problems": list(run.common.problems),
+        "at_edge": [column for column, _ in _edges(table)],
     }  # fmt: skip
     return as_json(selection)  # as it will be read back
 

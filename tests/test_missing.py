@@ -1,0 +1,119 @@
+"What a result lacks is said before what it has: in the first line of the terminal, in the first sentence of the report, on its tiles."
+
+import re
+
+import numpy as np
+import pytest
+from test_evaluate import annotate, towers
+
+from avesound import cli
+from avesound.embeddings.cache import EmbeddingCache
+from avesound.evaluation.evaluate import Scoring, evaluate
+from avesound.evaluation.protocol import read_selection
+from avesound.report.analyze import analyze
+from avesound.tuning.grid import Grid
+from avesound.tuning.sweep import sweep
+from conftest import ROOT
+
+FULL = (0.0, 10.0)
+
+
+def made(folder, n: int, n_partial: int) -> tuple[EmbeddingCache, object]:
+    "Test clips of which some are partial, and as many on val."
+    ids = [f"clip{i:02d}" for i in range(2 * n)]
+    start = np.random.default_rng(3).integers(0, 7, len(ids))
+    events = [(int(s), int(s) + 2) if i % n < n_partial else FULL for i, s in enumerate(start)]
+    towers(folder, ids, 1.5, events=events)
+    return EmbeddingCache(folder / "v", folder / "a"), annotate(folder / "a.csv", ids, events, ["val"] * n + ["test"] * n)
+
+
+def first_line(result) -> str:
+    return str(result).splitlines()[0]
+
+
+def test_nothing_is_missing_where_nothing_is(tmp_path):
+    cache, table = made(tmp_path, 14, 12)
+    whole = evaluate(cache, table, split="test", calibrate_on="val").save(tmp_path / "s.csv", tmp_path / "curves")
+    assert first_line(whole) == "14 annotated clips (split: test): 14 ok; 12 of them partial"
+    report = analyze(tmp_path / "s.csv", tmp_path / "reports", "whole")
+    assert not any("Missing or small" in line for line in report.overall.in_short)
+
+
+@pytest.mark.parametrize(
+    "n_partial, how, said",
+    [
+        (6, {"calibrate_on": "val"}, "Missing or small: only 6 partial clips."),
+        (1, {"calibrate_on": "val"}, "Missing or small: only 1 partial clip."),
+        (0, {}, "Missing or small: no partial clips; nothing was chosen or fitted on a val split."),
+        (12, {}, "Missing or small: nothing was chosen or fitted on a val split."),
+        (12, {"calibrate_on": "val", "scoring": Scoring(n_shuffles=0)}, "Missing or small: no wrong sound."),
+        (
+            6,
+            {"scoring": Scoring(n_shuffles=0)},
+            "Missing or small: no wrong sound; only 6 partial clips; nothing was chosen or fitted on a val split.",
+        ),
+    ],
+)
+def test_what_is_missing_is_said_first(n_partial, how, said, tmp_path):
+    cache, table = made(tmp_path, 14, n_partial)
+    result = evaluate(cache, table, split="test", **how).save(tmp_path / "s.csv", tmp_path / "curves")
+    assert first_line(result) == said
+    report = analyze(tmp_path / "s.csv", tmp_path / "reports", "short")
+    assert report.overall.in_short[0] == said and first_line(report) == said
+    page = report.html.read_text(encoding="utf-8")
+    lede = re.search(r'<p class="sound">([^<]*)</p>', page)[1]
+    assert lede.startswith(said) and page.index(said) < page.index('class="tiles"'), "before any number"
+
+
+def test_settings_at_the_edge_of_the_grid_are_named(tmp_path):
+    _, table = made(tmp_path, 14, 12)
+    grid = Grid(taus=(20.0, 50.0), smooth_sigmas=(0.0,), zscores=(True,))
+    (tmp_path / "c").mkdir()
+    for kind, name in (("v", "vid_emb"), ("a", "aud_emb")):
+        (tmp_path / kind).rename(tmp_path / "c" / name)
+    sweep([tmp_path / "c"], table, out_dir=tmp_path / "grid", grid=grid, progress=False)
+    selection = read_selection(tmp_path / "grid/selection.json")
+    assert selection.at_edge == ("tau",)
+    result = evaluate(tmp_path / "c", table, split="test", tuned_on=tmp_path / "grid/selection.json").save(tmp_path / "s.csv")
+    assert first_line(result) == "Missing or small: settings chosen at the edge of the grid (tau)."
+    assert analyze(tmp_path / "s.csv", tmp_path / "reports", "edge").overall.in_short[0] == first_line(result)
+
+
+def test_a_summary_of_others_is_not_said_to_lack_what_is_not_known(tmp_path):
+    rows = [f"c{i},dog,ok,{i % 7 + 0.5},{i % 7},{i % 7 + 2},10" for i in range(12)]
+    header = "yt_id,label,status,pred_t,gt_start,gt_end,duration"
+    (tmp_path / "s.csv").write_text("\n".join([header, *rows]) + "\n")
+    first = analyze(tmp_path / "s.csv", tmp_path / "reports", "old").overall.in_short[0]
+    assert first == "Missing or small: no wrong sound."
+
+
+@pytest.mark.parametrize("n_partial", (1, 6))
+def test_tiles_have_the_dagger_and_the_page_says_what_it_means(n_partial, tmp_path):
+    cache, table = made(tmp_path, 14, n_partial)
+    evaluate(cache, table, split="test").save(tmp_path / "s.csv", tmp_path / "curves")
+    report = analyze(tmp_path / "s.csv", tmp_path / "reports", "few")
+    page = report.html.read_text(encoding="utf-8")
+    values = re.findall(r'<p class="value">([^<]*)</p>', page)
+    assert len(values) >= 3 and all(value.endswith("†") for value in values), values
+    assert any(line.startswith("† fewer than 10 clips") for line in report.overall.in_short)
+
+
+def test_one_clip_is_no_clips(tmp_path, capsys):
+    cache, table = made(tmp_path, 14, 1)
+    evaluate(cache, table, split="test").save(tmp_path / "s.csv", tmp_path / "curves")
+    report = analyze(tmp_path / "s.csv", tmp_path / "reports", "one")
+    texts = [str(report), report.html.read_text(encoding="utf-8"), str(evaluate(cache, table, split="test"))]
+    assert cli.main(["compare", str(tmp_path / "s.csv"), str(tmp_path / "s.csv"), "--out_dir", str(tmp_path / "side")]) == 0
+    texts += [capsys.readouterr().out, (tmp_path / "side/comparison.tex").read_text()]
+    for text in texts:
+        plain = re.sub(r"<[^>]*>", " ", text)
+        assert not re.search(r"(?<![\d.,])1 (?:\w+ )?(?:clips|rows|events|baselines|settings)\b", plain), re.findall(
+            r".{30}\b1 \w*\s?clips.{20}", plain
+        )
+
+
+def test_the_readme_takes_the_wrong_sound_along():
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    shell, python = page[page.index("avesound download") :].split("```")[:3:2]
+    assert "--wrong_sound 1" in shell and "--shuffled_dirs" in shell
+    assert "wrong_sound=1" in python and "shuffled_dirs=" in python
