@@ -19,10 +19,11 @@ from ..encoders.base import encoder_names
 from ..options import nearest
 
 # %% ../../nbs/90b_report_citations.ipynb #cbdf530c
-SOFTWARE = f"""@software{{avesound,
+SOFTWARE = f"""@misc{{avesound,
   title   = {{avesound}},
   author  = {{{{The avesound authors}}}},
-  version = {{{__version__}}},
+  year    = {{2026}},
+  note    = {{Version {__version__}}},
   url     = {{https://github.com/avesound/avesound}}
 }}"""
 PAPERS: dict[str, str] = {
