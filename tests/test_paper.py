@@ -209,7 +209,8 @@ def test_the_page_on_citing_has_the_entries_that_the_command_prints():
     squeezed = " ".join(page.split())
     for entry in (SOFTWARE, *PAPERS.values()):
         assert " ".join(entry.split()) in squeezed, entry.splitlines()[0]
-        assert re.match(r"@(inproceedings|article|misc)\{", entry) and re.search(r"^  year +=", entry, re.MULTILINE)  # plain BibTeX knows these
+        assert re.match(r"@(inproceedings|article|misc)\{", entry), "plain BibTeX knows these"
+        assert re.search(r"^  year +=", entry, re.MULTILINE)
 
 
 def test_the_command_cites_what_a_run_was_made_with(tmp_path, capsys):
