@@ -242,11 +242,14 @@ class _Networks:
         from tqdm.auto import tqdm
 
         wanted = [(fed, seed) for seed in training.seeds for fed in FED]
-        with tqdm(total=len(wanted), initial=len(self.runs), desc="train", unit="network", disable=not progress) as bar:
+        done = sum(run.epoch for run in [*self.runs, *([self.current] if self.current else [])])
+        most = done + sum(training.epochs for _ in wanted[len(self.runs) :]) - (self.current.epoch if self.current else 0)
+        with tqdm(total=most, initial=done, desc="train", unit="epoch", disable=not progress) as bar:  # at most: most stop earlier
 
             def after_epoch(run: TrainingRun, current_state: Callable[[], dict]) -> None:
-                bar.set_postfix_str(f"fed {run.fed}, seed {run.seed}, epoch {run.epoch}, val {run.val_kl[-1]:.3f}", refresh=False)
-                bar.update(0)
+                place = f"network {len(self.runs) + 1} of {len(wanted)}"
+                bar.set_postfix_str(f"{place}: fed {run.fed}, seed {run.seed}, val {run.val_kl[-1]:.3f}", refresh=False)
+                bar.update()
                 if time.monotonic() - self.last_saved >= SAVE_S:
                     self.save(current_state())
 
@@ -258,7 +261,8 @@ class _Networks:
                 self.weights |= {f"{fed}.{seed}.{name}": tensor for name, tensor in best.items()}
                 self.runs, self.current, self.state = [*self.runs, self.current], None, None
                 self.save({})
-                bar.update()
+                bar.total -= training.epochs - self.runs[-1].epoch
+                bar.refresh()
 
 # %% ../../nbs/70_refiner_train.ipynb #273362ef
 def train_refiner(
