@@ -279,6 +279,19 @@ def test_what_is_not_known_of_a_clip_is_no_score(mixed, tmp_path):
     assert (told.curves.loc[told.curves["video_id"] == ids[90], "similarity"] == 0).all()  # as it was before anybody asked
 
 
+def test_a_foreign_cache_that_knows_no_loudness_and_no_motion(tmp_path):
+    rng, ids = np.random.default_rng(0), [f"c{k}" for k in range(24)]
+    for kind, suffix in (("v", ""), ("a", "__L1000ms")):
+        (tmp_path / kind).mkdir()
+        for name in ids:
+            np.savez(tmp_path / kind / f"{name}{suffix}.npz", emb=rng.normal(size=(20, 8)), centers_sec=0.25 + 0.5 * np.arange(20))
+    annotate(tmp_path / "a.csv", ids, [None if k % 2 else (3, 6) for k in range(24)], ["val"] * 12 + ["test"] * 12)
+    result = evaluate((tmp_path / "v", tmp_path / "a"), tmp_path / "a.csv", split="test", scoring=Scoring(n_boot=20, n_shuffles=3))
+    table = result.presence.tables["maximum"].means
+    assert all(math.isnan(cell.mean) and cell.n == 0 for cell in table["loudest"].values()) and table["encoder"]["log_score"].n == 12
+    assert any("no cell nowhere for motion" in note for note in result.presence.notes) and "loudest" in str(result.presence)
+
+
 def test_two_truths_may_differ_in_what_has_nothing_to_find(mixed, tmp_path):
     folder, ids, events = mixed
     annotate(folder / "second.csv", ids, [(2, 4) if k == 93 else None if k == 94 else e for k, e in enumerate(events)])

@@ -88,6 +88,8 @@ EVENT_RECALL = 0.9  # share of the events that the threshold of the false moment
 
 def _false_moments(found: np.ndarray, false: np.ndarray, share: float) -> np.ndarray:
     "float64 [shape=(W,)], from how many events and clips without one reach each score, float64 [shape=(W, G + 1)]."
+    if found.shape[1] < 2:  # nothing has a score
+        return np.full(len(found), np.nan)
     wanted = share * found[:, -1:]
     at = np.maximum((found >= wanted - 1e-9).argmax(axis=1), 1)[:, None]
     (before, until), (low, high) = ([np.take_along_axis(x, k, axis=1)[:, 0] for k in (at - 1, at)] for x in (found, false))
