@@ -182,7 +182,7 @@ def test_what_three_clips_agree_on_is_marked_in_every_table(handful):
             )
         ),
         "compare.md": lambda: (folder / "side/comparison.md").read_text(),
-        "compare.tex": lambda: (folder / "side/comparison.tex").read_text().replace(r"$\dagger$", "†"),
+        "compare.tex": lambda: (folder / "side/comparison.tex").read_text().replace(r"\rlap{$^\dagger$}", "†").replace(r"$\dagger$", "†"),
         "crossmodal": str(evaluate_crossmodal(queries[:3], common[0], n_boot=100)),
         "sweep": str(
             sweep(
