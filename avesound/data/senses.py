@@ -7,7 +7,7 @@ __all__ = ['SENSES', 'PARTS', 'ClipSenses', 'read_senses', 'senses_file', 'write
 
 # %% ../../nbs/20c_data_senses.ipynb #292cc990
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -62,7 +62,7 @@ def read_senses(
     return {video_id: ClipSenses(**{name: _merged(of[name]) for name in ("heard", "seen")}) for video_id, of in marks.items()}
 
 
-def _merged(intervals: Mapping[str, Iterable[Interval]]) -> dict[str, tuple[Interval, ...]]:
+def _merged(intervals: Mapping[str, Sequence[Interval]]) -> dict[str, tuple[Interval, ...]]:
     return {label: tuple(merge_intervals(own)) for label, own in intervals.items()}
 
 # %% ../../nbs/20c_data_senses.ipynb #ec8682be

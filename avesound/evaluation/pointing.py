@@ -159,7 +159,7 @@ def pointing_table(
     gain = {name: dict(zip(PARTS, values[known].T)) for name, values in shares.gain.items()}
     means = {name: {part: _mean(column, n_boot, seed) for part, column in of.items()} for name, of in gain.items()}
     some = {part: {name: of[part] for name, of in gain.items()} for part in PARTS if means["encoder"][part].n}
-    differences = {}
+    differences: dict[str, Difference] = {}
     for part, columns in some.items():
         table = method_table({name: {part: column} for name, column in columns.items()}, own="encoder", n_boot=n_boot, seed=seed)
         differences |= table.differences

@@ -373,9 +373,8 @@ def ablation_text(
 ) -> str:
     "The differences to the base as tables for the eye, partial clips first; a star where Holm's correction leaves p below 0.05."
     about, table = ablation.about, ablation.table
-    n, n_left_out = len(about["video_ids"]), len(about["left_out"])
     lines = [
-        f"ablation on {about['subset']}: {counted(n, 'clips')}, {about['n_partial']} of them partial, {n_left_out} left out",
+        f"ablation on {about['subset']}: {counted(len(about['video_ids']), 'clips')}, {_clips_text(ablation)}",
         f"base: {about['base']}",
     ]
     lines += [f"NOT A RESULT: {Problem.read(problem)}" for problem in about["problems"]] + [f"not made: {note}" for note in about["notes"]]
@@ -398,6 +397,15 @@ def ablation_text(
     return folded([*lines, *([FEW_LINE] if any("†" in line for line in lines) else [])])
 
 
+def _clips_text(ablation: Ablation) -> str:
+    "How many of the clips are scored, partial, and left out."
+    about, table = ablation.about, ablation.table
+    n = len(about["video_ids"])
+    n_scored = int(table.loc[table["subset"] == "all", "n"].max()) if len(table) else n  # the rest has no event, or a curve that is flat
+    scored = f"{n_scored} of them scored, {about['n_partial']} partial" if n_scored < n else f"{about['n_partial']} of them partial"
+    return f"{scored}, {len(about['left_out'])} left out"
+
+
 def _change_text(row: dict) -> str:
     "A difference with its interval, and a star where it is sure."
     text = interval_text(MeanInterval(row["difference"], row["low"], row["high"], int(row["n"])), sign=True, digits=3)
@@ -409,10 +417,7 @@ def as_markdown(
 ) -> str:
     "The differences to the base as a table, partial clips first; bold where Holm's correction leaves p below 0.05."
     about, table = ablation.about, ablation.table
-    n, n_left_out = len(about["video_ids"]), len(about["left_out"])
-    n_scored = int(table.loc[table["subset"] == "all", "n"].max()) if len(table) else n  # the rest has no event, or a curve that is flat
-    scored = f"{n_scored} of them scored, {about['n_partial']} partial" if n_scored < n else f"{about['n_partial']} of them partial"
-    clips = f"{markdown_text(about['subset'])}: {n}, {scored}, {n_left_out} left out"
+    clips = f"{markdown_text(about['subset'])}: {len(about['video_ids'])}, {_clips_text(ablation)}"
     lines = [f"# Ablation\n\nBase: {markdown_text(about['base'])}. Clips: {clips}."]
     lines += [f"\nNOT A RESULT: {markdown_text(str(Problem.read(problem)))}" for problem in about["problems"]] + [
         f"\nNot made: {markdown_text(note)}" for note in about["notes"]
