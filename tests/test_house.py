@@ -139,3 +139,25 @@ def test_mypy_finds_nothing():
     only_as_pinned("mypy")
     output = tool("mypy")
     assert output.startswith("Success: no issues found"), output[-2000:]
+
+
+def test_mypy_still_knows_the_types_of_the_libraries(tmp_path):
+    "mypy.ini leaves the insides of libraries out, not what the modules call of them."
+    only_as_pinned("mypy")
+    lines = {
+        "import torch": None,
+        "from torch.nn.functional import conv2d": None,
+        "from torch.nn.utils.fusion import fuse_conv_bn_eval": None,
+        "from matplotlib.axes import Axes": None,
+        "torch.set_num_threads('2')": "arg-type",
+        "torch.zeros(2).no_such_method()": "attr-defined",
+        "a: str = conv2d(torch.zeros(2), torch.zeros(2))": "assignment",
+        "torch.nn.Linear('3', 4)": "arg-type",
+        "fuse_conv_bn_eval(torch.nn.Conv3d(1, 1, 1), 3)": "arg-type",
+        "Axes.no_such_method": "attr-defined",
+    }
+    path = tmp_path / "planted.py"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    output = tool("mypy", str(path))
+    codes = {int(number): code for number, code in re.findall(r"planted\.py:(\d+): error: .*\[([\w-]+)\]", output)}
+    assert codes == {number: code for number, code in enumerate(lines.values(), 1) if code}, output
