@@ -438,8 +438,9 @@ def _evaluate(
         with figures_as(*format):
             evaluation.plot_clips(curve_dir, plot_n)
     print(evaluation)
-    also = "" if evaluation.also is None else str(Path(summary_csv).with_name(f"{Path(summary_csv).stem}_also.csv"))
-    _say_written(summary_csv, curve_dir, also)
+    parts = {"also": evaluation.also, "events": evaluation.events}
+    further = [str(Path(summary_csv).with_name(f"{Path(summary_csv).stem}_{name}.csv")) for name, part in parts.items() if part is not None]
+    _say_written(summary_csv, curve_dir, *further)
     status = evaluation.overall.status
     return 1 if status.get("flat") and not status.get("ok") else 0  # every curve is dead: that is no success
 
@@ -460,10 +461,10 @@ def _saved(evaluation, summary_csv: str, curve_dir: str | None):
         raise
 
 
-def _say_written(summary_csv: str, curve_dir: str | None, also: str = "") -> None:
+def _say_written(summary_csv: str, curve_dir: str | None, *further: str) -> None:
     "Say where the summaries and the curves are."
     curves_csv = str(Path(curve_dir) / "curves.csv") if curve_dir else ""
-    print("\nwrote " + " and ".join(filter(None, (summary_csv, also, curves_csv))))
+    print("\nwrote " + " and ".join(filter(None, (summary_csv, *further, curves_csv))))
 
 # %% ../nbs/99_cli.ipynb #de97f6a3
 @command(

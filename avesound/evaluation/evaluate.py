@@ -29,6 +29,7 @@ from ..embeddings.projector import Projector
 from ..embeddings.similarity import CurveSet, ShuffledCurves, curves_of_clips, shuffled_curves, similarity_set
 from ..drawing import save_figure
 from ..encoders.base import ORACLE, Problem
+from .events import EventTable, event_moments, event_table, several_events
 from .figures import plot_clip
 from avesound.evaluation.methods import (
     Answer,
@@ -449,6 +450,9 @@ class Evaluation:
         `mean`, `low` and `high` (95 % bootstrap interval), `n` clips: subset (all, partial), method, metric.
     overall.differences["partial"]["dist"].to_best
         The same of the encoder minus the rival with the best mean, `best`; `to` has every rival.
+    events
+        Where some clip has more than one event: how many of them all are found (`events.EventTable`), with a row for each event in
+        `events.events`; and so in `overall.events`. Not of a refiner.
     also
         With a second file of annotations: the `Evaluation` by that file, over its own clips. `difference` says what the file changes on
         the clips that both score (`truths.TruthDifference`), and so does `overall.also`.
@@ -464,18 +468,21 @@ class Evaluation:
     test_run: TestRun | None = None  # what `save` notes beside the cache
     also: "Evaluation | None" = None  # the same predictions, judged by a second file of annotations
     difference: TruthDifference | None = None  # what that file changes
+    events: EventTable | None = None  # events one by one; None: no clip has more than one
 
     def __str__(self) -> str:
+        page = str(self.overall) if self.overall.refiner is None else format_refinement(self.overall)
+        page += "" if self.events is None else f"\n\n{self.events}"
         if self.also is None or self.difference is None:
-            return str(self.overall) if self.overall.refiner is None else format_refinement(self.overall)
+            return page
         first, second = self.difference.names
-        return f"{first}\n{self.overall}\n\n\n{second}\n{self.also.overall}\n\n\n{self.difference}"
+        return f"{first}\n{page}\n\n\n{second}\n{self.also}\n\n\n{self.difference}"
 
     def save(
         self,
         summary_csv: str
         | os.PathLike
-        | None = None,  # written with <stem>.json and <stem>_baselines.csv beside it, <stem>_methods.csv of a refiner; `also`: <stem>_also*
+        | None = None,  # with <stem>.json, <stem>_baselines.csv (_methods.csv of a refiner), <stem>_events.csv; `also`: <stem>_also*
         curve_dir: str | os.PathLike | None = None,  # gets curves.csv, with all clips of either file
     ) -> "Evaluation":  # the same; with a note where it could not be noted that test clips were scored
         """Write the tables, each whole or not at all, and none before all are complete; each has the id of the run (`provenance`).
@@ -491,7 +498,7 @@ class Evaluation:
         contents: list[Any] = []
         for part, record in zip(parts, records):
             said = {name: value for name, value in record.items() if name not in ("run", "notes")}  # notes know what was tried before
-            contents += [part.summary, part.baselines, part.curves, said]
+            contents += [part.summary, part.baselines, part.curves, said, *([] if part.events is None else [part.events.events])]
         run_id = content_id(*contents)
         saved, *others = (replace(p, overall=replace(p.overall, run={"id": run_id} | r["run"])) for p, r in zip(parts, records))
         files: dict[str | os.PathLike, Any] = {}
@@ -501,6 +508,7 @@ class Evaluation:
                 kind = "baselines" if part.overall.refiner is None else "methods"
                 files |= {path.with_name(f"{stem}.csv"): part.summary, path.with_name(f"{stem}_{kind}.csv"): part.baselines}
                 files[path.with_name(f"{stem}.json")] = record
+                files |= {} if part.events is None else {path.with_name(f"{stem}_events.csv"): part.events.events}
         if curve_dir is not None:
             files[Path(curve_dir) / "curves.csv"] = saved._all_curves()
         write_together(files, run_id)
@@ -584,6 +592,8 @@ def evaluate(
     Where the annotations have a column `confidence`, clips with a row marked "low" are counted but not scored. What training
     clips suggest (`train_prior`, `class_prior`) is taken from clips of the split train that are not scored.
 
+    Where some clip has more than one event, those of different labels counted apart, `events` of the result counts them one by one.
+
     With `scoring.also` the same predictions are judged by a second file, too: `also` of the result is what that file alone would
     give, over its own clips, and `difference` what it changes on the clips that both score. Curves and PDFs are made once, and what
     `calibrate_on` fits is fitted to the first file; the audio query oracle, whose predictions depend on the file, is refused.
@@ -635,12 +645,14 @@ def _judged(
     summary, covered = _summary(cache, choice, plan, seen, methods[0], scoring, bool(problems))
     overall = _overall(cache, choice, plan, seen, methods, rivals, scoring)
     facts = run_facts(choice.annotated.path, splits=choice.annotated.splits_from or "annotations")
+    events = _events(plan, cache, seen, shuffled_dirs, scoring)
     overall = replace(overall, status=dict(Counter(summary["status"])), problems=problems, notes=notes, run=facts)
+    overall = replace(overall, events=None if events is None else events.as_json())
     if plan.fitted is not None:
         overall.calibration["fitted"] = as_json(plan.fitted | {"covered": covered})
     others = methods if plan.refiner is not None else methods[1:]
     noted = test_run if test_ids else None
-    evaluation = Evaluation(summary, method_rows(seen, others), _curves(seen, methods), overall, choice.by_id, noted)
+    evaluation = Evaluation(summary, method_rows(seen, others), _curves(seen, methods), overall, choice.by_id, noted, events=events)
     status = dict(zip(summary["video_id"], summary["status"]))
     return evaluation, Judged(choice.annotated.path.name, choice.annotated.clips, status, seen, methods)
 
@@ -656,6 +668,17 @@ def _beside(sides: Sequence[tuple[Evaluation, Judged]], plan: EvaluationPlan, sc
     record = difference.as_json(annotations=second.overall.run["annotations"])
     second = replace(second, overall=replace(second.overall, notes=[*second.overall.notes, *notes]))
     return replace(first, overall=replace(first.overall, also=record), also=second, difference=difference)
+
+# %% ../../nbs/76_evaluation_evaluate.ipynb #evhook01
+def _events(
+    plan: EvaluationPlan, cache: EmbeddingCache, seen: ScoredClips, shuffled_dirs: Sequence[CacheLike], scoring: Scoring
+) -> EventTable | None:
+    "Events one by one; None where no clip has several, none is scored, or a refiner is judged."
+    if plan.refiner is not None or not several_events(seen) or "ok" not in seen.status:
+        return None
+    moments = event_moments(seen, plan.settings, _wrong_curves(plan, cache, seen, shuffled_dirs, scoring))
+    name = (seen.curves.video_meta.get("encoder") or {}).get("name", "unknown")
+    return event_table(seen, moments, encoder=name, n_boot=scoring.n_boot, seed=scoring.seed)
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #06039f1d
 def _heard(seen: ScoredClips, plan: EvaluationPlan, scoring: Scoring) -> HeardLabels | None:

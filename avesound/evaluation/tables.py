@@ -207,6 +207,8 @@ class Overall:
         Fields of `EncoderSpec`.
     run[name]
         `id`, `command`, `date`, `annotations` (`name`, `sha256`), `splits`, `versions`, `platform`.
+    events[name]
+        Where some clip has more than one event: what `events.EventTable.as_json` says.
     also[name]
         With a second file of annotations: what `truths.TruthDifference.as_json` says.
     """
@@ -235,6 +237,7 @@ class Overall:
     headline: dict[str, dict[str, Any]] | None = None  # of a refiner: subset -> metric -> gain over the best method that ignores the clip
     seeds: dict[str, dict[str, dict[str, float | None]]] | None = None  # of a refiner: subset -> seed -> metric -> mean
     also: dict[str, Any] | None = None  # what a second file of annotations changes
+    events: dict[str, Any] | None = None  # how many of the events are found, where some clip has more than one
 
     @property
     def own(self) -> str:
@@ -242,10 +245,10 @@ class Overall:
         return "encoder" if self.refiner is None else "refined"
 
     def as_json(self) -> dict[str, Any]:
-        "JSON values, null for NaN; what only a refiner has is left out for an encoder, `also` where there is no second file."
+        "JSON values, null for NaN; what only a refiner has is left out for an encoder, `also` and `events` where there is none."
         values = {part.name: getattr(self, part.name) for part in fields(self)}
         left_out = {"refiner", "headline", "seeds"} if self.refiner is None else set()
-        left_out |= {"also"} if self.also is None else set()
+        left_out |= {name for name in ("also", "events") if getattr(self, name) is None}
         return as_json({name: value for name, value in values.items() if name not in left_out})
 
     def save(
