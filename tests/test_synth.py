@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,9 @@ def test_untrimmed_clips_have_up_to_ten_events_of_several_kinds():
             own = [a.interval for a in plan.acts if a.thing == thing or (a.thing is None and a.label == plan.things[thing].label)]
             moving = [a for a in plan.acts if a.thing == thing]
             heard = [a for a in plan.acts if a.thing is None and a.label == plan.things[thing].label]
-            assert own and not any(a.interval.start_s < b.interval.end_s and b.interval.start_s < a.interval.end_s for a in moving for b in heard)
+            assert own and not any(
+                a.interval.start_s < b.interval.end_s and b.interval.start_s < a.interval.end_s for a in moving for b in heard
+            )
     assert 40 < meet < 150
 
 
@@ -102,7 +105,9 @@ def test_a_family_of_a_minute_is_annotated_by_kind(tmp_path):
     plans = [plan_clip(spec, index) for index in range(2)]
     events = [(plan.video_id, act.label, act.interval.start_s, act.interval.end_s) for plan in plans for act in plan.acts if act.is_event]
     assert list(table[["video_id", "event_label", "start_s", "end_s"]].itertuples(index=False, name=None)) == events
-    assert table["event_label"].nunique() > 1 and SynthSpec("untrimmed").duration_s == 60 and SynthSpec("hard").duration_s == 10
+    assert table["event_label"].nunique() > 1 and SynthSpec("untrimmed").clip_s == 60 and SynthSpec("hard").clip_s == 10
+    assert replace(SynthSpec(), difficulty="untrimmed") == SynthSpec("untrimmed"), "as the command line makes it"
+    assert json.loads((made / "synth.json").read_text())["duration_s"] == 60
     assert decode_clip(made / "AVE" / f"{plans[0].video_id}.mp4").duration_s == pytest.approx(60, abs=0.1)
 
 

@@ -342,7 +342,7 @@ class SynthSpec:
 
     difficulty: Annotated[str, RULES] = "hard"  # what disturbs the event
     kinds: tuple[str, ...] = KINDS  # kinds of events, from `KINDS`; a clip's label is its kind
-    duration_s: Seconds = 0.0  # of a clip, from 2 to 600; 0: as long as the difficulty has them, 60 s if untrimmed and 10 s if not
+    duration_s: Seconds | None = None  # of a clip, from 2 to 600; None: as the difficulty has it, 60 s if untrimmed and 10 s if not
     fps: int = 25  # frames per second, >= 15
     size: tuple[int, int] = (120, 160)  # height and width in pixels, even, >= 64
     sample_rate: int = 16000  # Hz, one that AAC has
@@ -354,14 +354,12 @@ class SynthSpec:
     def __post_init__(self) -> None:
         object.__setattr__(self, "kinds", tuple(self.kinds))
         object.__setattr__(self, "size", tuple(self.size))
-        if self.duration_s == 0 and self.difficulty in RULES:
-            object.__setattr__(self, "duration_s", RULES[self.difficulty].duration_s)
         if self.sounds_dir is not None:
             object.__setattr__(self, "sounds_dir", str(self.sounds_dir))
         checks = {
             f"difficulty must be one of {tuple(RULES)}": self.difficulty in RULES,
             f"kinds must be different ones of {KINDS}": 0 < len(self.kinds) == len(set(self.kinds)) and set(self.kinds) <= set(KINDS),
-            "duration_s must be from 2 to 600": 2 <= self.duration_s <= 600,
+            "duration_s must be from 2 to 600": self.duration_s is None or 2 <= self.duration_s <= 600,
             "fps must be a whole number from 15 to 60": self.fps in range(15, 61),
             "size must be two even numbers, at least 64": len(self.size) == 2 and all(n >= 64 and n % 2 == 0 for n in self.size),
             f"sample_rate must be one of {_SAMPLE_RATES}": self.sample_rate in _SAMPLE_RATES,
@@ -372,6 +370,11 @@ class SynthSpec:
         for rule, kept in checks.items():
             if not kept:
                 raise ValueError(f"{rule}, got {getattr(self, rule.split()[0])!r}")
+
+    @property
+    def clip_s(self) -> Seconds:
+        "How long a clip is."
+        return RULES[self.difficulty].duration_s if self.duration_s is None else self.duration_s
 
 # %% ../../nbs/24_data_synth.ipynb #2916b521
 @dataclass(frozen=True)
@@ -427,7 +430,7 @@ _LONGEST_S = 8.0  # the longest event of an untrimmed clip
 
 def _event_intervals(rng: np.random.Generator, spec: SynthSpec, index: int) -> list[Interval]:
     "When the events of a clip with one object that sounds are: one or two, in order of time."
-    duration_s = spec.duration_s
+    duration_s = spec.clip_s
     # Steps of the golden ratio spread evenly over [0, 1): any run of clips has about the right share.
     if (np.random.default_rng(spec.seed).random() + index * 0.6180339887498949) % 1 < spec.full_fraction:
         return [Interval(0.0, duration_s)]
@@ -444,7 +447,7 @@ def _event_intervals(rng: np.random.Generator, spec: SynthSpec, index: int) -> l
 # %% ../../nbs/24_data_synth.ipynb #untrim01
 def _untrimmed_intervals(rng: np.random.Generator, spec: SynthSpec) -> list[tuple[Interval, int]]:
     "When the events of an untrimmed clip are, in order of time, and the number of the object whose turn it is."
-    rules, longest_s = RULES[spec.difficulty], min(_LONGEST_S, 0.35 * spec.duration_s)
+    rules, longest_s = RULES[spec.difficulty], min(_LONGEST_S, 0.35 * spec.clip_s)
     n = int(rng.integers(1, rules.most_events + 1))
     lengths, turns = [_length(rng, _SHORTEST_S, longest_s) for _ in range(n)], rng.integers(rules.n_sources, size=n).tolist()
     gaps = [0.0, *(_APART_S for _ in range(n - 1))]  # from the end of the event before; negative: it is still going on
@@ -452,13 +455,13 @@ def _untrimmed_intervals(rng: np.random.Generator, spec: SynthSpec) -> list[tupl
         meets = rng.random() < rules.event_overlap
         if k > 0 and meets and turns[k] != turns[k - 1] and gaps[k - 1] >= 0:  # three never meet
             gaps[k] = -share * min(lengths[k - 1], lengths[k])
-    while len(lengths) > 1 and sum(lengths) + sum(gaps[: len(lengths)]) > spec.duration_s:
+    while len(lengths) > 1 and sum(lengths) + sum(gaps[: len(lengths)]) > spec.clip_s:
         lengths.pop()
-    free_s = spec.duration_s - sum(lengths) - sum(gaps[: len(lengths)])
+    free_s = spec.clip_s - sum(lengths) - sum(gaps[: len(lengths)])
     events, end, used = [], 0.0, 0.0
     for length, gap, turn, wait in zip(lengths, gaps, turns, np.sort(rng.uniform(0, free_s, n))):
         end, used = (end + gap, used) if gap < 0 else (end + gap + wait - used, wait)
-        events.append((Interval(round(end, 3), min(round(end + length, 3), spec.duration_s)), turn))
+        events.append((Interval(round(end, 3), min(round(end + length, 3), spec.clip_s)), turn))
         end += length
     return events
 
@@ -598,8 +601,8 @@ def _things(cast: _Cast, label: str) -> tuple[Thing, ...]:
 def _own_distractors(cast: _Cast, thing: int, label: str, events: Sequence[Interval]) -> list[Act]:
     "Between the events of an object that sounds: it moves silently, or its sound comes from elsewhere."
     acts = []
-    longest_s = 0.95 * cast.spec.duration_s if cast.n_sources == 1 else _LONGEST_S
-    for time in _between(cast.rng, cast.spec.duration_s, events, longest_s):
+    longest_s = 0.95 * cast.spec.clip_s if cast.n_sources == 1 else _LONGEST_S
+    for time in _between(cast.rng, cast.spec.clip_s, events, longest_s):
         if cast.rng.random() < cast.rules.own_share:
             silent = cast.rng.random() < cast.rules.own_silent
             acts.append(cast.act(time, label, thing, None) if silent else cast.act(time, label, None, cast.off_screen_db()))
@@ -612,7 +615,7 @@ def _silent_motion(cast: _Cast, things: Sequence[Thing], acts: Sequence[Act]) ->
     return [
         cast.act(part, thing.label, number, None)
         for number, thing in enumerate(things[cast.n_sources :], cast.n_sources)
-        for time in _lane(cast.rng, cast.spec.duration_s, cast.rules.mover_share)
+        for time in _lane(cast.rng, cast.spec.clip_s, cast.rules.mover_share)
         for part in _around(cast.rng, time, () if cast.keeps_its_place() else seen)
     ]
 
@@ -622,7 +625,7 @@ def _foreign_sounds(cast: _Cast, label: str, acts: Sequence[Act], others: Sequen
     heard = [act.interval for act in acts if act.level_db is not None]
     labels = cast.rng.permutation([other for other in cast.kind_of if other != label]).tolist()
     sounds = []
-    for time in _lane(cast.rng, cast.spec.duration_s, cast.rules.foreign_share):
+    for time in _lane(cast.rng, cast.spec.clip_s, cast.rules.foreign_share):
         for part in _around(cast.rng, time, () if cast.keeps_its_place() else heard):
             moving = {act.label for act in (*acts, *others) if act.thing is not None and _meet(act.interval, part)}
             free = next((other for other in labels if other not in moving), None)
@@ -635,8 +638,8 @@ def _shakes(cast: _Cast) -> tuple[Interval, ...]:
     "When the camera shakes: once, or not at all."
     if cast.rng.random() >= cast.rules.shake:
         return ()
-    start, length = cast.rng.uniform(0, cast.spec.duration_s - 1), cast.rng.uniform(0.5, 1.5)
-    return (Interval(round(start, 3), round(min(start + length, cast.spec.duration_s), 3)),)
+    start, length = cast.rng.uniform(0, cast.spec.clip_s - 1), cast.rng.uniform(0.5, 1.5)
+    return (Interval(round(start, 3), round(min(start + length, cast.spec.clip_s), 3)),)
 
 # %% ../../nbs/24_data_synth.ipynb #930b0ac1
 def _clip_id(spec: SynthSpec, index: int) -> str:
@@ -771,7 +774,7 @@ def render_clip(
     plan, rules = plan_clip(spec, index), RULES[spec.difficulty]
     rng = np.random.default_rng([spec.seed, index, 2])
     height, width = spec.size
-    n_frames, n_samples = round(spec.duration_s * spec.fps), round(spec.duration_s * spec.sample_rate)
+    n_frames, n_samples = round(spec.clip_s * spec.fps), round(spec.clip_s * spec.sample_rate)
     seconds, clock = (np.arange(n_frames) + 0.5) / spec.fps, np.arange(n_samples) / spec.sample_rate
 
     rms = 10 ** (plan.level_db / 20)
@@ -879,7 +882,8 @@ def _picture(
 def _settings_text(spec: SynthSpec, counts: dict[str, int]) -> str:
     "The content of synth.json."
     sounds = sorted(name for names in _sounds(Path(spec.sounds_dir)).values() for name in names) if spec.sounds_dir else []
-    settings = {"avesound": avesound.__version__, **{f"n_{split}": n for split, n in counts.items()}, **asdict(spec), "sounds": sounds}
+    settings = {"avesound": avesound.__version__, **{f"n_{split}": n for split, n in counts.items()}, **asdict(spec)}
+    settings |= {"duration_s": spec.clip_s, "sounds": sounds}
     return json.dumps(settings, indent=1) + "\n"
 
 # %% ../../nbs/24_data_synth.ipynb #e8a351ae
