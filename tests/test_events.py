@@ -90,6 +90,17 @@ def test_the_tables_about_clips_do_not_know_of_events_counted_one_by_one(made):
     assert str(replace(halves, events=None)) == str(whole)
 
 
+def test_two_runs_that_differ_in_their_events_alone_have_two_ids(made):
+    folder, cache, ids = made
+    saved = []
+    for name, events in (("one", [(2.0, 5.0, "a"), (9.0, 10.0, "b")]), ("other", [(9.0, 10.0, "a"), (2.0, 5.0, "b")])):
+        result = evaluate(cache, annotated(folder / f"{name}.csv", ids, events), scoring=QUICK)
+        saved.append(result.save(folder / f"{name}/summary.csv"))
+    one, other = saved
+    assert one.summary.equals(other.summary) and str(one) == str(other)
+    assert one.overall.run["id"] != other.overall.run["id"]
+
+
 def test_a_second_file_of_annotations_has_events_of_its_own(made):
     folder, cache, ids = made
     several, one = annotated(folder / "several.csv", ids), annotated(folder / "one.csv", ids, EVENTS[:1])
