@@ -5,10 +5,9 @@
 # %% auto #0
 __all__ = ['EVENT_BASELINES', 'DRAWS_COUNTED', 'several_events', 'event_moments', 'EventTable', 'format_events', 'event_table']
 
-# %% ../../nbs/75d_evaluation_events.ipynb #459be859
+# %% ../../nbs/75d_evaluation_events.ipynb #31d5c20e
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +35,7 @@ from ..terminal import TextTable
 if TYPE_CHECKING:
     import pandas as pd
 
-# %% ../../nbs/75d_evaluation_events.ipynb #68dd8c3b
+# %% ../../nbs/75d_evaluation_events.ipynb #6d1e55a2
 EVENT_BASELINES = ("uniform", "centre", "loudest", "motion")
 DRAWS_COUNTED = 10  # of wrong sound, at most: every draw reads ten moments off every clip
 
@@ -125,7 +124,7 @@ def format_events(
     lines += [FEW_LINE] if any("†" in line for line in lines) else []
     return "\n".join(lines)
 
-# %% ../../nbs/75d_evaluation_events.ipynb #315a14af
+# %% ../../nbs/75d_evaluation_events.ipynb #9671c9fb
 def event_table(
     scored: ScoredClips,
     moments: Mapping[str, Moments],  # by method, "encoder" first, see `event_moments`
@@ -180,7 +179,8 @@ def _notes(found: Mapping[str, FoundEvents], overlapping: int) -> tuple[str, ...
     if overlapping:
         notes.append(f"{overlapping} events overlap another: a curve knows no labels, and moments do not overlap, so not all can be found")
     if "shuffled" in found:
-        notes.append(f"shuffled is a mean over {len(found['shuffled'].tiou)} wrong sounds")
+        n = len(found["shuffled"].tiou)
+        notes.append(f"shuffled is a mean over {n} wrong sounds" if n > 1 else "shuffled is one wrong sound")
     return tuple(notes)
 
 

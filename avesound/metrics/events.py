@@ -6,8 +6,8 @@
 __all__ = ['MOST_MOMENTS', 'DENSEST', 'EVENT_METRICS', 'Moments', 'read_moments', 'even_moments', 'apart_array', 'pairwise_tiou',
            'paired', 'paired_events', 'FoundEvents', 'found_events', 'Resampled', 'event_numbers']
 
-# %% ../../nbs/58a_metrics_events.ipynb #65ee31df
-from collections.abc import Mapping, Sequence
+# %% ../../nbs/58a_metrics_events.ipynb #c3048886
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,7 +75,7 @@ def _contrast(
     outer = (between(area, before, after) - between(area, first, end)) / np.where(room > 1e-9, room, 1.0)
     return np.where(room > 1e-9, inner - outer, 0.0)
 
-# %% ../../nbs/58a_metrics_events.ipynb #cf3a3464
+# %% ../../nbs/58a_metrics_events.ipynb #65747dda
 def read_moments(
     curve: np.ndarray,  # float [shape=(..., T)], a score or a probability of each cell; NaN = no cell
     cells: Windows | np.ndarray,  # the T cells, in order, without gaps, see `cell_bounds`
