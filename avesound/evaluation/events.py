@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['EVENT_BASELINES', 'DRAWS_COUNTED', 'several_events', 'event_moments', 'EventTable', 'format_events', 'event_table']
 
-# %% ../../nbs/75d_evaluation_events.ipynb #31d5c20e
+# %% ../../nbs/75d_evaluation_events.ipynb #048aef0d
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from avesound.metrics.events import (
     EVENT_METRICS,
     MOST_MOMENTS,
     FoundEvents,
-    Moments,
+    EventMoments,
     apart_array,
     even_moments,
     event_numbers,
@@ -35,7 +35,7 @@ from ..terminal import TextTable
 if TYPE_CHECKING:
     import pandas as pd
 
-# %% ../../nbs/75d_evaluation_events.ipynb #6d1e55a2
+# %% ../../nbs/75d_evaluation_events.ipynb #19a9a8c2
 EVENT_BASELINES = ("uniform", "centre", "loudest", "motion")
 DRAWS_COUNTED = 10  # of wrong sound, at most: every draw reads ten moments off every clip
 
@@ -51,20 +51,22 @@ def event_moments(
     scored: ScoredClips,
     settings: AlignSettings,
     wrong: Iterable[ShuffledCurves] = (),  # blocks that cover the clips, with the sound of others; none: no method `shuffled`
-) -> dict[str, Moments]:  # by method, "encoder" first, [shape=(B, K)], of `shuffled` [shape=(R, B, K)]
+) -> dict[str, EventMoments]:  # by method, "encoder" first, [shape=(B, K)], of `shuffled` [shape=(R, B, K)]
     "The moments that each method reads off its curve, the surest first."
     curves, n_clips, of = scored.curves, len(scored.clips), {}
     for name, places, moments in _blocks(scored, settings, wrong):
         lead = moments.t_sec.shape[:-2]
         if name not in of:
             shape = (*lead, n_clips, MOST_MOMENTS)
-            of[name] = Moments(np.full(shape, np.nan), np.full((*shape, 2), np.nan), np.full(shape, np.nan))
+            of[name] = EventMoments(np.full(shape, np.nan), np.full((*shape, 2), np.nan), np.full(shape, np.nan))
         for whole, part in zip(vars(of[name]).values(), vars(moments).values()):
             whole[(*([slice(None)] * len(lead)), places)] = part
     return {"encoder": of.pop("encoder"), "uniform": even_moments(curves.duration_s), **of}
 
 
-def _blocks(scored: ScoredClips, settings: AlignSettings, wrong: Iterable[ShuffledCurves]) -> Iterator[tuple[str, np.ndarray, Moments]]:
+def _blocks(
+    scored: ScoredClips, settings: AlignSettings, wrong: Iterable[ShuffledCurves]
+) -> Iterator[tuple[str, np.ndarray, EventMoments]]:
     "Method, places of some clips, and their moments."
     curves, answered = scored.curves, scored.answer.curve
     for places in curves.blocks():
@@ -124,10 +126,10 @@ def format_events(
     lines += [FEW_LINE] if any("†" in line for line in lines) else []
     return "\n".join(lines)
 
-# %% ../../nbs/75d_evaluation_events.ipynb #9671c9fb
+# %% ../../nbs/75d_evaluation_events.ipynb #852ce6ca
 def event_table(
     scored: ScoredClips,
-    moments: Mapping[str, Moments],  # by method, "encoder" first, see `event_moments`
+    moments: Mapping[str, EventMoments],  # by method, "encoder" first, see `event_moments`
     *,
     encoder: str = "encoder",  # its name, for the table
     n_boot: int = 1000,  # resamples of the bootstrap, of clips
@@ -147,11 +149,10 @@ def event_table(
     if not clips:
         raise ValueError("no clip has an event and a curve that says something")
     events = apart_array([[event for _, event in clip.labelled_events] for clip in clips])
-    found = {name: found_events(events, Moments(*(_of_clips(part, judged, part.ndim - d) for part, d in zip(vars(of).values(), (2, 3, 2)))))
-             for name, of in moments.items()}  # fmt: skip
+    found = {name: found_events(events, _of_clips(of, judged)) for name, of in moments.items()}
     numbers = {name: event_numbers(of, n_boot=n_boot, seed=seed) for name, of in found.items()}
     means = {name: {metric: number.interval for metric, number in of.items()} for name, of in numbers.items()}
-    differences = {}
+    differences: dict[str, Difference] = {}
     for metric, own in numbers["encoder"].items():
         to = {name: own.minus(of[metric]).interval for name, of in numbers.items() if name != "encoder"}
         if to:
@@ -159,12 +160,13 @@ def event_table(
     overlapping = _overlapping(events)
     notes = _notes(found, overlapping)
     n_events = int(found["encoder"].n_events.sum())
-    rows = _event_rows(clips, found["encoder"], Moments(*(part[judged] for part in vars(moments["encoder"]).values())))
+    rows = _event_rows(clips, found["encoder"], _of_clips(moments["encoder"], judged))
     return EventTable(encoder, len(clips), n_events, overlapping, MOST_MOMENTS, means, differences, notes, rows)
 
 
-def _of_clips(part: np.ndarray, judged: np.ndarray, axis: int) -> np.ndarray:
-    return np.compress(judged, part, axis=axis)
+def _of_clips(moments: EventMoments, rows: np.ndarray) -> EventMoments:
+    "Those of some clips, of one answer or of several."
+    return EventMoments(moments.t_sec[..., rows, :], moments.interval[..., rows, :, :], moments.score[..., rows, :])
 
 
 def _overlapping(events: np.ndarray) -> int:
@@ -184,7 +186,7 @@ def _notes(found: Mapping[str, FoundEvents], overlapping: int) -> tuple[str, ...
     return tuple(notes)
 
 
-def _event_rows(clips: Sequence[Any], found: FoundEvents, moments: Moments) -> "pd.DataFrame":
+def _event_rows(clips: Sequence[Any], found: FoundEvents, moments: EventMoments) -> "pd.DataFrame":
     "Of each event where it is, how well its best interval fits, and the first moment that finds it."
     import pandas as pd
 
