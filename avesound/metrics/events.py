@@ -75,7 +75,7 @@ def _contrast(
     outer = (between(area, before, after) - between(area, first, end)) / np.where(room > 1e-9, room, 1.0)
     return np.where(room > 1e-9, inner - outer, 0.0)
 
-# %% ../../nbs/58a_metrics_events.ipynb #7981ff98
+# %% ../../nbs/58a_metrics_events.ipynb #ca955f18
 def read_moments(
     curve: np.ndarray,  # float [shape=(..., T)], a score or a probability of each cell; NaN = no cell
     cells: Windows | np.ndarray,  # the T cells, in order, without gaps, see `cell_bounds`
