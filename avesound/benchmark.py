@@ -121,7 +121,7 @@ def data_sets(
         If a folder has no clips or no annotations.
     """
     words = [data] if isinstance(data, str) else list(data)
-    every = [f"synth-{name}" for name in RULES]
+    every = [f"synth-{name}" for name in RULES if name != "untrimmed"]  # that has clips of a minute, and is made where it is named
     words = [part for word in words for part in (every if word == "synth" else [word])]
     unknown = [word for word in words if word not in every and not all(word.partition("=")[::2])]
     if unknown or not words:

@@ -173,9 +173,23 @@ def project(tmp_path_factory, run_page):
         with_senses(Path("data/ave/ave_annotations.csv"), Path("data/senses.csv"))
         typed(f"avesound evaluate --annotations_csv data/ave/ave_annotations.csv --split test {senses}")
         typed("avesound synth --out_dir nothing --n_train 0 --n_val 0 --n_test 2 --no_event 0.5 --no_event_is silent")
+        with_second_events(Path("data/ave/ave_annotations.csv"), Path("data/several_annotations.csv"))
+        several = "--annotations_csv data/several_annotations.csv --n_boot 50 --summary_csv reports/several/summary.csv"
+        typed(f"avesound evaluate --vid_emb_dir cache --aud_emb_dir cache --split test {several}")
         events = "--annotations_csv data/ave/ave_annotations.csv --split test"
         typed(f"avesound evaluate-crossmodal --predictions_csv predictions.csv {events} --out_json reports/theirs/crossmodal.json")
     return folder, said
+
+
+def with_second_events(path: Path, out: Path) -> None:
+    "The same annotations with a short event of another label in every clip."
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    further = [row | {"event_label": "Bell", "start_s": "1", "end_s": "2"} for row in rows]
+    with out.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows([*rows, *further])
 
 
 def with_senses(path: Path, out: Path) -> None:

@@ -15,7 +15,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -372,6 +372,15 @@ class ClipAnnotation:
     split: str = ""
     quality: str = ""
     n_zero_length: int = 0  # rows whose event has no length; they are not among `events`
+    by_label: tuple[tuple[str, Interval], ...] = field(default=(), repr=False, compare=False)  # see `labelled_events`
+
+    @property
+    def labelled_events(self) -> tuple[tuple[str, Interval], ...]:
+        """Each event with its label, in order of time. Those of one label are disjoint, those of different labels may overlap.
+
+        Where it is not known which event has which label, all of them have that of the clip.
+        """
+        return self.by_label or tuple((self.event_label, event) for event in self.events)
 
     @property
     def is_empty(self) -> bool:
@@ -388,6 +397,16 @@ class ClipAnnotation:
 def _joined(texts: tuple[str, ...]) -> str:
     "Different texts that are not empty, in order of appearance."
     return "|".join(dict.fromkeys(text for text in texts if text))
+
+
+def _by_label(labels: Sequence[str], starts: Sequence[float], ends: Sequence[float]) -> tuple[tuple[str, Interval], ...]:
+    "The events of a clip's rows, those of one label merged where they touch, in order of time."
+    events: dict[str, list[Interval]] = {}
+    for label, start, end in zip(labels, starts, ends):
+        if not (np.isnan(start) and np.isnan(end)):
+            events.setdefault(label, []).append(Interval(float(start), float(end)))
+    every = [(label, event) for label, some in events.items() for event in merge_intervals(some)]
+    return tuple(sorted(every, key=lambda labelled: labelled[1]))
 
 
 def clips_from_annotations(
@@ -411,6 +430,7 @@ def clips_from_annotations(
         clips[video_id] = ClipAnnotation(
             video_id, _joined(labels), tuple(merge_intervals(events)), _joined(splits), _joined(qualities),
             n_zero_length=sum(event.duration_s == 0 for event in events),
+            by_label=_by_label(labels, starts, ends),
         )  # fmt: skip
     return clips
 

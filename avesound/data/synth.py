@@ -48,6 +48,10 @@ class Rules:
     off_screen_db: tuple[float, float] = (0, 0)  # level of off-screen sounds
     overlap: float = 1.0  # probability that another's sound or motion stays where it meets the object's own; otherwise it is cut back
     no_event: float = 0.0  # share of clips in which nothing is both seen and heard
+    duration_s: Seconds = 10.0  # of a clip, where the settings of a family do not say it
+    most_events: int = 2  # events of a clip; 2: one or two, as `SynthSpec` says, otherwise any number up to this
+    n_sources: int = 1  # objects that sound, each of another kind
+    event_overlap: float = 0.0  # probability that an event of another object begins before the one before it has ended
 
 
 RULES = {
@@ -105,6 +109,23 @@ RULES = {
         off_screen_db=(-3, 3),
         overlap=0.3,
         no_event=0.5,
+    ),
+    "untrimmed": Rules(
+        noise_db=-30,
+        camera_noise=2,
+        hum_db=-30,
+        flicker=0.01,
+        own_share=0.6,
+        foreign_share=0.5,
+        n_movers=1,
+        mover_share=0.5,
+        mover_scale=(0.7, 0.9),
+        off_screen_db=(-6, 2),
+        overlap=0.5,
+        duration_s=60,
+        most_events=10,
+        n_sources=3,
+        event_overlap=0.15,
     ),
 }
 
@@ -327,12 +348,12 @@ class SynthSpec:
 
     difficulty: Annotated[str, RULES] = "hard"  # what disturbs the event
     kinds: tuple[str, ...] = KINDS  # kinds of events, from `KINDS`; a clip's label is its kind
-    duration_s: Seconds = 10.0  # of a clip, >= 2
+    duration_s: Seconds | None = None  # of a clip, from 2 to 600; None: as the difficulty has it, 60 s if untrimmed and 10 s if not
     fps: int = 25  # frames per second, >= 15
     size: tuple[int, int] = (120, 160)  # height and width in pixels, even, >= 64
     sample_rate: int = 16000  # Hz, one that AAC has
-    full_fraction: float = 0.2  # share of clips whose event lasts from their beginning to their end
-    two_fraction: float = 0.15  # share of the other clips that have two events
+    full_fraction: float = 0.2  # share of clips whose event lasts from their beginning to their end; not of untrimmed ones
+    two_fraction: float = 0.15  # share of the other clips that have two events; not of untrimmed ones
     seed: int = 0  # seed of everything random, >= 0
     sounds_dir: str | None = None  # folder of WAV or FLAC files to be heard instead of synthetic voices; labels come from their names
     no_event: float | None = None  # share of clips with nothing to find, 0 to 1; None: as the difficulty has it (no-event 0.5, others 0)
@@ -346,7 +367,7 @@ class SynthSpec:
         checks = {
             f"difficulty must be one of {tuple(RULES)}": self.difficulty in RULES,
             f"kinds must be different ones of {KINDS}": 0 < len(self.kinds) == len(set(self.kinds)) and set(self.kinds) <= set(KINDS),
-            "duration_s must be from 2 to 600": 2 <= self.duration_s <= 600,
+            "duration_s must be from 2 to 600": self.duration_s is None or 2 <= self.duration_s <= 600,
             "fps must be a whole number from 15 to 60": self.fps in range(15, 61),
             "size must be two even numbers, at least 64": len(self.size) == 2 and all(n >= 64 and n % 2 == 0 for n in self.size),
             f"sample_rate must be one of {_SAMPLE_RATES}": self.sample_rate in _SAMPLE_RATES,
@@ -370,6 +391,11 @@ class SynthSpec:
         "Settings of clips with nothing to find, where they are not the difficulty's own: another family of clips."
         asked: dict[str, float | str] = {} if self.no_event is None else {"no_event": self.no_event}
         return asked | ({"no_event_is": self.no_event_is} if self.no_event_is != "both" and self.no_event_share else {})
+
+    @property
+    def clip_s(self) -> Seconds:
+        "How long a clip is."
+        return RULES[self.difficulty].duration_s if self.duration_s is None else self.duration_s
 
 # %% ../../nbs/24_data_synth.ipynb #2916b521
 @dataclass(frozen=True)
@@ -408,8 +434,8 @@ class Plan:
 
     video_id: str
     label: str
-    things: tuple[Thing, ...]  # the first one sounds
-    acts: tuple[Act, ...]  # the events first
+    things: tuple[Thing, ...]  # the first one sounds, of an untrimmed clip some more of them do
+    acts: tuple[Act, ...]  # the events first, in order of time
     shakes: tuple[Interval, ...]  # when the camera shakes
     level_db: float  # what levels are relative to, RMS in dB of full scale
 
@@ -420,11 +446,12 @@ class Plan:
 
 # %% ../../nbs/24_data_synth.ipynb #05455625
 _SHORTEST_S, _APART_S = 0.8, 1.0  # the shortest event; the least time between two
+_LONGEST_S = 8.0  # the longest event of an untrimmed clip
 
 
 def _event_intervals(rng: np.random.Generator, spec: SynthSpec, index: int) -> list[Interval]:
-    "When the events of a clip are: one or two, in order of time."
-    duration_s = spec.duration_s
+    "When the events of a clip with one object that sounds are: one or two, in order of time."
+    duration_s = spec.clip_s
     # Steps of the golden ratio spread evenly over [0, 1): any run of clips has about the right share.
     if (np.random.default_rng(spec.seed).random() + index * 0.6180339887498949) % 1 < spec.full_fraction:
         return [Interval(0.0, duration_s)]
@@ -437,6 +464,34 @@ def _event_intervals(rng: np.random.Generator, spec: SynthSpec, index: int) -> l
         start = rng.uniform(_SHORTEST_S - length, duration_s - _SHORTEST_S)
         spans = [(max(start, 0.0), min(start + length, duration_s) - max(start, 0.0))]
     return [Interval(round(float(s), 3), min(round(float(s) + n, 3), duration_s)) for s, n in spans]
+
+# %% ../../nbs/24_data_synth.ipynb #untrim01
+def _untrimmed_intervals(rng: np.random.Generator, spec: SynthSpec) -> list[tuple[Interval, int]]:
+    "When the events of an untrimmed clip are, in order of time, and the number of the object whose turn it is."
+    rules, longest_s = RULES[spec.difficulty], min(_LONGEST_S, 0.35 * spec.clip_s)
+    n = int(rng.integers(1, rules.most_events + 1))
+    lengths, turns = [_length(rng, _SHORTEST_S, longest_s) for _ in range(n)], rng.integers(rules.n_sources, size=n).tolist()
+    gaps = [0.0, *(_APART_S for _ in range(n - 1))]  # from the end of the event before; negative: it is still going on
+    for k, share in enumerate(rng.uniform(0.2, 0.8, n)):
+        meets = rng.random() < rules.event_overlap
+        if k > 0 and meets and turns[k] != turns[k - 1] and gaps[k - 1] >= 0:  # three never meet
+            gaps[k] = -share * min(lengths[k - 1], lengths[k])
+    while len(lengths) > 1 and sum(lengths) + sum(gaps[: len(lengths)]) > spec.clip_s:
+        lengths.pop()
+    free_s = spec.clip_s - sum(lengths) - sum(gaps[: len(lengths)])
+    events, end, used = [], 0.0, 0.0
+    for length, gap, turn, wait in zip(lengths, gaps, turns, np.sort(rng.uniform(0, free_s, n))):
+        end, used = (end + gap, used) if gap < 0 else (end + gap + wait - used, wait)
+        events.append((Interval(round(end, 3), min(round(end + length, 3), spec.clip_s)), turn))
+        end += length
+    return events
+
+
+def _events(rng: np.random.Generator, spec: SynthSpec, index: int) -> list[tuple[Interval, int]]:
+    "When the events of a clip are, and which of the objects that sound has each."
+    if RULES[spec.difficulty].n_sources > 1:
+        return _untrimmed_intervals(rng, spec)
+    return [(event, 0) for event in _event_intervals(rng, spec, index)]
 
 # %% ../../nbs/24_data_synth.ipynb #noevent1
 def _is_without_event(spec: SynthSpec, index: int) -> bool:
@@ -465,13 +520,13 @@ def _lane(rng: np.random.Generator, duration_s: float, share: float) -> list[Int
     return times
 
 # %% ../../nbs/24_data_synth.ipynb #b62b2370
-def _between(rng: np.random.Generator, duration_s: float, events: Sequence[Interval]) -> list[Interval]:
+def _between(rng: np.random.Generator, duration_s: float, events: Sequence[Interval], longest_s: float) -> list[Interval]:
     "Times as long as events are, one after the other with short pauses, wherever there is no event."
     times: list[Interval] = []
     t = -rng.uniform(0, 2)
     for event in [*events, Interval(duration_s + 0.5, duration_s + 0.5)]:
         while t < event.start_s - 0.5:
-            end = min(t + _length(rng, _SHORTEST_S, 0.95 * duration_s), event.start_s - rng.uniform(0.1, 0.5))
+            end = min(t + _length(rng, _SHORTEST_S, longest_s), event.start_s - rng.uniform(0.1, 0.5))
             if min(end, duration_s) - max(t, 0) >= 0.5:
                 times.append(Interval(round(max(t, 0.0), 3), round(min(end, duration_s), 3)))
             t = end + rng.uniform(0.1, 0.5)
@@ -481,11 +536,11 @@ def _between(rng: np.random.Generator, duration_s: float, events: Sequence[Inter
 # %% ../../nbs/24_data_synth.ipynb #1fb0353b
 def _around(rng: np.random.Generator, time: Interval, taken: Sequence[Interval]) -> list[Interval]:
     "What `time` has beside what is taken, give or take 0.4 s; parts of less than 0.5 s are dropped."
-    parts = [(time.start_s, time.end_s)]
+    parts = [(time.start_s, time.end_s)] if time.end_s - time.start_s >= 0.5 else []
     for other in taken:
         a, b = other.start_s - rng.uniform(-0.4, 0.4), other.end_s + rng.uniform(-0.4, 0.4)
-        parts = [p for s, e in parts for p in ((s, min(e, a)), (max(s, b), e))]
-    return [Interval(round(s, 3), round(e, 3)) for s, e in parts if e - s >= 0.5]
+        parts = [(s, e) for begin, end in parts for s, e in ((begin, min(end, a)), (max(begin, b), end)) if e - s >= 0.5]
+    return [Interval(round(s, 3), round(e, 3)) for s, e in parts]
 
 # %% ../../nbs/24_data_synth.ipynb #e092190d
 def _meet(a: Interval, b: Interval) -> bool:
@@ -523,6 +578,11 @@ class _Cast:
         level_db = None if level_db is None else float(self.clip_db + level_db)
         return Act(interval, self.kind_of[label], label, thing, level_db, score, self.voice_of[label], self.sound_of[label])
 
+    @property
+    def n_sources(self) -> int:
+        "Objects that sound: no more than there are labels."
+        return min(self.rules.n_sources, len(self.kind_of))
+
     def keeps_its_place(self) -> bool:
         "Whether something that meets an act of the sounding object overlaps with it."
         return self.rng.random() < self.rules.overlap
@@ -547,13 +607,14 @@ def _cast(spec: SynthSpec, index: int, clip_db: float, rng: np.random.Generator)
 
 # %% ../../nbs/24_data_synth.ipynb #3330bf42
 def _things(cast: _Cast, label: str) -> tuple[Thing, ...]:
-    "Objects in different places: the screen is divided into six cells. The first is the one that sounds."
+    "Objects in different places: the screen is divided into six cells. The first are those that sound."
     rng, rules, (height, width) = cast.rng, cast.rules, cast.spec.size
     rows, columns = (2, 3) if width >= height else (3, 2)
     half = min(height // rows, width // columns) // 2
     cells = rng.permutation(rows * columns)
     others = [other for other in cast.kind_of if other != label] or [label]
-    names = [label, *rng.choice(others, rules.n_movers, replace=rules.n_movers > len(others))]
+    n_others = rules.n_movers if cast.n_sources == 1 else min(cast.n_sources - 1 + rules.n_movers, len(others))
+    names = [label, *rng.choice(others, n_others, replace=n_others > len(others))]
     radius, hue = half * rng.uniform(0.58, 0.7), rng.random()
     things = []
     for number, name in enumerate(names):
@@ -561,29 +622,30 @@ def _things(cast: _Cast, label: str) -> tuple[Thing, ...]:
         y = (row + 0.5) * height / rows + rng.uniform(-1, 1) * (height / rows / 2 - half)
         x = (column + 0.5) * width / columns + rng.uniform(-1, 1) * (width / columns / 2 - half)
         box = (int(y) - half, int(y) + half, int(x) - half, int(x) + half)
-        size = radius if number == 0 else min(radius * rng.uniform(*rules.mover_scale), 0.78 * half)
+        size = radius if number < cast.n_sources else min(radius * rng.uniform(*rules.mover_scale), 0.78 * half)
         color = 140 + 90 * np.cos(2 * np.pi * (hue + number * 0.37 + np.array([0, 1, 2]) / 3))
         things.append(Thing(cast.kind_of[name], str(name), box, float(size), tuple(color.tolist())))
     return tuple(things)
 
 # %% ../../nbs/24_data_synth.ipynb #d1cc8b23
-def _own_distractors(cast: _Cast, label: str, events: Sequence[Interval]) -> list[Act]:
-    "Between the events: the sounding object moves silently, or its sound comes from elsewhere."
+def _own_distractors(cast: _Cast, thing: int, label: str, events: Sequence[Interval]) -> list[Act]:
+    "Between the events of an object that sounds: it moves silently, or its sound comes from elsewhere."
     acts = []
-    for time in _between(cast.rng, cast.spec.duration_s, events):
+    longest_s = 0.95 * cast.spec.clip_s if cast.n_sources == 1 else _LONGEST_S
+    for time in _between(cast.rng, cast.spec.clip_s, events, longest_s):
         if cast.rng.random() < cast.rules.own_share:
             silent = cast.rng.random() < cast.rules.own_silent
-            acts.append(cast.act(time, label, 0, None) if silent else cast.act(time, label, None, cast.off_screen_db()))
+            acts.append(cast.act(time, label, thing, None) if silent else cast.act(time, label, None, cast.off_screen_db()))
     return acts
 
 # %% ../../nbs/24_data_synth.ipynb #b740d9d7
 def _silent_motion(cast: _Cast, things: Sequence[Thing], acts: Sequence[Act]) -> list[Act]:
-    "What the other objects do; most keep out of the motion of the one that sounds."
+    "What the other objects do; most keep out of the motion of those that sound."
     seen = [act.interval for act in acts if act.thing is not None]
     return [
         cast.act(part, thing.label, number, None)
-        for number, thing in enumerate(things[1:], 1)
-        for time in _lane(cast.rng, cast.spec.duration_s, cast.rules.mover_share)
+        for number, thing in enumerate(things[cast.n_sources :], cast.n_sources)
+        for time in _lane(cast.rng, cast.spec.clip_s, cast.rules.mover_share)
         for part in _around(cast.rng, time, () if cast.keeps_its_place() else seen)
     ]
 
@@ -593,7 +655,7 @@ def _foreign_sounds(cast: _Cast, label: str, acts: Sequence[Act], others: Sequen
     heard = [act.interval for act in acts if act.level_db is not None]
     labels = cast.rng.permutation([other for other in cast.kind_of if other != label]).tolist()
     sounds = []
-    for time in _lane(cast.rng, cast.spec.duration_s, cast.rules.foreign_share):
+    for time in _lane(cast.rng, cast.spec.clip_s, cast.rules.foreign_share):
         for part in _around(cast.rng, time, () if cast.keeps_its_place() else heard):
             moving = {act.label for act in (*acts, *others) if act.thing is not None and _meet(act.interval, part)}
             free = next((other for other in labels if other not in moving), None)
@@ -606,8 +668,8 @@ def _shakes(cast: _Cast) -> tuple[Interval, ...]:
     "When the camera shakes: once, or not at all."
     if cast.rng.random() >= cast.rules.shake:
         return ()
-    start, length = cast.rng.uniform(0, cast.spec.duration_s - 1), cast.rng.uniform(0.5, 1.5)
-    return (Interval(round(start, 3), round(min(start + length, cast.spec.duration_s), 3)),)
+    start, length = cast.rng.uniform(0, cast.spec.clip_s - 1), cast.rng.uniform(0.5, 1.5)
+    return (Interval(round(start, 3), round(min(start + length, cast.spec.clip_s), 3)),)
 
 # %% ../../nbs/24_data_synth.ipynb #930b0ac1
 def _clip_id(spec: SynthSpec, index: int) -> str:
@@ -623,8 +685,8 @@ def plan_clip(
 ) -> Plan:  # what happens in it
     """What is seen and heard when, in clip `index` of the family.
 
-    Clips of the same seed and index have the same events at every difficulty, so that difficulties are compared like with like. With
-    `no_event` some of them have none, and all others have what they would have without it.
+    Clips of the same seed and index have the same events at every difficulty, so that difficulties are compared like with like; those
+    of `untrimmed` have events of their own. With `no_event` some of them have none, and all others have what they would have without it.
 
     Raises
     ------
@@ -634,16 +696,19 @@ def plan_clip(
     if index < 0:
         raise ValueError(f"index must be at least 0, got {index}")
     rng = np.random.default_rng([spec.seed, index, 0])
-    events = _event_intervals(rng, spec, index)
-    clip_db, event_db, scores = rng.uniform(-23, -17), rng.uniform(-3, 3, 2), rng.integers(2**31, size=2)
+    events = _events(rng, spec, index)
+    n = max(2, len(events))
+    clip_db, event_db, scores = rng.uniform(-23, -17), rng.uniform(-3, 3, n), rng.integers(2**31, size=n)
     if _is_without_event(spec, index):
         events = []
     cast = _cast(spec, index, clip_db, rng)
     cast = cast if events else replace(cast, rules=_rules_without_event(spec, index))
     label = list(cast.kind_of)[index % len(cast.kind_of)]
     things = _things(cast, label)
-    acts = [cast.act(event, label, 0, level_db, score) for event, level_db, score in zip(events, event_db, scores)]
-    acts += _own_distractors(cast, label, events)
+    own = [(event, turn % cast.n_sources) for event, turn in events]
+    acts = [cast.act(event, things[k].label, k, level_db, score) for (event, k), level_db, score in zip(own, event_db, scores)]
+    for k in range(cast.n_sources):
+        acts += _own_distractors(cast, k, things[k].label, [event for event, thing in own if thing == k])
     others = _silent_motion(cast, things, acts)
     others += _foreign_sounds(cast, label, acts, others)
     return Plan(_clip_id(spec, index), label, things, (*acts, *others), _shakes(cast), float(clip_db))
@@ -741,7 +806,7 @@ def render_clip(
     plan, rules = plan_clip(spec, index), RULES[spec.difficulty]
     rng = np.random.default_rng([spec.seed, index, 2])
     height, width = spec.size
-    n_frames, n_samples = round(spec.duration_s * spec.fps), round(spec.duration_s * spec.sample_rate)
+    n_frames, n_samples = round(spec.clip_s * spec.fps), round(spec.clip_s * spec.sample_rate)
     seconds, clock = (np.arange(n_frames) + 0.5) / spec.fps, np.arange(n_samples) / spec.sample_rate
 
     rms = 10 ** (plan.level_db / 20)
@@ -850,7 +915,8 @@ def _settings_text(spec: SynthSpec, counts: dict[str, int]) -> str:
     "The content of synth.json."
     sounds = sorted(name for names in _sounds(Path(spec.sounds_dir)).values() for name in names) if spec.sounds_dir else []
     family = {name: value for name, value in asdict(spec).items() if name not in ("no_event", "no_event_is")} | spec.asked_of_no_event
-    settings = {"avesound": avesound.__version__, **{f"n_{split}": n for split, n in counts.items()}, **family, "sounds": sounds}
+    settings = {"avesound": avesound.__version__, **{f"n_{split}": n for split, n in counts.items()}, **family}
+    settings |= {"duration_s": spec.clip_s, "sounds": sounds}
     return json.dumps(settings, indent=1) + "\n"
 
 # %% ../../nbs/24_data_synth.ipynb #e8a351ae
@@ -938,7 +1004,8 @@ _TABLES = ("Annotations.txt", "trainSet.txt", "valSet.txt", "testSet.txt", "anno
 def _write_annotations(folder: Path, plans: list[tuple[Plan, str]]) -> None:
     import pandas as pd
 
-    rows = [(plan.video_id, plan.label, event.start_s, event.end_s, "good", split) for plan, split in plans for event in plan.events]
+    events = [(plan.video_id, act.label, act.interval, split) for plan, split in plans for act in plan.acts if act.is_event]
+    rows = [(video_id, label, event.start_s, event.end_s, "good", split) for video_id, label, event, split in events]
     without = [(plan.video_id, plan.label, np.nan, np.nan, "good", split) for plan, split in plans if not plan.events]
     official = [(f"{label}&{name}&{quality}&{floor(start)}&{ceil(end)}\n", split) for name, label, start, end, quality, split in rows]
     for name in ("Annotations", "trainSet", "valSet", "testSet"):

@@ -30,6 +30,7 @@ from ..embeddings.projector import Projector
 from ..embeddings.similarity import CurveSet, ShuffledCurves, curves_of_clips, shuffled_curves, similarity_set
 from ..drawing import save_figure
 from ..encoders.base import ORACLE, Problem
+from .events import EventTable, event_moments, event_table, several_events
 from .figures import plot_clip
 from avesound.evaluation.methods import (
     Answer,
@@ -464,6 +465,9 @@ class Evaluation:
     pointing
         With `senses_csv`: how much of the PDFs lies where something is heard and seen, and where it is one of the two alone
         (`pointing.PointingTable`), with a row for each clip and method in `pointing.clips`; and so in `overall.pointing`.
+    events
+        Where some clip has more than one event: how many of them all are found (`events.EventTable`), with a row for each event in
+        `events.events`; and so in `overall.events`. Not of a refiner.
     also
         With a second file of annotations: the `Evaluation` by that file, over its own clips. `difference` says what the file changes on
         the clips that both score (`truths.TruthDifference`), and so does `overall.also`.
@@ -481,10 +485,11 @@ class Evaluation:
     difference: TruthDifference | None = None  # what that file changes
     presence: PresenceTable | None = None  # how well clips with nothing to find are told from the others; None: there are none
     pointing: PointingTable | None = None  # where the PDFs lie when ear and eye disagree; None: without `senses_csv`
+    events: EventTable | None = None  # events one by one; None: no clip has more than one
 
     def __str__(self) -> str:
         page = str(self.overall) if self.overall.refiner is None else format_refinement(self.overall)
-        page += "".join(f"\n\n{part}" for part in (self.presence, self.pointing) if part is not None)
+        page += "".join(f"\n\n{part}" for part in (self.presence, self.pointing, self.events) if part is not None)
         if self.also is None or self.difference is None:
             return page
         first, second = self.difference.names
@@ -492,9 +497,9 @@ class Evaluation:
 
     @property
     def tables(self) -> dict[str, "pd.DataFrame"]:
-        "Further tables of clips, by the last word of their files: presence, pointing."
-        parts = {"presence": self.presence, "pointing": self.pointing}
-        return {name: part.clips for name, part in parts.items() if part is not None}
+        "Further tables, by the last word of their files: presence, pointing, events."
+        tables = {name: part.clips for name, part in (("presence", self.presence), ("pointing", self.pointing)) if part is not None}
+        return tables if self.events is None else tables | {"events": self.events.events}
 
     def save(
         self,
@@ -612,6 +617,7 @@ def evaluate(
 
     Where some clips are annotated as having no event, `presence` of the result says how well they are told from the others, and what the
     PDF is worth with a cell nowhere, which is fitted on the split val alone; where that is scored, there is no such cell.
+    Where some clip has more than one event, those of different labels counted apart, `events` of the result counts them one by one.
 
     With `scoring.also` the same predictions are judged by a second file, too: `also` of the result is what that file alone would
     give, over its own clips, and `difference` what it changes on the clips that both score. Curves and PDFs are made once, and what
@@ -666,18 +672,18 @@ def _judged(
     summary, covered = _summary(cache, choice, plan, seen, methods[0], scoring, bool(problems))
     overall = _overall(cache, choice, plan, seen, methods, rivals, scoring)
     facts = run_facts(choice.annotated.path, splits=choice.annotated.splits_from or "annotations")
-    presence = _presence(choice, plan, cache, seen, shuffled_dirs, scoring)
-    pointing = None if scoring.senses_csv is None else _pointing(plan, cache, seen, shuffled_dirs, scoring)
-    records = [None if part is None else part.as_json() for part in (presence, pointing)]
+    further: dict[str, Any] = {
+        "presence": _presence(choice, plan, cache, seen, shuffled_dirs, scoring),
+        "pointing": None if scoring.senses_csv is None else _pointing(plan, cache, seen, shuffled_dirs, scoring),
+        "events": _events(plan, cache, seen, shuffled_dirs, scoring),
+    }
     overall = replace(overall, status=dict(Counter(summary["status"])), problems=problems, notes=notes, run=facts)
-    overall = replace(overall, presence=records[0], pointing=records[1])
+    overall = replace(overall, **{name: None if part is None else part.as_json() for name, part in further.items()})
     if plan.fitted is not None:
         overall.calibration["fitted"] = as_json(plan.fitted | {"covered": covered})
     others = methods if plan.refiner is not None else methods[1:]
     noted = test_run if test_ids else None
-    evaluation = Evaluation(
-        summary, method_rows(seen, others), _curves(seen, methods), overall, choice.by_id, noted, presence=presence, pointing=pointing
-    )
+    evaluation = Evaluation(summary, method_rows(seen, others), _curves(seen, methods), overall, choice.by_id, noted, **further)
     status = dict(zip(summary["video_id"], summary["status"]))
     return evaluation, Judged(choice.annotated.path.name, choice.annotated.clips, status, seen, methods)
 
@@ -744,6 +750,17 @@ def _apart_to_fit(
         if not shuffled_dirs:
             raise
         return judged_clips(seen, plan.settings)  # caches of wrong sound that lack val: the rest can be fitted
+
+# %% ../../nbs/76_evaluation_evaluate.ipynb #evhook01
+def _events(
+    plan: EvaluationPlan, cache: EmbeddingCache, seen: ScoredClips, shuffled_dirs: Sequence[CacheLike], scoring: Scoring
+) -> EventTable | None:
+    "Events one by one; None where no clip has several, none is scored, or a refiner is judged."
+    if plan.refiner is not None or not several_events(seen) or "ok" not in seen.status:
+        return None
+    moments = event_moments(seen, plan.settings, _wrong_curves(plan, cache, seen, shuffled_dirs, scoring))
+    name = (seen.curves.video_meta.get("encoder") or {}).get("name", "unknown")
+    return event_table(seen, moments, encoder=name, n_boot=scoring.n_boot, seed=scoring.seed)
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #06039f1d
 def _heard(seen: ScoredClips, plan: EvaluationPlan, scoring: Scoring) -> HeardLabels | None:

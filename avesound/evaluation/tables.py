@@ -209,6 +209,8 @@ class Overall:
         Fields of `EncoderSpec`.
     run[name]
         `id`, `command`, `date`, `annotations` (`name`, `sha256`), `splits`, `versions`, `platform`.
+    events[name]
+        Where some clip has more than one event: what `events.EventTable.as_json` says.
     also[name]
         With a second file of annotations: what `truths.TruthDifference.as_json` says.
     presence[name]
@@ -243,6 +245,7 @@ class Overall:
     also: dict[str, Any] | None = None  # what a second file of annotations changes
     presence: dict[str, Any] | None = None  # how well clips with nothing to find are told from the others
     pointing: dict[str, Any] | None = None  # where the PDFs lie when ear and eye disagree
+    events: dict[str, Any] | None = None  # how many of the events are found, where some clip has more than one
 
     @property
     def own(self) -> str:
@@ -253,7 +256,7 @@ class Overall:
         "JSON values, null for NaN; what only a refiner has is left out for an encoder, as are parts that are not there."
         values = {part.name: getattr(self, part.name) for part in fields(self)}
         left_out = {"refiner", "headline", "seeds"} if self.refiner is None else set()
-        left_out |= {name for name in ("also", "presence", "pointing") if getattr(self, name) is None}
+        left_out |= {name for name in ("also", "presence", "pointing", "events") if getattr(self, name) is None}
         return as_json({name: value for name, value in values.items() if name not in left_out})
 
     def save(

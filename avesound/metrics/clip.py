@@ -6,7 +6,7 @@
 __all__ = ['LOG_SCORE_FLOOR', 'RECALL_THRESHOLDS', 'MAP_THRESHOLDS', 'LOWER_IS_BETTER', 'METRIC_NAMES', 'events_array',
            'validate', 'mae', 'dist', 'inside', 'hit', 'hit_event', 'point_metrics', 'is_partial', 'event_fraction',
            'mass_in', 'mass_inside', 'log_score', 'crps', 'event_cells', 'tie_groups', 'auroc', 'average_precision',
-           'tiou', 'segment_f1', 'event_f1', 'average_precision_at_tiou', 'mean_average_precision',
+           'tiou', 'segment_f1', 'event_f1', 'precision_areas', 'average_precision_at_tiou', 'mean_average_precision',
            'expected_point_metrics', 'metric_name', 'metric_heading', 'clip_metrics']
 
 # %% ../../nbs/55_metrics_clip.ipynb #7f2d1b80
@@ -470,16 +470,18 @@ def _average_precisions(
     total = weights @ n_events.astype(np.float32)
     columns = weights.reshape(-1, len(events)).T
     step = max(1, 2**22 // max(1, len(events)))  # bounds the memory: resamples of many clips, a few at a time
-    parts = [_areas(overlap[order], ends, columns[order, i : i + step], thresholds) for i in range(0, columns.shape[1], step)]
+    parts = [precision_areas(overlap[order], ends, columns[order, i : i + step], thresholds) for i in range(0, columns.shape[1], step)]
     areas = np.concatenate([*parts], axis=1).reshape(len(thresholds), *weights.shape[:-1])
     return [np.where(total > 0, area / np.where(total > 0, total, 1), np.nan) for area in areas]
 
 
-def _areas(overlap: np.ndarray, ends: np.ndarray, drawn: np.ndarray, thresholds: Sequence[float]) -> np.ndarray:
-    """Sum of precision times number of right intervals, float [shape=(thresholds, resamples)].
-
-    Intervals are in order of their score; `drawn` [shape=(intervals, resamples)] says how often each counts.
-    """
+def precision_areas(
+    overlap: np.ndarray,  # float [shape=(P,)], tIoU of predictions, or how right they are, in falling order of their scores
+    ends: np.ndarray,  # int [shape=(G,)], place of the last prediction of each group of equal scores
+    drawn: np.ndarray,  # float32 [shape=(P, S)], how often each prediction counts in each of S resamples
+    thresholds: Sequence[float],  # least overlap of a right prediction
+) -> np.ndarray:  # float [shape=(len(thresholds), S)]
+    "Sum over right predictions of the interpolated precision: average precision, once it is divided by the number of events."
     n_predicted = _running(np.add, drawn.copy())
     areas = []
     for threshold in thresholds:
@@ -582,6 +584,7 @@ METRIC_NAMES = {
     "auroc": "AUROC",
     "tiou": "tIoU",
     "map": "mAP",
+    "moment_ap": "AP of moments",
     "segment_f1": "segment F1",
     "event_f1": "event F1",
 }  # where underscores alone do not make the difference
@@ -592,7 +595,7 @@ def metric_name(
 ) -> str:
     "A metric as people read it, with its unit: the same in terminal, figures, report and papers."
     kind, _, value = metric.rpartition("_")
-    words = {"hit": "hit within {} s", "hit_event": "event hit within {} s", "recall": "recall at tIoU {}"}
+    words = {"hit": "hit within {} s", "hit_event": "event hit within {} s", "recall": "recall at tIoU {}", "ap": "AP at tIoU {}"}
     return METRIC_NAMES.get(metric) or (words[kind].format(value) if kind in words else metric.replace("_", " "))
 
 
