@@ -117,7 +117,7 @@ def test_the_command_says_where_the_events_are(made, capsys):
     line = f"evaluate --vid_emb_dir {cache[0]} --aud_emb_dir {cache[1]} --annotations_csv {csv} --summary_csv {out} --n_boot 50"
     assert cli.main(line.split()) == 0
     said = capsys.readouterr().out
-    assert "events one by one: 48 in 12 clips" in said and "summary_events.csv" in said.splitlines()[-1]
+    assert "events one by one: 48 in 12 partial clips" in said and "summary_events.csv" in said.splitlines()[-1]
 
 
 def test_dead_curves_are_no_clips_of_the_table(tmp_path):

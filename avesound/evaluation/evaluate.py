@@ -678,7 +678,8 @@ def _judged(
         "events": _events(plan, cache, seen, shuffled_dirs, scoring),
     }
     overall = replace(overall, status=dict(Counter(summary["status"])), problems=problems, notes=notes, run=facts)
-    overall = replace(overall, **{name: None if part is None else part.as_json() for name, part in further.items()})
+    records: dict[str, Any] = {name: None if part is None else part.as_json() for name, part in further.items()}
+    overall = replace(overall, **records)
     if plan.fitted is not None:
         overall.calibration["fitted"] = as_json(plan.fitted | {"covered": covered})
     others = methods if plan.refiner is not None else methods[1:]
@@ -756,7 +757,7 @@ def _events(
     plan: EvaluationPlan, cache: EmbeddingCache, seen: ScoredClips, shuffled_dirs: Sequence[CacheLike], scoring: Scoring
 ) -> EventTable | None:
     "Events one by one; None where no clip has several, none is scored, or a refiner is judged."
-    if plan.refiner is not None or not several_events(seen) or "ok" not in seen.status:
+    if plan.refiner is not None or not several_events(seen) or not (seen.truth.partial & ~seen.curves.is_flat).any():
         return None
     moments = event_moments(seen, plan.settings, _wrong_curves(plan, cache, seen, shuffled_dirs, scoring))
     name = (seen.curves.video_meta.get("encoder") or {}).get("name", "unknown")

@@ -15,6 +15,7 @@ import numpy as np
 from ..embeddings.similarity import ShuffledCurves
 from .rows import ScoredClips
 from ..files import as_json
+from ..lettering import counted
 from ..localization.align import AlignSettings, align
 from ..localization.baselines import BASELINES, ClipSignals
 from ..metrics.bootstrap import FEW_LINE, Difference, MeanInterval, interval_text
@@ -43,8 +44,8 @@ DRAWS_COUNTED = 10  # of wrong sound, at most: every draw reads ten moments off 
 def several_events(
     scored: ScoredClips,
 ) -> bool:
-    "Whether a clip has more than one event, those of different labels counted apart."
-    return any(len(clip.labelled_events) > 1 for clip in scored.clips)
+    "Whether a partial clip has more than one event, those of different labels counted apart."
+    return any(len(clip.labelled_events) > 1 for clip, partial in zip(scored.clips, scored.truth.partial) if partial)
 
 
 def event_moments(
@@ -87,7 +88,7 @@ class EventTable:
     "How many of the events methods find, and with how many moments."
 
     encoder: str  # its name
-    n_clips: int  # clips with an event and a curve that says something
+    n_clips: int  # partial clips with a curve that says something
     n_events: int  # in them, those of different labels counted apart
     n_overlapping: int  # of these, events that share a moment with another of their clip
     most_moments: int  # that a method may name in a clip
@@ -113,8 +114,10 @@ def format_events(
     table: EventTable,
 ) -> str:
     "The numbers as a table for the eye: mean and 95 % interval, by resamples of clips."
-    counted = f"events one by one: {table.n_events} in {table.n_clips} clips, at most {table.most_moments} moments a clip"
-    lines = [f"{counted}; 95 % interval [by clips]", *(f"note: {note}" for note in table.notes), ""]
+    numbers = (
+        f"events one by one: {table.n_events} in {counted(table.n_clips, 'partial clips')}, at most {table.most_moments} moments a clip"
+    )
+    lines = [f"{numbers}; 95 % interval [by clips]", *(f"note: {note}" for note in table.notes), ""]
     rows = []
     for method, cells in table.means.items():
         rows.append((table.encoder if method == "encoder" else method, *(interval_text(cells[name]) for name in EVENT_METRICS)))
@@ -135,19 +138,21 @@ def event_table(
     n_boot: int = 1000,  # resamples of the bootstrap, of clips
     seed: int = 0,
 ) -> EventTable:
-    """Recall of events and average precision of every method, over the clips with an event.
+    """Recall of events and average precision of every method, over the partial clips.
 
-    Clips without an event and clips whose curve says nothing are left out, as in the other tables.
+    Clips without an event and clips whose curve says nothing are left out, as in the other tables; so are clips that their events fill:
+    moments are told by what is outside them.
 
     Raises
     ------
     ValueError
-        If no clip has an event and a curve that says something.
+        If no partial clip has a curve that says something.
     """
-    judged = np.array([status == "ok" for status in scored.status], dtype=bool)
+    sound = np.array([status == "ok" for status in scored.status], dtype=bool)
+    judged = sound & scored.truth.partial
     clips = [clip for clip, kept in zip(scored.clips, judged) if kept]
     if not clips:
-        raise ValueError("no clip has an event and a curve that says something")
+        raise ValueError("no partial clip has a curve that says something")
     events = apart_array([[event for _, event in clip.labelled_events] for clip in clips])
     found = {name: found_events(events, _of_clips(of, judged)) for name, of in moments.items()}
     numbers = {name: event_numbers(of, n_boot=n_boot, seed=seed) for name, of in found.items()}
@@ -158,7 +163,7 @@ def event_table(
         if to:
             differences[metric] = Difference(max(to, key=lambda name: numbers[name][metric].value), to)
     overlapping = _overlapping(events)
-    notes = _notes(found, overlapping)
+    notes = _notes(found, overlapping, int((sound & ~judged).sum()))
     n_events = int(found["encoder"].n_events.sum())
     rows = _event_rows(clips, found["encoder"], _of_clips(moments["encoder"], judged))
     return EventTable(encoder, len(clips), n_events, overlapping, MOST_MOMENTS, means, differences, notes, rows)
@@ -176,8 +181,8 @@ def _overlapping(events: np.ndarray) -> int:
     return int((meet.sum(axis=2) > 1).sum())
 
 
-def _notes(found: Mapping[str, FoundEvents], overlapping: int) -> tuple[str, ...]:
-    notes = []
+def _notes(found: Mapping[str, FoundEvents], overlapping: int, n_filled: int) -> tuple[str, ...]:
+    notes = [f"{counted(n_filled, 'clips')} that events fill left out: there is nothing to find"] if n_filled else []
     if overlapping:
         notes.append(f"{overlapping} events overlap another: a curve knows no labels, and moments do not overlap, so not all can be found")
     if "shuffled" in found:
