@@ -19,6 +19,7 @@ from ..evaluation.tables import UNSAID, in_a_sentence, missing_or_small
 from ..drawing import figure_bytes, figure_formats
 from ..files import shorten
 from ..lettering import counted, shortened
+from ..localization.baselines import ORACLES
 from ..media.container import MediaError, NoVideo
 from ..media.decode import decode_clip
 from ..metrics.bootstrap import FEW, FEW_ALIKE, FEW_LINE, MeanInterval, too_few
@@ -591,7 +592,10 @@ def _origin_of_baselines(overall: OverallMetrics) -> str:
         )
         if "shuffled" in methods:
             origin += " The row “shuffled” is the encoder itself with the sound of other clips: what it knows without hearing the clip."
-    alone = [name for name in methods if name != "encoder" and all(name not in row.to for row in differences.values())]
+    told = [name for name in methods if name in ORACLES]
+    others = [name for name in methods if name not in ("encoder", *ORACLES)]
+    alone = [name for name in others if all(name not in row.to for row in differences.values())]
+    origin += f" A star is for what is told the category ({', '.join(told)}): nobody has to beat it." if told else ""
     return f"{origin} Not compared with, because evaluate did not: {', '.join(alone)}." if alone else origin
 
 # %% ../../nbs/89_report_findings.ipynb #3e4f5072
