@@ -213,6 +213,13 @@ def test_the_page_on_citing_has_the_entries_that_the_command_prints():
         assert re.search(r"^  year +=", entry, re.MULTILINE)
 
 
+def test_every_encoder_has_its_words_on_citing():
+    from avesound.encoders import base
+    from avesound.report import citations
+
+    assert set(citations._ENCODERS) == set(base._OWN)
+
+
 def test_the_command_cites_what_a_run_was_made_with(tmp_path, capsys):
     (tmp_path / "card.json").write_text((ROOT / "benchmarks/cards/efficientnet_lite0+aisfx.json").read_text())
     assert cli.main(["cite", str(tmp_path)]) == 0

@@ -825,7 +825,7 @@ def test_the_bibtex_of_a_page_is_that_of_citation_cff(page):
     blocks = re.findall(r"^```bibtex\n(.*?)^```", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     entries = [dict(re.findall(r"^  (\w+) += \{(.*)\},?$", entry, re.MULTILINE)) for entry in "\n".join(blocks).split("\n}\n")[:3]]
     software, *papers = entries
-    assert (software["title"], software["version"], software["url"]) == (cff["title"], cff["version"], cff["repository-code"])
+    assert (software["title"], software["note"], software["url"]) == (cff["title"], f"Version {cff['version']}", cff["repository-code"])
     assert software["author"] == "{" + cff["authors"][0]["name"] + "}"
     for paper, reference in zip(papers, cff["references"], strict=True):
         names = " and ".join(f"{author['family-names']}, {author['given-names']}" for author in reference["authors"])

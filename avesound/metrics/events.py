@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MOST_MOMENTS', 'DENSEST', 'EVENT_METRICS', 'EventMoments', 'read_moments', 'even_moments', 'apart_array',
-           'pairwise_tiou', 'paired', 'paired_events', 'FoundEvents', 'found_events', 'Resampled', 'event_numbers']
+           'pairwise_tiou', 'paired', 'paired_events', 'FoundEvents', 'found_events', 'event_numbers']
 
 # %% ../../nbs/58a_metrics_events.ipynb #c3048886
 from collections.abc import Sequence
@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..localization.predict import peak_index
-from .bootstrap import MeanInterval, resample_counts
+from .bootstrap import resample_counts
 from .clip import RECALL_THRESHOLDS, precision_areas
+from .presence import Resampled
 from ..timeline import Interval, Windows, cell_bounds
 
 # %% ../../nbs/58a_metrics_events.ipynb #8bb65024
@@ -247,30 +248,6 @@ def found_events(
     inside = (events[None, :, None, :, 0] <= t[..., None]) & (t[..., None] < events[None, :, None, :, 1])
     n_events = (~np.isnan(events[..., 0])).sum(axis=1)
     return FoundEvents(n_events, overlap, paired_events(inside), paired_events(overlap >= 0.5 - 1e-9) >= 0, score)
-
-# %% ../../nbs/58a_metrics_events.ipynb #52c06a84
-@dataclass(frozen=True, eq=False)
-class Resampled:
-    "A number about all clips together, and the same of resamples of them."
-
-    value: float
-    drawn: np.ndarray  # float64 [shape=(n_boot,)]; NaN where a resample has no event
-    n: int  # clips
-
-    def minus(
-        self,
-        other: "Resampled",  # of the same clips and resamples
-    ) -> "Resampled":
-        "What this one has more, resample by resample."
-        return Resampled(self.value - other.value, self.drawn - other.drawn, self.n)
-
-    @property
-    def interval(self) -> MeanInterval:
-        "The number and its 95 % bootstrap interval."
-        if np.isnan(self.value) or np.isnan(self.drawn).all():
-            return MeanInterval(np.nan, np.nan, np.nan, self.n)
-        low, high = np.nanquantile(self.drawn, [0.025, 0.975])
-        return MeanInterval(float(self.value), float(low), float(high), self.n)
 
 # %% ../../nbs/58a_metrics_events.ipynb #60d7abd0
 def event_numbers(

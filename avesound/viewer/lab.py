@@ -100,14 +100,14 @@ def view(
 
     def show(server: subprocess.Popen) -> None:
         place = Path(os.path.relpath(path, root)).as_posix()
-        address = f"http://127.0.0.1:{port}/doc/tree/{quote(place)}?token={token}"
-        print(f"JupyterLab is starting, to show {run.name} at\n  {address}", flush=True)
+        print(f"JupyterLab is starting, to show {run.name} …", flush=True)
         _wait_for(server, port, token, timeout_s)
         try:
             _run_cell(path, place, port, token, timeout_s)
         except Exception as error:  # the page is of use all the same
             print(f"The cell could not be run ahead ({error}): run it in the page.", file=sys.stderr)
-        print("It is there. Stop with control + c.", flush=True)
+        address = f"http://127.0.0.1:{port}/doc/tree/{quote(place)}?token={token}"
+        print(f"{run.name} is shown at\n  {address}\nStop with control + c.", flush=True)
         if browser:
             webbrowser.open(address)
         if ready is not None:
