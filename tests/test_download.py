@@ -350,6 +350,11 @@ def test_keep_zip_false_and_running_again(server, tmp_path):
 # Google Drive, as gdown sees it: the addresses of Google are led to the server here.
 
 
+def known(look_up):
+    "Names of hosts have an address, as they do with a network; addresses keep their own."
+    return lambda host, *rest, **how: look_up(host if host.startswith("127.") else "127.0.0.1", *rest, **how)
+
+
 @pytest.fixture
 def drive(server, monkeypatch, tmp_path_factory):
     class ToServer(requests.adapters.HTTPAdapter):
@@ -361,6 +366,7 @@ def drive(server, monkeypatch, tmp_path_factory):
             return answer
 
     monkeypatch.setattr(requests.Session, "get_adapter", lambda self, url: ToServer())
+    monkeypatch.setattr(socket, "getaddrinfo", known(socket.getaddrinfo))
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setattr(importlib.import_module("gdown.download"), "DEFAULT_COOKIES_FILE", str(home / "cookies.txt"))
     page = (
@@ -412,6 +418,7 @@ def test_drive_offline(tmp_path, monkeypatch):
         raise requests.ConnectionError("no route to host")
 
     monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", offline)
+    monkeypatch.setattr(socket, "getaddrinfo", known(socket.getaddrinfo))
     with pytest.raises(DownloadError, match=rf"{ave.GDRIVE_ID}.*no route to host.*--zip"):
         download_ave(tmp_path, retries=0, **FAST)
 

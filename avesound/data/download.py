@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import shutil
+import socket
 import stat
 import tempfile
 import time
@@ -24,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ..files import LockError, atomic_write, locked, put_in_place, sha256_of, shorten, storing
 from ..timeline import Seconds
@@ -245,6 +247,21 @@ def check_sha256(
         )
     return digest
 
+# %% ../../nbs/22_data_download.ipynb #560c0f9d
+def _known_host(url: str) -> None:
+    "Raises `DownloadError` where nobody knows the host: without a network the answer comes at once, not after all retries."
+    from requests.utils import get_environ_proxies
+
+    try:
+        host = urlsplit(url).hostname
+        if host and not get_environ_proxies(url):  # a proxy looks names up itself
+            socket.getaddrinfo(host, None)
+    except socket.gaierror as error:
+        where = "is there a network? On many clusters the login node alone has one"
+        raise DownloadError(f"cannot get {url}: {host} is not known ({error.strerror}); {where}") from error
+    except ValueError:
+        pass  # an address that is none: what asks for it says so
+
 # %% ../../nbs/22_data_download.ipynb #195da01e
 def fetch_zip(
     url: str,  # http(s) address of a zip file; one of drive.google.com is fetched as Google Drive requires
@@ -272,6 +289,7 @@ def fetch_zip(
         if path.exists():
             return check_sha256(path, sha256)
         try:
+            _known_host(url)
             if re.match(r"https?://(drive|docs)\.google\.com/", url, re.IGNORECASE):
                 part = path.with_name(f"{path.name}.gdrive")
                 _fetch_drive(url, part, retries, timeout_s)
