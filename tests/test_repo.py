@@ -224,7 +224,7 @@ def imported_by(command: list) -> tuple[set[str], float]:
     return {name for _, name in lines}, sum(int(us) for us, _ in lines) / 1e6
 
 
-HEAVY = {"torch", "torchvision", "torchaudio", "pandas"}
+HEAVY = {"torch", "torchvision", "torchaudio", "pandas", "scipy", "matplotlib"}
 
 
 def test_import_avesound_is_light():

@@ -34,6 +34,7 @@ from avesound.embeddings.store import (
     video_file,
 )
 from ..encoders.base import Problem, check_comparable
+from ..terminal import waited_for
 from ..timeline import Seconds, Windows, cells_of_centers
 
 # %% ../../nbs/66_embeddings_cache.ipynb #bba2ea8f
@@ -209,6 +210,7 @@ class PairReader:
     def read(
         self,
         video_ids: Sequence[str],  # which clips
+        what: str = "read",  # is done with them, for the bar on a terminal
     ) -> Iterator[ClipPair]:  # those that could be read, in order
         """The vectors of each clip in turn.
 
@@ -223,7 +225,7 @@ class PairReader:
         """
         self._seeing = self.cache.reader()
         self._hearing = [self.cache.reader(length) for length in self.lengths]
-        for video_id in video_ids:
+        for video_id in waited_for(video_ids, what):
             parts = self._parts(video_id)
             if parts is None:
                 continue

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import eigh
 
 from ..files import atomic_write
 from ..layout import missing_error
@@ -96,6 +95,8 @@ def _shrunk(covariance: np.ndarray, shrinkage: float) -> np.ndarray:
 
 # %% ../../nbs/65_embeddings_projector.ipynb #1d80148a
 def _inverse_root(covariance: np.ndarray) -> np.ndarray:
+    from scipy.linalg import eigh  # here, because every command would wait half a second for it
+
     values, vectors = eigh(covariance)
     return vectors / np.sqrt(np.maximum(values, values[-1] * 1e-12)) @ vectors.T
 

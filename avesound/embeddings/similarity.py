@@ -252,7 +252,7 @@ def shuffled_curves(
         for heard, part in zip(sounds, pair.audio):
             heard.add(part)
     waiting = _Waiting(block)
-    for i, pair in zip(order, reader.read([clips[i].video_id for i in order])):
+    for i, pair in zip(order, reader.read([clips[i].video_id for i in order], "wrong sound")):
         if pair.video_id != clips[i].video_id:
             break
         seen, events = unit_vectors(pair.video.emb).astype(np.float32), _events(clips[i])

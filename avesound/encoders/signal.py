@@ -7,7 +7,6 @@ __all__ = ['sound_activity', 'coincidence', 'SignalEncoder']
 
 # %% ../../nbs/31_encoders_signal.ipynb #cead00e9
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from .base import ClipEmbeddings, EncoderSpec, warn_of_device
 from .stream import ClipStream
@@ -37,6 +36,8 @@ class _Local:
         self._fps = fps
 
     def blurred(self, x: np.ndarray, sigma_s: Seconds = _LOCAL_S, beyond: str = "nearest") -> np.ndarray:
+        from scipy.ndimage import gaussian_filter1d
+
         return gaussian_filter1d(x, sigma_s * self._fps, axis=0, mode=beyond)
 
     def deviation(self, x: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ from ..evaluation.tables import UNSAID
 from ..files import as_json, atomic_write, csv_header, printable, sha256_of, shorten, storing
 from ..provenance import one_run
 from ..lettering import counted, fonts_for
-from ..terminal import folded
+from ..terminal import folded, waited_for
 from ..localization.align import AlignSettings
 from avesound.report.breakdown import (
     Counts,
@@ -288,7 +288,6 @@ def analyze(
     now = datetime.now().astimezone()
     numbers, tables = _numbers(summary, curves, conf_radius_s, n_boot, seed)
     run, problems, soundness = provenance(summary)
-    gallery = Gallery()
     fonts, lacking = fonts_for([run.name, *summary.table["event_label"], *summary.table["video_id"]])
     if lacking:
         notes.append(
@@ -308,7 +307,8 @@ def analyze(
         reading=Reading.of(summary),
     )
     overall = replace(overall, in_short=in_short(overall, tables))
-    with figure_style(fonts):
+    with figure_style(fonts), waited_for(None, "draw", "figure") as bar:
+        gallery = Gallery(bar=bar)
         pictures = figures(summary, overall, tables, gallery)
         shown, records = examples(summary, curves, clips, n_examples, gallery)
     overall = replace(overall, examples=records)

@@ -59,6 +59,7 @@ from ..timeline import Interval, Seconds
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+    from tqdm import tqdm
 
 # %% ../../nbs/89_report_findings.ipynb #29815e81
 def main_subset(overall: OverallMetrics) -> str:
@@ -273,10 +274,13 @@ class Gallery:
     "Figures as they are made."
 
     files: dict[str, bytes] = field(default_factory=dict)  # name -> what is written: PNG, JPEG, and what `figures_as` asks for
+    bar: "tqdm | None" = None  # on a terminal, counts them
 
     def add(self, name: str, figure: "Figure", alt: str, caption: str, width: int = 100) -> Picture:
         "Keep the figure as a file, and return it as a picture."
         self.files |= {f"{name}.{kind}": figure_bytes(figure, kind) for kind in figure_formats()}
+        if self.bar is not None:
+            self.bar.update()
         return Picture(name, figure_svg(figure, name).encode(), "image/svg+xml", alt, caption, width)
 
 
