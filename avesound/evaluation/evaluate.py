@@ -33,6 +33,7 @@ from ..encoders.base import ORACLE, Problem
 from .events import EventTable, event_moments, event_table, several_events
 from .figures import plot_clip
 from avesound.evaluation.methods import (
+    SUBSETS,
     Answer,
     Method,
     Truth,
@@ -58,7 +59,7 @@ from avesound.evaluation.refined import (
     refiner_record,
 )
 from .rows import ScoredClips, conformal_columns, curve_rows, lost_rows, method_rows, summary_rows
-from .tables import SUBSETS, Overall, calibration_checks, subset_table
+from .tables import Overall, calibration_checks, subset_table
 from .truths import Judged, TruthDifference, compare_truths
 from ..files import as_json, shorten
 from ..lettering import counted
@@ -852,12 +853,11 @@ def _overall(
     first, partial, truth = methods[0], seen.truth.partial, seen.truth
     spec, heard_by = (meta.get("encoder") or {} for meta in (seen.curves.video_meta, seen.curves.audio_meta))
     resampling = {"n_boot": scoring.n_boot, "seed": scoring.seed}
-    rows = {"all": np.ones(len(partial), bool), "partial": partial}
-    tables = {subset: subset_table(methods, truth, rows[subset], rivals=rivals, **resampling) for subset in SUBSETS}
+    tables = {subset: subset_table(methods, truth, subset, rivals=rivals, **resampling) for subset in SUBSETS}
     further: dict[str, Any] = {}
     if plan.refiner is not None:
         further["refiner"] = refiner_record(plan.refiner)
-        further["headline"] = {subset: gains(methods, rows[subset], **resampling) for subset in SUBSETS}
+        further["headline"] = {subset: gains(methods, truth.rows(subset), **resampling) for subset in SUBSETS}
         further["seeds"] = means_of_seeds(plan.refiner, cache, seen, plan.settings)
     n_shuffles = scoring.n_shuffles if plan.refiner is None else 0
     checks = calibration_checks(truth, first.only_answer, plan.settings, seen.curves.stride_s, scoring.seed)

@@ -15,9 +15,9 @@ import numpy as np
 from ..embeddings.cache import EmbeddingCache
 from ..embeddings.projector import Projector
 from ..embeddings.similarity import CurveSet
-from .methods import Answer, Method, Truth, scored
+from .methods import SUBSETS, Answer, Method, Truth, scored
 from .rows import ScoredClips
-from .tables import IN_RECORD, SUBSETS, Overall, head_lines
+from .tables import IN_RECORD, Overall, head_lines
 from ..files import shorten
 from ..localization.align import AlignSettings
 from ..localization.ragged import Ragged, alike

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from ..data.annotations import ClipAnnotation
-from .methods import Method
+from .methods import SUBSETS, Method
 from .rows import ScoredClips
-from .tables import HEADLINE, IN_RECORD, SUBSETS, resampled_interval
+from .tables import HEADLINE, IN_RECORD, resampled_interval
 from ..files import as_json, shorten
 from ..localization.baselines import ORACLES
 from ..metrics.bootstrap import FEW_LINE, MeanInterval, interval_text, method_table, resample_counts

@@ -462,16 +462,20 @@ def _average_precisions(
     "One for each threshold. Precision rises only at right intervals, so a running count is enough for all others."
     events, interval, score = (np.asarray(x, dtype=np.float64) for x in (events, interval, score))
     n_events = (~np.isnan(events[..., 0])).sum(axis=-1)
-    weights = np.ones(len(events), np.float32) if weights is None else np.asarray(weights, dtype=np.float32)  # exact: these are counts
+    weights = np.ones(len(events), np.float32) if weights is None else np.asarray(weights)
     predicted = ~np.isnan(interval).any(axis=-1) & (n_events > 0)
     overlap = np.nan_to_num(tiou(events, interval))
     order = np.flatnonzero(predicted)[np.argsort(-score[predicted], kind="stable")]
     ends = np.append(np.flatnonzero(np.diff(score[order]) < -1e-12), len(order) - 1)[: len(order)]  # of groups of equals
-    total = weights @ n_events.astype(np.float32)
-    columns = weights.reshape(-1, len(events)).T
+    resamples = weights.reshape(-1, len(events))
     step = max(1, 2**22 // max(1, len(events)))  # bounds the memory: resamples of many clips, a few at a time
-    parts = [precision_areas(overlap[order], ends, columns[order, i : i + step], thresholds) for i in range(0, columns.shape[1], step)]
-    areas = np.concatenate([*parts], axis=1).reshape(len(thresholds), *weights.shape[:-1])
+    totals, parts = [], []
+    for first in range(0, len(resamples), step):
+        drawn = resamples[first : first + step].T.astype(np.float32)  # exact: these are counts
+        totals.append(n_events.astype(np.float32) @ drawn)
+        parts.append(precision_areas(overlap[order], ends, drawn[order], thresholds))
+    total = np.concatenate(totals).reshape(weights.shape[:-1])
+    areas = np.concatenate(parts, axis=1).reshape(len(thresholds), *weights.shape[:-1])
     return [np.where(total > 0, area / np.where(total > 0, total, 1), np.nan) for area in areas]
 
 

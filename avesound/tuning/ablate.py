@@ -26,7 +26,7 @@ from ..embeddings.store import CacheError
 from ..drawing import save_figure
 from ..encoders.base import Encoder, Problem, create_encoder, encoder_names
 from ..encoders.logmel import FILLS
-from ..evaluation.tables import SUBSETS
+from ..evaluation.methods import SUBSETS
 from ..files import as_json, atomic_write, write_csv, write_json
 from ..lettering import counted, markdown_text, new_figure, shortened
 from ..localization.align import FUSIONS, AlignSettings

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..embeddings.dask import DaskClient, map_blocks
-from ..evaluation.tables import SUBSETS
+from ..evaluation.methods import SUBSETS
 from ..lettering import new_figure, shortened
 from ..localization.align import FUSIONS, AlignSettings, adapt_tau, align, fuse, temporal_pdf, temporal_scores
 from ..localization.predict import peak, soft_argmax
