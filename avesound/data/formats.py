@@ -235,12 +235,12 @@ _SENSE = {"audio": "heard", "visual": "seen"}  # the words of LLP's files, and o
 
 
 def _llp(files: Sequence[Path], how: ImportSettings, notes: Notes) -> Iterator[Mark]:
-    sense_of = {path: next((name for name in _SENSE if name in path.name.lower()), None) for path in files}
-    lists = {path: _split_in(path) for path, sense in sense_of.items() if sense is None}
+    sense_of = {path: name for path in files for name in reversed(_SENSE) if name in path.name.lower()}
+    lists = {path: _split_in(path) for path in files if path not in sense_of}
     split_of = _split_of((where, row["filename"], split) for path, split in lists.items() for where, row in _table(path, LLP[::3]))
     senses: dict[str, dict[tuple[str, str], list[Interval]]] = {sense: {} for sense in _SENSE}
     for path, sense in sense_of.items():
-        for where, row in _table(path, LLP) if sense else ():
+        for where, row in _table(path, LLP):
             try:
                 checked = checked_row(
                     where, {"video_id": row["filename"], "event_label": "x", "start_s": row["onset"], "end_s": row["offset"]}
@@ -261,7 +261,7 @@ def _llp(files: Sequence[Path], how: ImportSettings, notes: Notes) -> Iterator[M
         notes.remarks.append(f"clips of train, which have labels without times and are no rows: {untimed:,}")
     if lists:
         _compare([row[0] for row in notes.senses], [i for i, split in split_of.items() if split != "train"], list(lists), notes)
-    yield from (mark._replace(split=split_of.get(mark.video_id, "")) for mark in _where_both_are(*senses.values(), notes))
+    yield from (mark._replace(split=split_of.get(mark.video_id, "")) for mark in _where_both_are(senses["audio"], senses["visual"], notes))
 
 
 def _split_in(path: Path) -> str:
