@@ -71,6 +71,9 @@ SETS: dict[str, PublishedSet] = {
 }  # fmt: skip
 
 # %% ../../nbs/24a_data_sets.ipynb #88e02975
+_SOUND_ALONE = frozenset((".wav", ".flac", ".mp3", ".m4a", ".ogg", ".opus", ".aac", ".aiff"))
+
+
 @dataclass(frozen=True)
 class _Tree:
     "What lies below some folders."
@@ -99,7 +102,7 @@ def _tree(folders: Sequence[Path]) -> _Tree:
             for path in (Path(top, name) for name in sorted(names) if not name.startswith("._")):
                 if path.name.lower() in wanted:
                     named.setdefault(path.name.lower(), []).append(path)
-                elif path.suffix.lower() in MEDIA_SUFFIXES:
+                elif path.suffix.lower() in MEDIA_SUFFIXES - _SOUND_ALONE:
                     media.setdefault(folder, []).append(path)
     return _Tree(tuple(folders), named, media, tuple(unsearched))
 
@@ -236,7 +239,11 @@ def _remarks(name: str, imported: Imported, sources: Sequence[Path], tree: _Tree
         remarks.append(f"{len(labels)} classes, and {known.title} has {known.n_classes}: are these its files?")
     for options, path in zip(known.files, sources):
         for other in (there for option in options[1:] for there in tree.named.get(option.lower(), []) if there != path):
-            one, two = (json.loads(utf8_text(version)) for version in (path, other))
+            try:
+                one, two = (dict(json.loads(utf8_text(version))) for version in (path, other))
+            except (ValueError, TypeError):
+                remarks.append(f"{path.name} is read; {other} beside it is not built like it")
+                continue
             differ = [i for i in dict.fromkeys([*one, *two]) if one.get(i) != two.get(i)]
             remarks.append(f"{path.name} is read; {other.name} beside it says otherwise of {len(differ)} clips ({shorten(differ)})")
     return remarks
