@@ -93,8 +93,10 @@ def _annotations(
     reading: Call,
     showing: Call,
     *,
-    file: Sequence[str],  # what to read: AVE's Annotations.txt, or the files of another format; with `target` a CSV or a summary
-    source: str = "ave",  # the format of the files
+    file: Sequence[
+        str
+    ],  # what to read: AVE's Annotations.txt, files of another format, folders of a data set; with `target` a CSV or a summary
+    source: str = "ave",  # the format of the files, or the data set
     target: str | None = None,  # the other way: write them for another tool
     folder: str = "exported",  # gets the files for another tool
     clean_test_txt: str | None = None,  # also write the ids that are in the test split, in no other, and have an event
@@ -103,6 +105,7 @@ def _annotations(
     from avesound.data.annotations import clips_from_annotations, read_annotations
     from avesound.data.recognise import format_of
     from avesound.data.senses import senses_file
+    from avesound.data.sets import import_set
     from avesound.evaluation.protocol import write_clean_test
 
     files = [file] if isinstance(file, str) else list(file)
@@ -110,20 +113,26 @@ def _annotations(
         written = showing(table=files[0], out_dir=folder, to=target)
         print(f"wrote {len(written)} files to {folder}" if len(written) > 1 else f"wrote {written[0]}")
         return 0
-    source = (format_of(files[0]) or "csv") if source == "auto" else source
-    if source == "ave":
+    imported, then = None, ""
+    if any(map(os.path.isdir, files)):
+        found = import_set(files, source)
+        imported, then = found.imported, f"next: {found.next_command(call['out_csv'])}"
+        print(found, "", sep="\n")
+    elif (source := (format_of(files[0]) or "csv") if source == "auto" else source) == "ave":
         if len(files) > 1:
             raise ValueError(f"AVE's annotations are one file, got {len(files)}; those of the splits have options of their own")
         print(call(txt=files[0]))
     else:
         imported = reading(files=files, format=source)
+        print(imported, "", imported.report, sep="\n")
+    if imported:
         imported.save(call["out_csv"])
-        print(f"{imported}\n\n{imported.report}")
-    senses = "" if source == "ave" or imported.senses is None else f" and {senses_file(call['out_csv'])}"
-    print(f"wrote {call['out_csv']}{senses}")
+    print(f"wrote {call['out_csv']}", f" and {senses_file(call['out_csv'])}" if imported and imported.senses is not None else "", sep="")
     if clean_test_txt:
         n = write_clean_test(clips_from_annotations(read_annotations(call["out_csv"])).values(), clean_test_txt)
         print(f"wrote {clean_test_txt}: {n} clips of the test split that are in no other and have an event")
+    if then:
+        print(then)
     return 0
 
 # %% ../nbs/99_cli.ipynb #7d67ed9e

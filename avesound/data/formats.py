@@ -11,7 +11,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +24,7 @@ from avesound.data.annotations import (
     AnnotationReport,
     check_annotations,
     checked_row,
+    split_name,
     without_suffix,
     write_annotations,
 )
@@ -69,6 +70,7 @@ class Mark(NamedTuple):
     end: float | str | None = None
     split: str = ""
     quality: str = ""
+    cls_type: str = ""  # close or open, where a benchmark has classes that no training clip has
 
 
 @dataclass
@@ -131,23 +133,49 @@ def _pair(where: str, annotation: Any) -> tuple[float, float]:
     return float(segment[0]), float(segment[1])
 
 # %% ../../nbs/20a_data_formats.ipynb #01310e14
+def _split_of(rows: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+    "Splits by id, of (place, id, split). `ValueError` where an id is in two."
+    found: dict[str, str] = {}
+    for where, video_id, split in rows:
+        if found.setdefault(video_id, split) != split:
+            raise ValueError(f"{where}: {video_id} is in {found[video_id]} and in {split}")
+    return found
+
+
+def _compare(annotated: Iterable[str], listed: Iterable[str], lists: Sequence[Path], notes: Notes) -> None:
+    "Notes which clips only the annotations know, or only the lists. `ValueError` where they share none."
+    ids, known = dict.fromkeys(annotated), dict.fromkeys(listed)
+    names = ", ".join(path.name for path in lists)
+    unlisted, bare = [i for i in ids if i not in known], [i for i in known if i not in ids]
+    if ids and len(unlisted) == len(ids):
+        raise ValueError(f"{lists[0]}: of the {len(ids):,} annotated clips none is in {names}. Are the files of the same release?")
+    if unlisted:
+        notes.remarks.append(f"annotated clips that are not in {names}, and have no split: {len(unlisted):,} ({shorten(unlisted)})")
+    if bare:
+        notes.remarks.append(f"clips of {names} without an annotation, which are no rows: {len(bare):,} ({shorten(bare)})")
+
+# %% ../../nbs/20a_data_formats.ipynb #ac68e57c
 def _ovave(files: Sequence[Path], how: ImportSettings, notes: Notes) -> Iterator[Mark]:
-    split_of: dict[str, str] = {}
-    for path in files:
-        if path.suffix.lower() != ".json":
-            split_of |= {row["vid_name"]: row["split"] for _, row in _table(path, ("vid_name", "split"), ",")}
-    for path in files:
-        if path.suffix.lower() != ".json":
-            continue
+    lists, jsons = ([path for path in files if (path.suffix.lower() == ".json") == wanted] for wanted in (False, True))
+    rows = [(where, row) for path in lists for where, row in _table(path, ("vid_name", "split"), ",")]
+    split_of, listed = _split_of((where, row["vid_name"], row["split"]) for where, row in rows), {row["vid_name"]: row for _, row in rows}
+    annotated = []
+    for path in jsons:
         for video_id, clip in _whole(path).items():
             where = f"{path}, {video_id}"
             label, flags = str(_entry(where, clip, "category", str)), _flags(where, _entry(where, clip, "label", (str, list)))
-            edges = np.flatnonzero(np.diff([0, *flags, 0]))
+            annotated.append(video_id)
+            meta = listed.get(video_id, {})
+            if meta.get("cls_name", label) != label:
+                notes.remarks.append(f"{where}: is {label!r} here and {meta['cls_name']!r} in the CSV")
+            clip_of = Mark(where, video_id, label, split=split_of.get(video_id, ""), cls_type=meta.get("cls_type", ""))
+            edges = np.flatnonzero(np.diff([0, *flags, 0])).reshape(-1, 2)
+            yield from (clip_of._replace(start=float(start), end=float(end)) for start, end in edges)
             if not len(edges):
-                yield Mark(where, video_id, label, split=split_of.get(video_id, ""))
-            for start, end in edges.reshape(-1, 2):
-                yield Mark(where, video_id, label, float(start), float(end), split_of.get(video_id, ""))
-    if not split_of:
+                yield clip_of
+    if lists:
+        _compare(annotated, listed, lists, notes)
+    else:
         notes.remarks.append("no CSV with vid_name and split was given: clips have no split")
 
 
@@ -159,11 +187,13 @@ def _whole(path: Path) -> dict:
 
 
 def _flags(where: str, label: str | list) -> list[int]:
-    "Zeros and ones, one for each second."
+    "Zeros and ones, one for each of ten seconds."
     text = label.strip() if isinstance(label, str) else json.dumps(label)
-    if not re.fullmatch(r"\[\s*[01]\s*(,\s*[01]\s*)*\]", text):
-        raise ValueError(f"{where}: 'label' must be seconds that are 0 or 1, like [0,0,1,1,0], got {text[:60]!r}")
-    return [int(flag) for flag in re.findall("[01]", text)]
+    flags = re.findall("[01]", text) if re.fullmatch(r"\[\s*[01]\s*(,\s*[01]\s*)*\]", text) else []
+    if len(flags) != 10:
+        got = f"{len(flags)}: " if flags else ""
+        raise ValueError(f"{where}: 'label' must be ten seconds that are 0 or 1, like [0,0,1,1,0,0,0,0,0,0], got {got}{text[:60]!r}")
+    return [int(flag) for flag in flags]
 
 # %% ../../nbs/20a_data_formats.ipynb #e78842b8
 def _table(path: Path, names: Sequence[str], separator: str = "\t") -> Iterator[tuple[str, dict[str, str]]]:
@@ -205,11 +235,11 @@ _SENSE = {"audio": "heard", "visual": "seen"}  # the words of LLP's files, and o
 
 
 def _llp(files: Sequence[Path], how: ImportSettings, notes: Notes) -> Iterator[Mark]:
-    senses: dict[str, dict[tuple[str, str], list[Interval]]] = {"audio": {}, "visual": {}}
-    for path in files:
-        sense = next((name for name in senses if name in path.name.lower()), None)
-        if sense is None:
-            raise ValueError(f"{path}: its name must say whether this is what is heard (audio) or what is seen (visual)")
+    sense_of = {path: name for path in files for name in reversed(_SENSE) if name in path.name.lower()}
+    lists = {path: _split_in(path) for path in files if path not in sense_of}
+    split_of = _split_of((where, row["filename"], split) for path, split in lists.items() for where, row in _table(path, LLP[::3]))
+    senses: dict[str, dict[tuple[str, str], list[Interval]]] = {sense: {} for sense in _SENSE}
+    for path, sense in sense_of.items():
         for where, row in _table(path, LLP):
             try:
                 checked = checked_row(
@@ -227,7 +257,22 @@ def _llp(files: Sequence[Path], how: ImportSettings, notes: Notes) -> Iterator[M
     if not all(senses.values()):
         names = ", ".join(map(str, files))
         raise ValueError(f"{names}: llp needs two files with rows, of what is heard (audio) and what is seen (visual)")
-    yield from _where_both_are(senses["audio"], senses["visual"], notes)
+    if untimed := sum(split == "train" for split in split_of.values()):
+        notes.remarks.append(f"clips of train, which have labels without times and are no rows: {untimed:,}")
+    if lists:
+        _compare([row[0] for row in notes.senses], [i for i, split in split_of.items() if split != "train"], list(lists), notes)
+    yield from (mark._replace(split=split_of.get(mark.video_id, "")) for mark in _where_both_are(senses["audio"], senses["visual"], notes))
+
+
+def _split_in(path: Path) -> str:
+    "The split that a list is of, by its name."
+    words = map(split_name, re.split(r"[\W_]+", path.stem))
+    split = next((word for word in words if word in ("train", "val", "test")), None)
+    if split is None:
+        raise ValueError(
+            f"{path}: its name must say whether this is what is heard (audio) or what is seen (visual), or which split it lists (val, test)"
+        )
+    return split
 
 
 def _where_both_are(heard: Mapping, seen: Mapping, notes: Notes) -> Iterator[Mark]:
@@ -339,8 +384,8 @@ def _clock(where: str, text: str) -> Seconds:
 
 # %% ../../nbs/20a_data_formats.ipynb #be7feb3d
 READERS: dict[str, Reader] = {
-    "activitynet": _activitynet, "ovave": _ovave, "llp": _llp, "audioset": _audioset, "dcase": _dcase, "audacity": _audacity, "elan": _elan,
-    "labelstudio": _labelstudio, "cvat": _cvat,
+    "activitynet": _activitynet, "unav100": _activitynet, "ovave": _ovave, "llp": _llp, "audioset": _audioset, "dcase": _dcase,
+    "audacity": _audacity, "elan": _elan, "labelstudio": _labelstudio, "cvat": _cvat,
 }  # fmt: skip
 SOURCES = ("ave", "auto", *READERS)  # what `avesound annotations` takes
 
@@ -349,7 +394,7 @@ SOURCES = ("ave", "auto", *READERS)  # what `avesound annotations` takes
 class Imported:
     "Annotations of others as a table, and what became of the rest."
 
-    table: "pd.DataFrame"  # columns `data.annotations.COLUMNS`
+    table: "pd.DataFrame"  # columns `data.annotations.COLUMNS`, and cls_type where a benchmark has classes that are not in train
     format: str  # key of `READERS`
     left_out: tuple[str, ...]  # annotations that are no rows: file, place, and why
     remarks: tuple[str, ...]  # what one should know of the rows
@@ -389,7 +434,7 @@ def _checked(marks: Iterator[Mark], notes: Notes, scale: float) -> Iterator[dict
         except ValueError as error:
             notes.left_out.append(str(error))
             continue
-        yield row | {name: row[name] * scale for name in ("start_s", "end_s")}
+        yield row | {name: row[name] * scale for name in ("start_s", "end_s")} | {"cls_type": mark.cls_type}
 
 
 def _refuse_milliseconds(rows: Sequence[dict], files: Sequence[Path]) -> None:
@@ -433,7 +478,10 @@ def import_annotations(
     if name not in READERS:
         told = f"is {name}" if format == "auto" and name else "is none that is known" if format == "auto" else f"{format!r} is not known"
         raise ValueError(f"{paths[0]}: its format {told}; formats that can be read: {', '.join(READERS)}")
-    notes, scale = Notes(), 0.001 if how.unit == "ms" and name in ("dcase", "audioset", "audacity", "llp", "activitynet") else 1.0
+    notes, scale = (
+        Notes(),
+        0.001 if how.unit == "ms" and name in ("dcase", "audioset", "audacity", "llp", "activitynet", "unav100") else 1.0,
+    )
     try:
         rows = list(_checked(READERS[name](paths, how, notes), notes, scale))
     except (AttributeError, TypeError, KeyError, IndexError, OverflowError) as error:  # a list where an object should be, say
@@ -449,4 +497,5 @@ def import_annotations(
     senses = pd.DataFrame(notes.senses, columns=[*COLUMNS[:4], "sense"]) if notes.senses else None
     if senses is not None:
         senses[["start_s", "end_s"]] *= scale
-    return Imported(pd.DataFrame(rows)[list(COLUMNS)], name, tuple(notes.left_out), tuple(notes.remarks), senses)
+    columns = [*COLUMNS, "cls_type"] if any(row["cls_type"] for row in rows) else list(COLUMNS)
+    return Imported(pd.DataFrame(rows)[columns], name, tuple(notes.left_out), tuple(notes.remarks), senses)

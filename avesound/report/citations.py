@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Annotated
 
 from .. import __version__
+from ..data.sets import SETS
 from ..data.synth import RULES
 from ..encoders.base import encoder_names
 from ..options import nearest
@@ -33,6 +34,28 @@ PAPERS: dict[str, str] = {
   booktitle = {European Conference on Computer Vision (ECCV)},
   year      = {2018},
   url       = {https://arxiv.org/abs/1803.08842}
+}""",
+    "UnAV-100": """@inproceedings{geng2023dense,
+  title     = {Dense-Localizing Audio-Visual Events in Untrimmed Videos: A Large-Scale Benchmark and Baseline},
+  author    = {Geng, Tiantian and Wang, Teng and Duan, Jinming and Cong, Runmin and Zheng, Feng},
+  booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
+  year      = {2023},
+  url       = {https://arxiv.org/abs/2303.12930}
+}""",
+    "OV-AVEBench": """@inproceedings{zhou2025towards,
+  title     = {Towards Open-Vocabulary Audio-Visual Event Localization},
+  author    = {Zhou, Jinxing and Guo, Dan and Guo, Ruohao and Mao, Yuxin and Hu, Jingjing and
+               Zhong, Yiran and Chang, Xiaojun and Wang, Meng},
+  booktitle = {IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)},
+  year      = {2025},
+  url       = {https://arxiv.org/abs/2411.11278}
+}""",
+    "LLP": """@inproceedings{tian2020unified,
+  title     = {Unified Multisensory Perception: Weakly-Supervised Audio-Visual Video Parsing},
+  author    = {Tian, Yapeng and Li, Dingzeyu and Xu, Chenliang},
+  booktitle = {European Conference on Computer Vision (ECCV)},
+  year      = {2020},
+  url       = {https://arxiv.org/abs/2007.10558}
 }""",
     "SoundingActions": """@inproceedings{chen2024soundingactions,
   title     = {SoundingActions: Learning How Actions Sound from Narrated Egocentric Videos},
@@ -146,18 +169,19 @@ def _of_data(names: Iterable[str]) -> tuple[list[str], list[str]]:
     "Keys of data sets, and remarks on those that are not known."
     keys, remarks = [], []
     for name in names:
-        if name.lower().startswith("ave"):
-            keys.append("AVE")
+        known = next((key for key in SETS if name.lower().startswith(key.rstrip("0123456789"))), None)
+        if known:
+            keys.append(SETS[known].title)
         elif name in RULES:
             remarks.append(f"data set {name}: synthetic clips, part of avesound")
         else:
-            remarks.append(f"data set of {name}: cite who made it; for AVE: avesound cite --data ave")
+            remarks.append(f"data set of {name}: cite who made it; for one that is known: avesound cite --data {'|'.join(SETS)}")
     return keys, remarks
 
 
 def cite(
     what: Sequence[str] = (),  # encoders by name, or folders of runs and benchmarks; none: avesound and the data set
-    data: Annotated[str, ("auto", "ave", "none")] = "auto",  # the data set; auto: that of the runs, AVE where only encoders are named
+    data: Annotated[str, ("auto", *SETS, "none")] = "auto",  # the data set; auto: that of the runs, AVE where only encoders are named
 ) -> str:
     """BibTeX of avesound, the data set and the encoders, each once; what has none is a comment.
 
@@ -169,7 +193,7 @@ def cite(
     runs = [name for name in what if os.path.exists(name)]
     results = [cited_by(run) for run in runs]
     names = [name for name in what if name not in runs] + [name for result in results for name in result.encoders]
-    given = ("ave",) if data == "ave" or (data == "auto" and not runs) else ()
+    given = (data,) if data in SETS else ("ave",) if data == "auto" and not runs else ()
     keys, remarks = _of_data(given or [name for result in results for name in result.data if data == "auto"])
     for name in dict.fromkeys(names):
         key, remark = _known(name)
