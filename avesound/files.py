@@ -22,7 +22,7 @@ import tempfile
 import time
 import unicodedata
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -92,9 +92,12 @@ def put_in_place(
     path: str | os.PathLike,  # where it goes, in the same folder; what is there is replaced
     *,
     last: bool = True,  # wait for the new name, too: it outlives a power cut in the next second
+    check: Callable[[], None] | None = None,  # asked at the last moment; what it raises leaves `path` as it was
 ) -> None:
     "Move a file so that, whatever happens to the machine, `path` is what it was before or the whole new file."
     _sync_file(Path(written))
+    if check is not None:
+        check()
     os.replace(written, path)
     if last:
         _sync_folder(Path(path).parent)
@@ -210,6 +213,7 @@ def atomic_write(
     path: str | os.PathLike,  # the file to write; its folder is created
     *,
     last: bool = True,  # wait for its name to be on the disk, too; of many files, that of the last is enough
+    check: Callable[[], None] | None = None,  # asked before it is moved; what it raises leaves `path` as it was
 ) -> Iterator[Path]:  # a temporary path in the same folder, moved to `path` when the block ends well
     """A file that is complete or absent, also after a power cut: written beside its place, sent to the disk, moved.
 
@@ -224,7 +228,7 @@ def atomic_write(
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
-            put_in_place(temporary, path, last=last)
+            put_in_place(temporary, path, last=last, check=check)
         except OSError:
             raise
         except Exception as error:

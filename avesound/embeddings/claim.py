@@ -13,11 +13,11 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import IO
 
@@ -356,8 +356,8 @@ def _check_claim(folder: Path, mark: str) -> None:
 def writing(
     path: str | os.PathLike,  # of a file that the block writes
     mark: str,  # fingerprint of the settings it is made with
-) -> Iterator[None]:
-    """See to it that a file gets into its folder only while that holds files of these settings.
+) -> Iterator[Callable[[], None]]:  # what the block asks before it gives the file its name; it raises as this does
+    """See to it that a file gets into its folder only while that holds files of these settings, and replaces none of other settings.
 
     Raises
     ------
@@ -366,7 +366,11 @@ def writing(
     """
     path = Path(path)
     _check_claim(path.parent, mark)
-    yield
+    try:
+        yield partial(_check_claim, path.parent, mark)
+    except FileNotFoundError:  # who has emptied the folder has taken the unfinished file, too
+        _check_claim(path.parent, mark)
+        raise
     try:
         _check_claim(path.parent, mark)
     except LostClaim:

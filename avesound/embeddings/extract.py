@@ -459,8 +459,8 @@ def _write_wav_of(
     try:
         digest = sha256_of(job.path)
         clip = ClipPieces(job.path, sample_rate=job.sample_rate, video=False, timeout_s=job.timeout_s, max_s=job.max_s)
-        with writing(job.wav_file, fingerprint(wav_settings(job.sample_rate))):
-            write_wav_pieces(job.wav_file, _unchanged(clip, job.path, stamp), job.sample_rate)
+        with writing(job.wav_file, fingerprint(wav_settings(job.sample_rate))) as still_ours:
+            write_wav_pieces(job.wav_file, _unchanged(clip, job.path, stamp), job.sample_rate, check=still_ours)
     except StorageError:  # no clip's fault, and the next one would fare no better
         raise
     except Exception as error:

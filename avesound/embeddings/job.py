@@ -558,8 +558,8 @@ def _write(job: ClipJob, duration_s: Seconds, source: dict, vectors: Vectors) ->
     else:
         path = audio_file(folder, job.video_id, vectors.length_s)
         meta["length_s"] = vectors.length_s
-    with writing(path, plan.marks[vectors.kind]):
-        write_embeddings(path, vectors.emb, vectors.windows, meta, **vectors.extras)
+    with writing(path, plan.marks[vectors.kind]) as still_ours:
+        write_embeddings(path, vectors.emb, vectors.windows, meta, check=still_ours, **vectors.extras)
 
 # %% ../../nbs/63_embeddings_job.ipynb #1256bf6d
 @dataclass(frozen=True, eq=False)

@@ -233,6 +233,8 @@ def write_embeddings(
     emb: np.ndarray,  # float [shape=(T, D)], finite, T > 0
     windows: Windows,  # T windows
     meta: dict,  # how they were made; JSON values
+    *,
+    check: Callable[[], None] | None = None,  # asked before the file gets its name, see `claim.writing`
     **extras: np.ndarray,  # further columns [shape=(T,)]
 ) -> None:
     """Write one cache file, whole or not at all. Equal contents give equal bytes.
@@ -258,7 +260,7 @@ def write_embeddings(
         "meta": np.array(json.dumps(meta | {"content_sha256": content_sha256(emb, windows, extras)}, sort_keys=True)),
         **{name: np.asarray(column, dtype=np.float32) for name, column in extras.items()},
     }
-    with atomic_write(path, last=False) as temporary:  # a name that is lost in a power cut is a clip that is made anew
+    with atomic_write(path, last=False, check=check) as temporary:  # a name that is lost in a power cut is a clip that is made anew
         np.savez(temporary, **arrays)
 
 # %% ../../nbs/60_embeddings_store.ipynb #466422f2

@@ -8,7 +8,7 @@ __all__ = ['write_clip', 'write_wav_pieces', 'write_wav']
 # %% ../../nbs/10_media_write.ipynb #93014c99
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 
 import av
@@ -89,6 +89,8 @@ def write_wav_pieces(
     path: str | os.PathLike,  # the file to write; written whole or not at all
     pieces: Iterable[np.ndarray],  # float32 [shape=(n,)] each, in [-1, 1], clipped beyond: a sound of any length, one after the other
     sample_rate: int = 16000,  # Hz
+    *,
+    check: Callable[[], None] | None = None,  # asked before the file gets its name; what it raises leaves no file
 ) -> int:  # samples written
     """Write one channel as a 16-bit PCM WAV file. What `pieces` raises leaves no file.
 
@@ -100,7 +102,7 @@ def write_wav_pieces(
     import wave
 
     n_samples = 0
-    with atomic_write(path) as temporary, wave.open(str(temporary), "wb") as out:
+    with atomic_write(path, check=check) as temporary, wave.open(str(temporary), "wb") as out:
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(sample_rate)
