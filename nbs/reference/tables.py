@@ -113,6 +113,12 @@ def public_names(module: ModuleType) -> list[Public]:
     return names
 
 
+@cache
+def _patterns(name: str, in_levels: bool) -> list[re.Pattern]:
+    levels = re.findall(r"(?:<[^>]*>|[^.<])+", name.removesuffix(".*")) if in_levels else [name]
+    return [re.compile(re.sub(r"<[^>]*>", ".+", re.escape(part))) for part in levels]
+
+
 @dataclass(frozen=True)
 class Row:
     "What is said of a column, an array or a key. <…> in a name stands for what differs from file to file."
@@ -125,8 +131,7 @@ class Row:
 
     def patterns(self, in_levels: bool) -> list[list[re.Pattern]]:
         "For each name its levels, as patterns for the parts of a key."
-        levels = [re.findall(r"(?:<[^>]*>|[^.<])+", name.removesuffix(".*")) if in_levels else [name] for name in self.names]
-        return [[re.compile(re.sub(r"<[^>]*>", ".+", re.escape(part))) for part in of] for of in levels]
+        return [_patterns(name, in_levels) for name in self.names]
 
 
 @dataclass(frozen=True)
