@@ -27,6 +27,7 @@ def figure_css() -> str:
 
 # %% ../../nbs/93_viewer_figure.ipynb #9a5dc486
 LEFT, _RIGHT = 106, 14  # margins beside the time axis, pixels
+_NARROW, _NARROW_LEFT = 480, 74  # a drawing that is no wider has numbers and names closer together
 
 
 @dataclass(frozen=True)
@@ -38,19 +39,23 @@ class Span:
     width: int = 900  # of the whole drawing, pixels
 
     def __post_init__(self):
-        if not (self.start_s < self.end_s and self.width >= LEFT + _RIGHT + 50):
-            raise ValueError(
-                f"a view needs start < end and at least {LEFT + _RIGHT + 50} pixels, got {self.start_s} to {self.end_s} s in {self.width}"
-            )
+        least = _NARROW_LEFT + _RIGHT + 50
+        if not (self.start_s < self.end_s and self.width >= least):
+            raise ValueError(f"a view needs start < end and at least {least} pixels, got {self.start_s} to {self.end_s} s in {self.width}")
+
+    @property
+    def left(self) -> int:
+        "The margin that holds the names of the lanes, pixels."
+        return LEFT if self.width > _NARROW else _NARROW_LEFT
 
     @property
     def pixels(self) -> int:
         "How wide the time axis is."
-        return self.width - LEFT - _RIGHT
+        return self.width - self.left - _RIGHT
 
     def x(self, t_s):
         "Where a moment stands, in pixels; moments out of view are held at the edge."
-        return LEFT + (np.clip(t_s, self.start_s, self.end_s) - self.start_s) / (self.end_s - self.start_s) * self.pixels
+        return self.left + (np.clip(t_s, self.start_s, self.end_s) - self.start_s) / (self.end_s - self.start_s) * self.pixels
 
 # %% ../../nbs/93_viewer_figure.ipynb #6d3a9b77
 def _ticks(span: Span) -> np.ndarray:
@@ -62,7 +67,7 @@ def _ticks(span: Span) -> np.ndarray:
 
 # %% ../../nbs/93_viewer_figure.ipynb #4ce8a1f3
 def _svg(span: Span, height: float, label: str, *parts: str) -> str:
-    data = f'data-left="{LEFT}" data-right="{span.width - _RIGHT}" data-width="{span.width}"'
+    data = f'data-left="{span.left}" data-right="{span.width - _RIGHT}" data-width="{span.width}"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {span.width} {height:g}" role="img" aria-label="{escape(label)}" {data}>'
         + "".join(parts)
@@ -82,7 +87,8 @@ def _note(span: Span, middle: float, words: str) -> str:
     "Words in the middle of a lane, on as many lines as they need."
     lines = textwrap.wrap(words, int(span.pixels / 7))
     return "".join(
-        _text(LEFT + span.pixels / 2, middle + 4 + 14 * (k - (len(lines) - 1) / 2), line, "say", "middle") for k, line in enumerate(lines)
+        _text(span.left + span.pixels / 2, middle + 4 + 14 * (k - (len(lines) - 1) / 2), line, "say", "middle")
+        for k, line in enumerate(lines)
     )
 
 # %% ../../nbs/93_viewer_figure.ipynb #7719d0ab
@@ -114,12 +120,12 @@ def draw_sound(
     "The lane of the sound: a waveform (two numbers a column) or a mel spectrogram (more of them), scaled to what is in view."
     middle, half = height / 2, height / 2 - 3
     name = _text(0, middle + 4, "Sound", "lane")
-    frame = f'<rect class="frame" x="{LEFT}" y="0.5" width="{span.pixels}" height="{height - 1:g}"/>'
+    frame = f'<rect class="frame" x="{span.left}" y="0.5" width="{span.pixels}" height="{height - 1:g}"/>'
     if picture is None:
         words = _note(span, middle, note or "no sound track")
         return _svg(span, height, f"Sound: {note or 'no sound track'}", name, _events(span, events, 0, height), words, frame)
     if picture.shape[1] > 2:
-        place = f'x="{LEFT}" y="0" width="{span.pixels}" height="{height:g}"'
+        place = f'x="{span.left}" y="0" width="{span.pixels}" height="{height:g}"'
         drawn = f'<image {place} preserveAspectRatio="none" href="{_png(picture.T[::-1])}"/>'
         return _svg(span, height, "Mel spectrogram of the sound", name, drawn, _events(span, events, 0, height), frame)
     outline, level = _waveform(picture, span, middle, half)
@@ -133,7 +139,7 @@ def _waveform(picture: np.ndarray, span: Span, middle: float, half: float) -> tu
     "(the outline of a waveform, its highest level in words)"
     loudest = float(np.abs(picture).max())
     scaled = picture / max(loudest, 1e-4)  # near silence stays near silence
-    x = LEFT + (np.arange(len(picture)) + 0.5) * span.pixels / len(picture)
+    x = span.left + (np.arange(len(picture)) + 0.5) * span.pixels / len(picture)
     upper, lower = middle - scaled[:, 1] * half - 0.3, middle - scaled[:, 0] * half + 0.3
     outline = "L".join(f"{a:.1f},{b:.1f}" for a, b in [*zip(x, upper), *zip(x[::-1], lower[::-1])])
     level = f"{20 * math.log10(loudest) + 0.0:.0f} dB".replace("-0 ", "0 ") if loudest > 1e-5 else "silent"
@@ -167,7 +173,7 @@ class _Lanes:
         top, bottom = self.y, self.y + height
         middle = top + height / 2  # the numbers of the axis stand above and below
         self.parts.append(_text(0, middle + (-3 if unit else 4), name, "lane") + (_text(0, middle + 11, unit) if unit else ""))
-        self.parts.append(f'<rect class="frame" x="{LEFT}" y="{top:g}" width="{self.span.pixels}" height="{height:g}"/>')
+        self.parts.append(f'<rect class="frame" x="{self.span.left}" y="{top:g}" width="{self.span.pixels}" height="{height:g}"/>')
         self.y = bottom + 6
         return top, bottom
 
@@ -207,7 +213,7 @@ def draw_curves(
 def _annotated(span: Span, events: Sequence[Interval], label: str, top: float, bottom: float) -> list[str]:
     "The annotated events; the first that has room for it bears the label."
     if not events:
-        return [_text(LEFT + span.pixels / 2, bottom - 7, "no event annotated", "", "middle")]
+        return [_text(span.left + span.pixels / 2, bottom - 7, "no event annotated", "", "middle")]
     parts = [_hatched(span, event.start_s, event.end_s, top + 3, bottom - 3, "event") for event in events]
     roomy = [event for event in events if span.x(event.end_s) - span.x(event.start_s) > 7 * len(label) + 8]
     if label and roomy:
@@ -235,7 +241,7 @@ def _similarity(seen: Look, other: Look | None, span: Span, events, top: float, 
         return _line(zip(span.x(cells.mean(axis=1)), bottom - 4 - (values - low) * scale), kind).replace("/>", more + "/>")
 
     dashed = [drawn(seen, scores, "score", f' stroke-dasharray="{dash}"') for dash, scores in zip(_DASHES, seen.scores.values())]
-    numbers = [_text(LEFT - 5, at, f"{value:.2g}", "", "end") for at, value in ((top + 9, high), (bottom - 2, low))]
+    numbers = [_text(span.left - 5, at, f"{value:.2g}", "", "end") for at, value in ((top + 9, high), (bottom - 2, low))]
     compared = [drawn(other, other.curve, "other")] if other else []
     return [_events(span, events, top, bottom), *(dashed if len(dashed) > 1 else []), drawn(seen, seen.curve, "mean"), *compared, *numbers]
 
@@ -259,8 +265,8 @@ def _probability(seen: Look, other: Look | None, span: Span, events, top: float,
     base, heads = bottom - 18, top + 16  # above the bars of the intervals, below the words
     highest = max(float(np.max(guess.pdf / np.diff(of.cells)[:, 0])) for of, guess, _ in guesses)
     even = base - (base - heads) / (seen.duration_s * highest)
-    parts = [_events(span, events, top, bottom), _line([(LEFT, base), (LEFT + span.pixels, base)], "rule")]
-    parts.append(_line([(LEFT, even), (LEFT + span.pixels, even)], "even"))
+    parts = [_events(span, events, top, bottom), _line([(span.left, base), (span.left + span.pixels, base)], "rule")]
+    parts.append(_line([(span.left, even), (span.left + span.pixels, even)], "even"))
     for of, guess, kind in guesses:
         parts += _steps(of, guess, span, kind, base, (base - heads) / highest)
     compared = other.final if other else None
@@ -269,7 +275,7 @@ def _probability(seen: Look, other: Look | None, span: Span, events, top: float,
     if compared:
         parts += [*_moment(span, compared, "other", top, base, beside=seen.final), _bar(span, compared, bottom - 5, "other-interval")]
     parts += [*_moment(span, seen.final, "peak", top, base, beside=compared), _bar(span, seen.final, bottom - 11, "interval")]
-    return [*parts, _text(LEFT - 5, heads + 4, f"{highest:.2g}", "", "end"), _text(LEFT - 5, base + 3, "0", "", "end")]
+    return [*parts, _text(span.left - 5, heads + 4, f"{highest:.2g}", "", "end"), _text(span.left - 5, base + 3, "0", "", "end")]
 
 
 def _steps(of: Look, guess: Guess, span: Span, kind: str, base: float, scale: float) -> list[str]:
@@ -292,7 +298,7 @@ def _moment(span: Span, guess: Guess, kind: str, top: float, base: float, beside
     if kind == "before":
         return [line]
     tip = f'<path class="{kind}-tip" d="M{x - 5:.1f},{top + 2:g}h10l-5,8z"/>'
-    near = beside is not None and 0 < float(span.x(beside.t_sec)) - x < 60 and x > LEFT + 60
+    near = beside is not None and 0 < float(span.x(beside.t_sec)) - x < 60 and x > span.left + 60
     away, anchor = (-8, "end") if near or x > span.width - 120 else (8, "start")
     return [line, tip, _text(x + away, top + (11 if kind == "peak" else 23), f"{t:.2f} s", f"{kind}-say", anchor)]
 

@@ -7,7 +7,8 @@ export class Matrix {
     this.link = app.link;
     this.cross = h("div", { class: "cross" });
     this.node = h("div", { class: "matrix", tabindex: 0, role: "group", "aria-label": "Similarity of every moment of the picture with every moment of the sound; arrow keys move in time" });
-    this.node.addEventListener("pointerdown", (event) => this.point(event));
+    this.node.addEventListener("pointerdown", (event) => { if (!event.button) { this.node.setPointerCapture(event.pointerId); this.point(event); } });
+    this.node.addEventListener("pointermove", (event) => { if (this.node.hasPointerCapture(event.pointerId)) this.point(event); });
     this.link.on("change:matrix", () => this.draw());
   }
 
