@@ -3,9 +3,12 @@
 Needs playwright (a Python package, without its own browsers) and a Chromium: /usr/bin/chromium, or what AVESOUND_CHROMIUM names.
 """
 
+import re
+
 import pytest
 from page_and_kernel import CHROMIUM, FLAGS, PATIENCE, settled, shown
 
+from avesound.data.marks import mark_event, read_marks
 from avesound.viewer.inspector import Inspector
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -97,3 +100,174 @@ def test_the_report_fits_a_narrow_screen(run, browser):
     tiles = page.locator(".tiles div").all()
     assert tiles[0].bounding_box()["y"] == tiles[1].bounding_box()["y"]
     page.close()
+
+
+# ---- marks
+
+
+@pytest.fixture
+def marking(run, browser, tmp_path):
+    "A page on which events are marked, and the file that they are written to."
+    path = tmp_path / "marked.csv"
+    inspector = Inspector.of_run(run, save_csv=path)
+    for label, start, end in (("bell", 1.0, 2.0), ("door", 3.0, 6.0), ("bell", 5.0, 7.0)):
+        mark_event(path, inspector.video_id, label, start, end, split="test")
+    inspector._show_marks()
+    with shown(inspector, browser) as page:
+        settled(page, "video.readyState >= 2")
+        yield page, path
+        assert page.complaints == []
+
+
+def at(page, t, y=20):
+    "The place of a moment on the timeline; `y` pixels below its top, or the middle of an element."
+    place = page.evaluate(
+        """t => { const line = document.querySelector('.inspector .timeline'), box = line.getBoundingClientRect();
+        const {left, right, width} = line.querySelector('svg').dataset, end = Number(line.getAttribute('aria-valuemax'));
+        return [box.left + box.width * (left / width + t / end * (right - left) / width), box.top]; }""",
+        t,
+    )
+    if isinstance(y, str):
+        there = box(page, y)
+        return place[0], there["y"] + there["height"] / 2
+    return place[0], place[1] + y
+
+
+def drag(page, start, end, y=20, steps=6):
+    page.mouse.move(*at(page, start, y))
+    page.mouse.down()
+    page.mouse.move(*at(page, end, y), steps=steps)
+    page.mouse.up()
+    settled(page)
+
+
+def saved(path):
+    return [(row["event_label"], round(row["start_s"], 1), round(row["end_s"], 1)) for row in read_marks(path).to_dict("records")]
+
+
+MARKED = [("bell", 1.0, 2.0), ("door", 3.0, 6.0), ("bell", 5.0, 7.0)]
+
+
+def bounds(page):
+    return [float(t) for t in re.findall(r"[\d.]+", page.text_content(".inspector .bounds"))]
+
+
+def test_a_mark_bears_its_label(marking):
+    page, _ = marking
+    assert page.locator(".inspector .mark-name").all_text_contents() == ["bell", "door", "bell"]
+    tops = page.evaluate("[...document.querySelectorAll('.inspector rect.mark')].map(node => node.getBoundingClientRect().top)")
+    assert tops[0] == tops[1] < tops[2], "those that overlap lie in rows"
+
+
+def test_a_drag_chooses_a_span_and_m_saves_it(marking):
+    page, path = marking
+    drag(page, 7.5, 8.5)
+    assert bounds(page) == pytest.approx([7.5, 8.5], abs=0.05) and saved(path) == MARKED
+    drag(page, 8.5, 9.3)  # its edge follows the pointer
+    assert bounds(page) == pytest.approx([7.5, 9.3], abs=0.05)
+    page.fill(".inspector .annotate input >> nth=0", "a new label")
+    page.focus(".inspector .timeline")
+    page.keyboard.press("m")
+    page.wait_for_selector(".inspector .marks li[title^='a new label: 7.']")
+    assert saved(path) == [*MARKED, ("a new label", 7.5, 9.3)]
+    assert "a new label" in page.locator(".inspector datalist option").all_text_contents()
+    before = page.evaluate("document.querySelector('.inspector video').currentTime")
+    drag(page, 2.0, 6.5, page.locator(".inspector .timeline").bounding_box()["height"] - 6)  # along the numbers of the axis
+    settled(page, "!video.seeking && Math.abs(video.currentTime - 6.5) < 0.1")
+    assert before != 6.5 and page.text_content(".inspector .bounds") == ""
+
+
+@pytest.mark.parametrize("n, edge, wanted", [(0, 1, ("bell", 1.0, 2.6)), (1, 0, ("door", 2.5, 6.0)), (2, 1, ("bell", 5.0, 8.0))])
+def test_the_edges_of_a_mark_are_dragged(marking, n, edge, wanted):
+    page, path = marking
+    drag(page, MARKED[n][1 + edge], wanted[1 + edge], f".timeline rect.mark[data-n='{n}']")
+    settled(page)
+    expected = [*MARKED[:n], wanted, *MARKED[n + 1 :]]
+    assert saved(path) == [(label, pytest.approx(a, abs=0.1), pytest.approx(b, abs=0.1)) for label, a, b in expected]
+    page.keyboard.press("Control+z")
+    page.wait_for_selector(".inspector .said:has-text('Undone: Changed to')")
+    assert saved(path) == MARKED
+    page.mouse.click(
+        *at(page, sum(MARKED[n][1:]) / 2 - 0.3, f".timeline rect.mark[data-n='{n}']")
+    )  # chosen: edges anywhere
+    assert page.locator(".inspector .marks li.chosen").count() == 1
+    drag(page, MARKED[n][1 + edge], wanted[1 + edge], 30)
+    page.wait_for_selector(".inspector .said:has-text('Changed to')")
+    assert saved(path) != MARKED and len(saved(path)) == 3
+
+
+def test_every_edit_is_undone_and_jupyterlab_does_not_get_the_key(marking):
+    page, path = marking
+    texts = [path.read_text()]
+    page.click(".inspector .marks button[aria-label^='Delete bell: 1.00']")
+    page.wait_for_selector(".inspector .said:has-text('Deleted: bell')")
+    texts.append(path.read_text())
+    label = page.locator(".inspector .marks input").first
+    label.fill("gate")
+    label.press("Enter")
+    page.wait_for_selector(".inspector .marks li[title^='gate: 3.00']")
+    texts.append(path.read_text())
+    drag(page, 8.0, 9.0)
+    page.fill(".inspector .annotate input >> nth=0", "dog")
+    page.click(".inspector .annotate .main")
+    page.wait_for_selector(".inspector .marks li[title^='dog']")
+    texts.append(path.read_text())
+    drag(page, 0.3, 0.8)
+    drag(page, 0.8, 2.5)
+    page.evaluate("window.reached = []")
+    page.focus(".inspector .timeline")
+    page.keyboard.press("Control+z")
+    assert bounds(page) == pytest.approx([0.3, 0.8], abs=0.05)
+    page.keyboard.press("Control+z")
+    assert page.text_content(".inspector .bounds") == ""
+    for text in texts[-2::-1]:
+        page.keyboard.press("Control+z")
+        settled(page)
+        assert path.read_text() == text
+    page.keyboard.press("Control+z")
+    page.wait_for_selector(".inspector .said:has-text('There is nothing to undo.')")
+    for text, keys in zip(texts[1:], ("Control+y", "Control+Shift+Z", "Meta+Shift+z")):
+        page.keyboard.press(keys)
+        settled(page)
+        assert path.read_text() == text
+    for _ in range(2):
+        page.keyboard.press("Control+y")
+    assert bounds(page) == pytest.approx([0.3, 2.5], abs=0.05)
+    page.keyboard.press("Meta+z")
+    page.focus(".inspector .annotate input >> nth=0")
+    page.keyboard.press("Control+z")  # in a field, what was typed is undone, and JupyterLab has no part in it
+    settled(page)
+    assert bounds(page) == pytest.approx([0.3, 0.8], abs=0.05) and path.read_text() == texts[-1]
+    assert not {"z", "Z", "y"} & set(page.evaluate("reached"))
+    page.keyboard.press("Control+s")
+    assert "s" in page.evaluate("reached")  # that is JupyterLab's
+    page.focus("#outside")
+    page.keyboard.press("Control+z")
+    assert "z" in page.evaluate("reached")
+
+
+def test_a_mark_is_played_to_its_end_and_slowly(marking):
+    page, _ = marking
+    page.click(".inspector .marks button[aria-label^='Play bell: 1.00']")
+    settled(page, "video.paused && Math.abs(video.currentTime - 2) < 0.1")
+    page.focus(".inspector .timeline")
+    page.keyboard.press("Space")
+    settled(page, "video.currentTime > 2.4")  # and on, when it is asked to
+    page.keyboard.press("Space")
+    for rate in ("0.5", "0.25", "0.25"):
+        page.keyboard.press("<")
+        settled(page, f"video.playbackRate === {rate}")
+    page.keyboard.press(">")
+    settled(page, "video.playbackRate === 0.5")
+    for label, start, key in [("door", 3, "N"), ("bell", 5, "N"), ("door", 3, "P"), ("bell", 1, "P")]:
+        page.keyboard.press(key)
+        settled(page, f"!video.seeking && Math.abs(video.currentTime - {start}) < 0.1")
+        page.wait_for_selector(f".inspector .marks li.chosen[title^='{label}: {start}.00']")
+    page.keyboard.press("P")
+    page.wait_for_selector(".inspector .said:has-text('There is no mark before this moment.')")
+    page.keyboard.press("Escape")
+    drag(page, 4.0, 4.4)
+    page.keyboard.press("e")
+    settled(page, "video.paused && Math.abs(video.currentTime - 4.4) < 0.1")
+    page.keyboard.press("l")
+    assert page.input_value(".inspector select[aria-label=Loop]") == "span"

@@ -58,12 +58,12 @@ class Span:
         return self.left + (np.clip(t_s, self.start_s, self.end_s) - self.start_s) / (self.end_s - self.start_s) * self.pixels
 
 # %% ../../nbs/93_viewer_figure.ipynb #6d3a9b77
-def _ticks(span: Span) -> np.ndarray:
-    "Round moments, 60 pixels apart or more."
-    rough = (span.end_s - span.start_s) / max(2, span.pixels / 60)
+def _ticks(start_s: Seconds, end_s: Seconds, pixels: float) -> np.ndarray:
+    "Round moments, about 60 pixels apart or more, but for two at least."
+    rough = (end_s - start_s) / max(2, pixels / 60)
     scale = 10 ** math.floor(math.log10(rough))
     step = next(scale * unit for unit in (1, 2, 5, 10) if scale * unit >= rough * 0.999)
-    return np.arange(math.ceil(span.start_s / step - 1e-9), math.floor(span.end_s / step + 1e-9) + 1) * step
+    return np.arange(math.ceil(start_s / step - 1e-9), math.floor(end_s / step + 1e-9) + 1) * step
 
 # %% ../../nbs/93_viewer_figure.ipynb #4ce8a1f3
 def _svg(span: Span, height: float, label: str, *parts: str) -> str:
@@ -185,14 +185,16 @@ def draw_curves(
     *,
     label: str = "",  # what is annotated, in words
     other: Look | None = None,  # another run, or other settings, to compare with
-    marks: Sequence[tuple[Seconds, Seconds]] = (),  # what the user has marked
+    marks: Sequence[tuple[str, Seconds, Seconds]] = (),  # what the user has marked: label, start, end
     note: str = "",  # said instead of the curves, where there are none
 ) -> str:  # SVG
     "The lanes of events, similarity, probability and prediction above a time axis."
     lanes = _Lanes(span)
     lanes.parts += _annotated(span, events, label, *lanes.add(_STRIP, "Annotated"))
     if marks:
-        lanes.parts += _marked(span, marks, lanes.add(_STRIP, "Marked")[0])
+        rows, drawn = _marked(span, marks, lanes.y)
+        lanes.add(max(_STRIP, _MARK * rows + 4), "Marked")
+        lanes.parts += drawn
     if seen is None:
         sentence = note or "nothing was computed for this clip"
         top, bottom = lanes.add(48, "Prediction")
@@ -205,7 +207,8 @@ def draw_curves(
         lanes.parts += _probability(seen, other, span, events, *lanes.add(PDF, "Probability", "per second"))
     y = lanes.y
     numbers = [
-        _text(span.x(t), y + 10, f"{t:g}", "", "middle") + _line([(span.x(t), y - 6), (span.x(t), y - 2)], "rule") for t in _ticks(span)
+        _text(span.x(t), y + 10, f"{t:g}", "", "middle") + _line([(span.x(t), y - 6), (span.x(t), y - 2)], "rule")
+        for t in _ticks(span.start_s, span.end_s, span.pixels)
     ]
     return _svg(span, y + 16, sentence, *lanes.parts, *numbers, _text(0, y + 10, "Time (s)"))
 
@@ -221,11 +224,29 @@ def _annotated(span: Span, events: Sequence[Interval], label: str, top: float, b
         parts.append(_text(middle, bottom - 7, label, "event-name", "middle"))
     return parts
 
+# %% ../../nbs/93_viewer_figure.ipynb #0f9d7c35
+_MARK, _LETTER = 20, 6.4  # height of a mark, width of a letter, pixels
 
-def _marked(span: Span, marks: Sequence[tuple[Seconds, Seconds]], top: float) -> list[str]:
-    "What the user has marked, as far as it is in view."
-    inside = [(span.x(a), span.x(b)) for a, b in marks if b > span.start_s and a < span.end_s]
-    return [f'<rect class="mark" x="{a:.1f}" y="{top + 4:g}" width="{max(b - a, 1):.1f}" height="{_STRIP - 8}"/>' for a, b in inside]
+
+def _marked(span: Span, marks: Sequence[tuple[str, Seconds, Seconds]], top: float) -> tuple[int, list[str]]:
+    "(how many rows there are, what the user has marked as far as it is in view); `data-n` is a mark's place among them."
+    ends: list[float] = []  # of the rows, so far
+    parts = []
+    for n, (label, start, end) in sorted(enumerate(marks), key=lambda mark: mark[1][1]):
+        if end <= span.start_s or start >= span.end_s:
+            continue
+        left, right = float(span.x(start)), max(float(span.x(end)), float(span.x(start)) + 1)
+        words = label if len(label) <= 28 else label[:27] + "…"
+        long = _LETTER * len(words) + 8
+        inside, before = long <= right - left, right + long > span.width
+        first, last = (left, right) if inside else (left - long, right) if before else (left, right + long)
+        row = next((k for k, taken in enumerate(ends) if taken <= first), len(ends))
+        ends[row : row + 1] = [last]
+        y = top + _MARK * row + 3
+        parts.append(f'<rect class="mark" data-n="{n}" x="{left:.1f}" y="{y:g}" width="{right - left:.1f}" height="{_MARK - 4}"/>')
+        at, anchor = ((left + right) / 2, "middle") if inside else (left - 4, "end") if before else (right + 4, "start")
+        parts.append(_text(at, y + 12, words, "mark-name", anchor))
+    return max(1, len(ends)), parts
 
 # %% ../../nbs/93_viewer_figure.ipynb #a3c4e6f8
 _DASHES = ("none", "7 3", "2 2", "7 3 2 3", "12 3", "4 4")  # of the scales, shortest audio windows first
@@ -313,26 +334,33 @@ def draw_matrix(
     duration_s: Seconds,
     events: Sequence[Interval] = (),
     size: int = 220,  # pixels
-) -> str:  # SVG; picture runs to the right, sound upwards
+) -> str:  # SVG; seconds of the picture run to the right, those of the sound upwards
     "The cosine of every moment of the sound with every moment of the picture. On the dotted diagonal both are the same moment."
     words = (
         "Cosine of each moment of the sound with each moment of the picture, "
         f"from {cosines.min():.2f} (dark) to {cosines.max():.2f} (bright)"
     )
-    edge = 20
-    side = size - edge - 4
-    box = f'x="{edge}" y="4" width="{side}" height="{side}"'
-    bounds = [edge + side * min(max(t / duration_s, 0), 1) for event in events for t in (event.start_s, event.end_s)]
+    edge, top = 36, 6  # the margins that hold the axes, and the others
+    side = size - edge - top
+    foot = top + side
+
+    def along(t: Seconds) -> float:
+        return side * min(max(t / duration_s, 0), 1)
+
+    box = f'x="{edge}" y="{top}" width="{side}" height="{side}"'
+    numbers = [(along(t), f"{t:g}") for t in _ticks(0, duration_s, 2 * side)]
     return "".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size} {size}" role="img" aria-label="{words}" ',
-            f'data-left="{edge}" data-right="{edge + side}" data-width="{size}">',
+            f'data-left="{edge}" data-right="{edge + side}" data-width="{size}" data-top="{top}" data-foot="{foot}">',
             f'<image {box} preserveAspectRatio="none" href="{_png(cosines[::-1])}"/>',
-            *(f'<path class="event" d="M{x:.1f},4v{side}"/>' for x in bounds),
-            f'<path class="diagonal" stroke="#fff" stroke-dasharray="1 4" fill="none" d="M{edge},{4 + side}L{edge + side},4"/>',
+            *(f'<path class="event" d="M{edge + along(t):.1f},{top}v{side}"/>' for event in events for t in (event.start_s, event.end_s)),
+            f'<path class="diagonal" stroke="#fff" stroke-dasharray="1 4" fill="none" d="M{edge},{foot}L{edge + side},{top}"/>',
             f'<rect class="frame" {box}/>',
-            _text(edge + side / 2, size - 3, "picture →", "", "middle"),
-            f'<text transform="translate(12,{4 + side / 2}) rotate(-90)" text-anchor="middle">sound →</text></svg>',
+            *(_line([(edge + x, foot), (edge + x, foot + 4)], "rule") + _text(edge + x, foot + 14, t, "", "middle") for x, t in numbers),
+            *(_line([(edge - 4, foot - y), (edge, foot - y)], "rule") + _text(edge - 6, foot - y + 4, t, "", "end") for y, t in numbers),
+            _text(edge + side / 2, size - 5, "picture (s)", "", "middle"),
+            f'<text transform="translate(11,{top + side / 2}) rotate(-90)" text-anchor="middle">sound (s)</text></svg>',
         ]
     )
 

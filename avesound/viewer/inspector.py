@@ -9,7 +9,7 @@ __all__ = ['ALIKE', 'Inspector']
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ import numpy as np
 import traitlets
 
 from ..data.annotations import ClipAnnotation, clips_from_annotations
-from ..data.marks import mark_event, mark_no_event, read_marks, unmark
+from ..data.marks import change_mark, mark_event, mark_no_event, put_back, read_marks, unmark
 from ..embeddings.frames import RowWindows
 from ..embeddings.projector import load_projector
 from ..localization.align import AUDIO_QUERIES, FUSIONS, AlignSettings
@@ -350,12 +350,14 @@ class _Judged(_Watched):
 
     def _draw(self) -> None:
         clip, name = self._annotated(), self.choices["comparisons"].get(self.compare, self.compare) if self._beside else ""
-        marks = [(start, end) for _, start, end in self.marks if start is not None]
+        marks = [(label, start, end) for label, start, end in self.marks if start is not None]
         note = "" if self._seen else "no prediction for this clip"
         self.curves = draw_curves(self._seen, self._view(), clip.events, label=clip.event_label, other=self._beside, marks=marks, note=note)
         self.legend = legend(self._seen, name, bool(clip.events))
 
 # %% ../../nbs/95_viewer_inspector.ipynb #7e2d91fb
+_UNDOABLE = 200  # edits
+_STEPS = {"mark": "do", "change": "do", "no_event": "do", "unmark": "do", "undo": "undo", "redo": "redo"}  # what a wish does to the marks
 _SORTS = {"video_id": "name", "dist": "distance", "confidence": "confidence", "entropy": "entropy"}
 _QUERIES = {
     "sync": "of the same moment",
@@ -367,43 +369,34 @@ _QUERIES = {
 }
 
 # %% ../../nbs/95_viewer_inspector.ipynb #3a695db7
+@dataclass(frozen=True)
+class _Edit:
+    "A change of the rows of one clip, to be undone."
+
+    video_id: str
+    before: "pd.DataFrame"  # the clip's rows in the file
+    after: "pd.DataFrame"
+    words: str  # that say what was done
+
+
 class _Marked(_Judged):
-    "Events that are marked, settings that are pinned, copies that play."
+    "Events that are marked, each change of which can be undone."
 
     _save_csv: Path | None
-    _L_sec: tuple[Seconds, ...]  # those of the run
+    _done: list[_Edit]
+    _undone: list[_Edit]
+    _labels: tuple[str, ...]  # of the marks, of all clips
 
-    def act(
-        self,
-        wish: dict,  # "do": mark (start, end, label), no_event, unmark (n), pin, reset or copy; "video_id": the clip it is meant for
-    ) -> None:
-        "Do what a button asks for; what comes of it stands in `said`. What is meant for another clip than the one shown is not done."
-        acts: dict[str, Callable[[dict], str]] = {
-            "mark": self._mark,
-            "no_event": self._no_event,
-            "unmark": self._unmark,
-            "pin": self._pin,
-            "reset": self._reset,
-            "copy": self._copy,
-        }
-        try:
-            if wish.get("video_id", self.video_id) != self.video_id:
-                raise ValueError(f"Nothing was saved: {wish['video_id']} is no longer the clip that is shown.")
-            answer = acts[wish["do"]](wish)
-        except (ValueError, OSError, MediaError) as error:
-            self._say(str(error))
-        else:
-            self._say(answer, done=wish["do"] == "mark")
-
-    def _say(self, text: str, done: bool = False) -> None:
-        self.said = {"n": self.said.get("n", 0) + 1, "text": text, "done": done}
+    def _say(self, text: str, step: str = "", done: bool = False) -> None:
+        "Answer the page. `step` is what became of the marks: do, undo or redo; `done`: the bounds that were chosen are saved."
+        self.said = {"n": self.said.get("n", 0) + 1, "text": text, "step": step, "done": done}
 
     def _say_choices(self) -> None:
         values = {
             name: sorted({part for row in self.rows for part in row[name].split("|") if part}) for name in ("label", "split", "status")
         }
         self.choices = {
-            "labels": values["label"],
+            "labels": sorted({*values["label"], *self._labels}),
             "splits": values["split"],
             "statuses": values["status"],
             "sorts": _SORTS,
@@ -413,36 +406,70 @@ class _Marked(_Judged):
             "save_csv": self._save_csv.name if self._save_csv else "",
         }
 
-    # ---- marks
-
     def _marking(self) -> tuple[Path, str]:
         "The file to write to, and the split of the clip."
         if self._save_csv is None:
             raise ValueError("nothing can be marked: give save_csv, the file to write events to")
         return self._save_csv, self._annotated().own_split or self._row()["split"]
 
-    def _mark(self, wish: dict) -> str:
+    def _mine(self, table: "pd.DataFrame") -> "pd.DataFrame":
+        return table[table["video_id"] == self.video_id]
+
+    def _edit(self, words: str, change: Callable[[Path, str], "pd.DataFrame"]) -> str:
+        "Change the file, and remember how it was."
         path, split = self._marking()
-        start, end = float(wish["start"]), min(float(wish["end"]), self._duration_s)
-        mark_event(path, self.video_id, wish["label"], start, end, split=split)
+        before = self._mine(read_marks(path))
+        after = self._mine(change(path, split))
+        self._done, self._undone = [*self._done, _Edit(self.video_id, before, after, words)][-_UNDOABLE:], []
         self._show_marks()
-        return f"Saved: {wish['label'].strip()}, {start:.2f} to {end:.2f} s."
+        return words
+
+    def _mark(self, wish: dict) -> str:
+        label, start, end = wish["label"], float(wish["start"]), min(float(wish["end"]), self._duration_s)
+        words = f"Saved: {_mark_in_words(label, start, end)}"
+        return self._edit(words, lambda path, split: mark_event(path, self.video_id, label, start, end, split=split))
+
+    def _change(self, wish: dict) -> str:
+        self._known_mark(int(wish["n"]))
+        label, start, end = wish["label"], float(wish["start"]), min(float(wish["end"]), self._duration_s)
+        words = f"Changed to {_mark_in_words(label, start, end)}"
+        return self._edit(words, lambda path, _: change_mark(path, self.video_id, int(wish["n"]), label, start, end))
 
     def _no_event(self, _: dict) -> str:
-        path, split = self._marking()
-        mark_no_event(path, self.video_id, split=split)
-        self._show_marks()
-        return "Saved: no event in this clip."
+        return self._edit("Saved: no event in this clip.", lambda path, split: mark_no_event(path, self.video_id, split=split))
 
     def _unmark(self, wish: dict) -> str:
+        words = f"Deleted: {_mark_in_words(*self._known_mark(int(wish['n'])))}"
+        return self._edit(words, lambda path, _: unmark(path, self.video_id, int(wish["n"])))
+
+    def _known_mark(self, n: int) -> list:
+        "A mark that the page shows, as long as the file has it so."
         path, shown = self._marking()[0], self.marks
         self._show_marks()
         if self.marks != shown:
             raise ValueError(f"{path.name} has changed meanwhile; these are the events of this clip now.")
-        unmark(path, self.video_id, int(wish["n"]))
+        return shown[n]
+
+    def _undo(self, _: dict) -> str:
+        if not self._done:
+            raise ValueError("There is nothing to undo.")
+        edit, self._done = self._done[-1], self._done[:-1]
+        self._put_back(edit.video_id, edit.after, edit.before)
+        self._undone = [*self._undone, edit]
+        return f"Undone: {edit.words}"
+
+    def _redo(self, _: dict) -> str:
+        if not self._undone:
+            raise ValueError("There is nothing to do again.")
+        edit, self._undone = self._undone[-1], self._undone[:-1]
+        self._put_back(edit.video_id, edit.before, edit.after)
+        self._done = [*self._done, edit]
+        return f"Done again: {edit.words}"
+
+    def _put_back(self, video_id: str, found: "pd.DataFrame", wanted: "pd.DataFrame") -> None:
+        self.video_id = video_id  # so that it is seen what is undone
+        put_back(self._marking()[0], video_id, found, wanted)
         self._show_marks()
-        label, start, end = shown[int(wish["n"])]
-        return f"Deleted: {label}." if start is None else f"Deleted: {label}, {start:.2f} to {end:.2f} s."
 
     def _show_marks(self, redraw: bool = True) -> None:
         "Read what is marked in this clip; where it is marked into the annotations themselves, it is annotated at once."
@@ -452,7 +479,11 @@ class _Marked(_Judged):
                 table = read_marks(self._save_csv)
             except ValueError as error:
                 self._say(str(error))
-        self.marks = [] if table is None else _marks_in(table[table["video_id"] == self.video_id])
+        self.marks = [] if table is None else _marks_in(self._mine(table))
+        labels = () if table is None else tuple(dict.fromkeys(table["event_label"][table["start_s"].notna()]))
+        if labels != self._labels:
+            self._labels = labels
+            self._say_choices()
         if table is not None and self._marks_are_annotations():
             self._opened = replace(self._opened, clips=clips_from_annotations(table))
             self._say_clip()
@@ -466,7 +497,47 @@ class _Marked(_Judged):
         path, annotations = self._save_csv, self._opened.run.annotations_csv
         return path is not None and annotations is not None and path.exists() and path.samefile(annotations)
 
-    # ---- settings, copies
+
+def _marks_in(rows: "pd.DataFrame") -> list[list]:
+    "[label, start, end] of each row, in seconds; None for the bounds of a clip that has no event."
+    bounds = rows[["start_s", "end_s"]].astype(float).to_numpy()
+    return [[label, *(None if np.isnan(t) else float(t) for t in span)] for label, span in zip(rows["event_label"], bounds)]
+
+
+def _mark_in_words(label: str, start: Seconds | None, end: Seconds | None) -> str:
+    return f"{label.strip()}." if start is None or end is None else f"{label.strip()}, {start:.2f} to {end:.2f} s."
+
+# %% ../../nbs/95_viewer_inspector.ipynb #4f0be2d7
+class _Asked(_Marked):
+    "What the buttons ask for: events that are marked, settings that are pinned, copies that play."
+
+    _L_sec: tuple[Seconds, ...]  # those of the run
+
+    def act(
+        self,
+        wish: dict,  # "do": mark (start, end, label), change (n, start, end, label), no_event, unmark (n), undo, redo, pin, reset or
+        # copy; "video_id": the clip it is meant for
+    ) -> None:
+        "Do what a button asks for; what comes of it stands in `said`. What is meant for another clip than the one shown is not done."
+        acts: dict[str, Callable[[dict], str]] = {
+            "mark": self._mark,
+            "no_event": self._no_event,
+            "unmark": self._unmark,
+            "change": self._change,
+            "undo": self._undo,
+            "redo": self._redo,
+            "pin": self._pin,
+            "reset": self._reset,
+            "copy": self._copy,
+        }
+        try:
+            if wish.get("video_id", self.video_id) != self.video_id:
+                raise ValueError(f"Nothing was saved: {wish['video_id']} is no longer the clip that is shown.")
+            answer = acts[wish["do"]](wish)
+        except (ValueError, OSError, MediaError) as error:
+            self._say(str(error))
+        else:
+            self._say(answer, step=_STEPS.get(wish["do"], ""), done=wish["do"] == "mark")
 
     def _pin(self, _: dict) -> str:
         self._pinned = (self.settings, tuple(sorted(self.L_sec)), self.windows)
@@ -496,12 +567,6 @@ class _Marked(_Judged):
         self._say_clip()
         return f"A copy that browsers play is in {copy.parent.name}/{copy.name}."
 
-
-def _marks_in(rows: "pd.DataFrame") -> list[list]:
-    "[label, start, end] of each row, in seconds; None for the bounds of a clip that has no event."
-    bounds = rows[["start_s", "end_s"]].astype(float).to_numpy()
-    return [[label, *(None if np.isnan(t) else float(t) for t in span)] for label, span in zip(rows["event_label"], bounds)]
-
 # %% ../../nbs/95_viewer_inspector.ipynb #6d3c80ea
 def _as_run(run: Run | str | os.PathLike | None, **parts: Any) -> Run:
     "A run, a folder or nothing, with parts that lie elsewhere."
@@ -519,7 +584,7 @@ def _opened_beside(opened: OpenRun, run: Run) -> OpenRun:
     return replace(other, clips={**other.clips, **opened.clips}, run=replace(run, name=name))
 
 # %% ../../nbs/95_viewer_inspector.ipynb #5c4b7fd9
-class Inspector(_Marked):
+class Inspector(_Asked):
     """A clip of a run on one timeline: sound, annotation, similarity, probability, prediction; beside it clips and settings.
 
     A run is a folder as `avesound demo` lays it out, or its parts by the names of the fields of `Run`. None of them is needed: clips
@@ -548,6 +613,7 @@ class Inspector(_Marked):
         self._other = None if compare_with is None else _opened_beside(self._opened, _as_run(compare_with))
         self._settings, self._L_sec = settings or self._opened.settings, tuple(L_sec or self._opened.L_sec)
         self._refiner, self._save_csv = refiner, None if save_csv is None else Path(save_csv)
+        self._done, self._undone, self._labels = [], [], ()
         self._pinned, self._kept, self._copies, self._opening, self._seen, self._beside = None, {}, {}, False, None, None
         super().__init__(
             rows=list(self._opened.rows),

@@ -15,6 +15,9 @@ export class Matrix {
   draw() {
     this.app.fill(this.node, "matrix");
     this.node.append(this.cross);
+    const { top, foot, width } = this.node.querySelector("svg")?.dataset ?? { top: 0, foot: 1, width: 1 };
+    this.cross.style.top = `${100 * top / width}%`; // the drawing is as high as it is wide
+    this.cross.style.height = `${100 * (foot - top) / width}%`;
     this.node.hidden = !this.link.get("matrix");
     this.app.timeline.follow();
   }

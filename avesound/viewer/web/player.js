@@ -11,6 +11,7 @@ export class Player {
     this.still = 0;
     this.wanted = null; // the moment that the player is on its way to
     this.loop = null; // [start, end] of what is repeated
+    this.until = null; // the moment at which to stop
     this.urls = []; // addresses in the order in which to try them
     this.tried = 0;
     this.shown = ""; // the clip and where it is fetched from
@@ -44,6 +45,7 @@ export class Player {
 
   // A player that is still on its way to one moment is sent to the next only when it has arrived; the playhead does not wait.
   seek(t) {
+    this.until = null;
     this.wanted = this.still = clamp(t, 0, Math.max(0, this.duration() - 0.001));
     if (!this.hasMedia()) this.wanted = null;
     else if (!this.video.seeking) this.video.currentTime = this.wanted;
@@ -65,9 +67,17 @@ export class Player {
 
   toggle() {
     const { video } = this;
+    this.until = null;
     if (!this.hasMedia()) return;
     if (video.paused) video.play().catch((error) => this.app.tell(error.message));
     else video.pause();
+  }
+
+  // A span, once, up to its end.
+  playSpan([start, end]) {
+    this.jump(start);
+    this.until = end;
+    this.video.play().catch((error) => this.app.tell(error.message));
   }
 
   turned() {
@@ -81,8 +91,9 @@ export class Player {
 
   // Frame by frame while it plays.
   run() {
-    const { video, loop } = this, t = video.currentTime;
-    if (loop && this.wanted === null && !video.seeking && (t >= loop[1] || t < loop[0] - 0.25)) this.seek(loop[0]);
+    const { video, loop, until } = this, t = video.currentTime, there = this.wanted === null && !video.seeking;
+    if (until !== null && there && t >= until) { video.pause(); this.seek(until); }
+    if (until === null && loop && there && (t >= loop[1] || t < loop[0] - 0.25)) this.seek(loop[0]);
     this.app.timeline.follow();
     this.frames = requestAnimationFrame(() => this.run());
   }
@@ -91,13 +102,13 @@ export class Player {
 
   loopNamed(name) {
     const { event, prediction } = this.link.get("reading").loops;
-    this.setLoop({ event, prediction, span: this.loop }[name] ?? null, name);
+    this.setLoop({ event, prediction, span: this.app.marks.framed()?.span ?? this.loop }[name] ?? null, name);
   }
 
   setLoop(span, name = span ? "span" : "") {
     this.loop = span;
     this.looping.value = span ? name : "";
-    if (name === "span" && !span) this.app.tell("Choose a span first: hold shift and drag over the timeline, or press [ and ].");
+    if (name === "span" && !span) this.app.tell("Choose a span first: drag over the timeline, or press [ and ].");
     if (span && (this.now() < span[0] || this.now() >= span[1])) this.jump(span[0]);
     this.app.timeline.follow();
   }
@@ -111,8 +122,16 @@ export class Player {
 
   loopOrNot() {
     const { event, prediction } = this.link.get("reading").loops;
+    const framed = this.app.marks.framed();
     if (this.loop) this.setLoop(null);
+    else if (framed) this.setLoop(framed.span);
     else this.setLoop(event ?? prediction ?? null, event ? "event" : "prediction");
+  }
+
+  // One step slower (-1) or faster (1).
+  step(by) {
+    this.speed.value = SPEEDS[clamp(SPEEDS.indexOf(this.speed.value) + by, 0, SPEEDS.length - 1)];
+    this.setSpeed(this.speed.value);
   }
 
   setSpeed(rate) { this.video.playbackRate = this.video.defaultPlaybackRate = Number(rate); }
@@ -129,7 +148,7 @@ export class Player {
     const clip = this.link.get("clip"), key = JSON.stringify([clip.video_id, clip.urls]);
     if (key === this.shown) return false;
     const another = !this.shown || JSON.parse(this.shown)[0] !== clip.video_id;
-    if (another) { this.still = 0; this.wanted = this.loop = null; this.looping.value = ""; }
+    if (another) { this.still = 0; this.wanted = this.loop = this.until = null; this.looping.value = ""; }
     this.shown = key;
     this.video.hidden = !clip.has_video;
     this.play.disabled = !clip.urls.length;
