@@ -22,6 +22,13 @@ PATIENCE = int(os.environ.get("AVESOUND_PATIENCE_MS", 300_000))  # a loaded mach
 
 PAGE = """<!doctype html><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <style>body { margin: 0 } STYLE</style><div id="outside" tabindex="0">outside</div><div id="at"></div>
+<script>
+window.made = 0; // elements so far
+for (const name of ["createElement", "createElementNS"]) {
+  const make = document[name].bind(document);
+  document[name] = (...words) => { window.made += 1; return make(...words); };
+}
+</script>
 <script type="module">
 import page from "MODULE";
 const state = JSON.parse(await kernel("{}")), acts = {};

@@ -5,6 +5,8 @@ Needs playwright (a Python package, without its own browsers) and a Chromium: /u
 
 import re
 
+import numpy as np
+import pandas as pd
 import pytest
 from page_and_kernel import CHROMIUM, FLAGS, PATIENCE, settled, shown
 
@@ -187,9 +189,7 @@ def test_the_edges_of_a_mark_are_dragged(marking, n, edge, wanted):
     page.keyboard.press("Control+z")
     page.wait_for_selector(".inspector .said:has-text('Undone: Changed to')")
     assert saved(path) == MARKED
-    page.mouse.click(
-        *at(page, sum(MARKED[n][1:]) / 2 - 0.3, f".timeline rect.mark[data-n='{n}']")
-    )  # chosen: edges anywhere
+    page.mouse.click(*at(page, sum(MARKED[n][1:]) / 2 - 0.3, f".timeline rect.mark[data-n='{n}']"))  # chosen: edges anywhere
     assert page.locator(".inspector .marks li.chosen").count() == 1
     drag(page, MARKED[n][1 + edge], wanted[1 + edge], 30)
     page.wait_for_selector(".inspector .said:has-text('Changed to')")
@@ -271,3 +271,98 @@ def test_a_mark_is_played_to_its_end_and_slowly(marking):
     settled(page, "video.paused && Math.abs(video.currentTime - 4.4) < 0.1")
     page.keyboard.press("l")
     assert page.input_value(".inspector select[aria-label=Loop]") == "span"
+
+
+# ---- thousands of clips
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    "A summary of 4,000 clips, and nothing else."
+    rng = np.random.default_rng(0)
+    n = 4000
+    table = pd.DataFrame(
+        {
+            "video_id": [f"clip{i:05d}" for i in range(n)],
+            "event_label": [f"class {i % 28}" for i in range(n)],
+            "split": "test",
+            "status": "ok",
+            "partial": "True",
+            "dist": rng.exponential(size=n).round(3),
+            "confidence": rng.random(n).round(3),
+        }
+    )
+    path = tmp_path_factory.mktemp("many") / "summary.csv"
+    table.to_csv(path, index=False)
+    return path, table
+
+
+def test_four_thousand_clips_are_a_handful_of_rows(many, browser):
+    "Work is counted in elements, not in seconds, which a loaded machine stretches."
+    inspector = Inspector(summary_csv=many[0])
+    sent = []
+    inspector.observe(lambda change: sent.append(change["name"]), ["rows"])
+    with shown(inspector, browser) as page:
+        rows = page.locator(".inspector .item")
+        assert rows.count() <= 30 and page.evaluate("made") < 600
+        search, choose = ".inspector input[type=search]", page.locator(".inspector .clips label")
+        for act, words in [
+            (lambda: page.fill(search, "clip01"), "1000 of 4000 clips"),
+            (lambda: choose.filter(has_text="Class").locator("select").select_option("class 3"), "36 of 4000 clips"),
+            (lambda: choose.filter(has_text="Sort by").locator("select").select_option("dist"), "36 of 4000 clips"),
+            (lambda: page.fill(search, ""), "143 of 4000 clips"),
+        ]:
+            page.evaluate("made = 0")
+            page.evaluate("document.querySelector('.inspector .clips details').open = true")
+            act()
+            page.wait_for_function(f"document.querySelector('.inspector .clips .quiet').textContent === '{words}'")
+            settled(page)
+            assert rows.count() <= 30 and page.evaluate("made") < 400
+        page.evaluate("made = 0")
+        page.locator(".inspector .clips label", has_text="Class").locator("select").select_option("")
+        page.locator(".inspector .list").evaluate("node => { node.scrollTop = 1e9; }")
+        page.wait_for_function("[...document.querySelectorAll('.inspector .item')].at(-1).getAttribute('aria-posinset') === '4000'")
+        assert rows.count() <= 30 and page.evaluate("made") < 400
+        assert sent == [] and page.complaints == []  # the rows themselves are sent once
+
+
+def test_a_scatter_chooses_clips(many, browser):
+    path, table = many
+    with shown(Inspector(summary_csv=path), browser) as page:
+        page.click(".inspector .scatter summary")
+        drawing = page.locator(".inspector .scatter svg")
+        page.wait_for_function("document.querySelector('.inspector .scatter .dots:not(.out)').getAttribute('d').split('M').length === 4001")
+        assert drawing.locator("*").count() < 20  # as many for four thousand clips as for four
+        drawing.scroll_into_view_if_needed()
+        area, count = drawing.bounding_box(), ".inspector .clips .quiet"
+        scale = area["width"] / 264
+
+        def place(confidence, dist):
+            "Of numbers in the drawing, whose axes reach from the lowest to the highest."
+            (a, b), (c, d) = ((table[name].min(), table[name].max()) for name in ("confidence", "dist"))
+            x, y = 40 + (confidence - a) / (b - a) * 216, 190 - (dist - c) / (d - c) * 182
+            return area["x"] + x * scale, area["y"] + y * scale
+
+        page.mouse.move(*place(0.6, 1.0))
+        page.mouse.down()
+        page.mouse.move(*place(0.9, 4.0), steps=4)
+        page.mouse.up()
+        page.wait_for_function(f"document.querySelector('{count}').textContent.includes(' of 4000')")
+        low, high = page.evaluate("model.get('picker').within.dist")
+        left, right = page.evaluate("model.get('picker').within.confidence")
+        assert [left, right, low, high] == pytest.approx([0.6, 0.9, 1.0, 4.0], abs=0.1)
+        inside = table["dist"].between(low, high) & table["confidence"].between(left, right)
+        assert page.text_content(count) == f"{inside.sum()} of 4000 clips"
+        farthest = table.loc[table["dist"].idxmax()]
+        page.mouse.click(*place(farthest["confidence"], farthest["dist"]))
+        page.wait_for_function(f"document.querySelector('.inspector h2').textContent === '{farthest['video_id']}'")
+        page.click("text=All clips again")
+        page.wait_for_function(f"document.querySelector('{count}').textContent === '4000 clips'")
+        page.locator(".inspector .scatter label", has_text="Upwards").locator("select").select_option("confidence")
+        page.wait_for_function("document.querySelector('.inspector .scatter svg').getAttribute('aria-label').includes('by confidence')")
+        assert page.complaints == []
+
+
+def test_where_there_are_no_numbers_there_is_no_scatter(run, browser):
+    with shown(Inspector(vid_dir=run / "data/AVE"), browser) as page:
+        assert not page.locator(".inspector .scatter").is_visible()

@@ -23,12 +23,14 @@ from ..embeddings.frames import RowWindows
 from ..embeddings.projector import load_projector
 from ..localization.align import AUDIO_QUERIES, FUSIONS, AlignSettings
 from ..media.container import MediaError, MediaInfo, probe
+from ..metrics.clip import metric_name
 from ..timeline import Seconds
 from .figure import Span, draw_curves, draw_matrix, draw_sound, legend, metric_rows
 from .page import page_module, page_style
 from avesound.viewer.run import (
     Guess,
     Look,
+    SORTS,
     OpenRun,
     Run,
     choose,
@@ -358,7 +360,7 @@ class _Judged(_Watched):
 # %% ../../nbs/95_viewer_inspector.ipynb #7e2d91fb
 _UNDOABLE = 200  # edits
 _STEPS = {"mark": "do", "change": "do", "no_event": "do", "unmark": "do", "undo": "undo", "redo": "redo"}  # what a wish does to the marks
-_SORTS = {"video_id": "name", "dist": "distance", "confidence": "confidence", "entropy": "entropy"}
+_SORTS = {"video_id": "name", "t_pred_sec": "predicted moment (s)"}  # what a list is sorted by, where a metric's name does not say it
 _QUERIES = {
     "sync": "of the same moment",
     "middle": "of the clip's middle",
@@ -399,7 +401,7 @@ class _Marked(_Judged):
             "labels": sorted({*values["label"], *self._labels}),
             "splits": values["split"],
             "statuses": values["status"],
-            "sorts": _SORTS,
+            "sorts": {name: _SORTS.get(name) or metric_name(name) for name in SORTS},
             "queries": _QUERIES,
             "fusions": list(FUSIONS),
             "comparisons": self._comparisons(),
@@ -687,4 +689,13 @@ class Inspector(_Asked):
         self.reading = {**self.reading, "n": self.reading["n"] + 1}  # an answer, also where there is no sound to show
 
 
-_ALL_CLIPS = {"search": "", "label": "", "split": "", "status": "", "partial": None, "sort": "video_id", "descending": False}
+_ALL_CLIPS: dict[str, Any] = {
+    "search": "",
+    "label": "",
+    "split": "",
+    "status": "",
+    "partial": None,
+    "within": {},
+    "sort": "video_id",
+    "descending": False,
+}

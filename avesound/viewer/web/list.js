@@ -9,6 +9,7 @@ export class ClipList {
     this.app = app;
     this.link = app.link;
     this.typing = 0;
+    this.within = {}; // what the scatter keeps: lowest and highest value, by number
     const pick = () => this.pick();
     this.search = h("input", { type: "search", placeholder: "Search clips  ( / )", "aria-label": "Search clips by id or label" });
     this.search.addEventListener("input", () => { clearTimeout(this.typing); this.typing = setTimeout(pick, TYPING_MS); });
@@ -42,9 +43,14 @@ export class ClipList {
     const { label, split, status, partial, sort } = this.filters;
     this.link.put("picker", {
       search: this.search.value, label: label.value, split: split.value, status: status.value, partial: { "": null, partial: true, whole: false }[partial.value],
-      sort: sort.value, descending: this.falling.checked,
+      sort: sort.value, descending: this.falling.checked, within: this.within,
     });
     this.list.scrollTop = 0;
+  }
+
+  keep(within) {
+    this.within = within;
+    this.pick();
   }
 
   fill() {
@@ -58,6 +64,7 @@ export class ClipList {
     partial.replaceChildren(option("", "all events", part), option("partial", "partial", part), option("whole", "not partial", part));
     sort.replaceChildren(...Object.entries(sorts).map(([name, words]) => option(name, words, chosen.sort)));
     this.falling.checked = chosen.descending;
+    this.within = chosen.within ?? {};
   }
 
   // The place of the current clip in the list, -1 where it is not in it.
