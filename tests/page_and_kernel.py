@@ -35,9 +35,11 @@ const state = JSON.parse(await kernel("{}")), acts = {};
 let pending = {};
 const tell = (names) => names.forEach((name) => [...(acts[`change:${name}`] ?? [])].forEach((act) => act()));
 function arrive(answer) {
-  const news = JSON.parse(answer), changed = Object.keys(news).filter((name) => JSON.stringify(news[name]) !== JSON.stringify(state[name]));
+  const { messages = [], ...news } = JSON.parse(answer);
+  const changed = Object.keys(news).filter((name) => JSON.stringify(news[name]) !== JSON.stringify(state[name]));
   Object.assign(state, news);
   tell(changed);
+  messages.forEach((message) => (acts["msg:custom"] ?? []).forEach((act) => act(message)));
 }
 const ask = async (message) => { window.waiting += 1; arrive(await kernel(JSON.stringify(message))); window.waiting -= 1; };
 window.waiting = 0;
@@ -57,11 +59,16 @@ window.ready = true;
 
 
 @contextlib.contextmanager
-def shown(inspector, browser, width=1280, height=900, **more):
-    "A page with the inspector in it. `complaints` are what its console said."
+def shown(inspector, browser, width=1280, height=900, apart="", **more):
+    """A page with the inspector in it; `complaints` are what its console said.
+
+    `apart` is a rule (Content-Security-Policy) for a page that comes from elsewhere and reaches no file here.
+    """
     synced = [name for name, trait in type(inspector).class_traits().items() if trait.metadata.get("sync") and not name.startswith("_")]
     synced = [name for name in synced if name not in ("layout", "tabbable", "tooltip", "comm")]
     changed: set[str] = set()
+    messages: list[dict] = []
+    inspector.send = lambda content, buffers=None: messages.append(content)
     inspector.observe(lambda change: changed.add(change["name"]), synced)
 
     def kernel(message: str) -> str:
@@ -69,11 +76,13 @@ def shown(inspector, browser, width=1280, height=900, **more):
         if not wanted:
             return json.dumps({name: getattr(inspector, name) for name in synced})
         changed.clear()
+        messages.clear()
         for name, value in wanted.get("set", {}).items():
             setattr(inspector, name, value)
         if "wish" in wanted:
             inspector.act(wanted["wish"])
-        return json.dumps({name: getattr(inspector, name) for name in [*changed, *wanted.get("set", {})]}, allow_nan=False)
+        news = {name: getattr(inspector, name) for name in [*changed, *wanted.get("set", {})]}
+        return json.dumps({**news, "messages": messages}, allow_nan=False)
 
     page = browser.new_page(viewport={"width": width, "height": height}, **more)
     page.set_default_timeout(PATIENCE)
@@ -87,7 +96,13 @@ def shown(inspector, browser, width=1280, height=900, **more):
         module.write_text(page_module(), encoding="utf-8")
         html.write_text(PAGE.replace("MODULE", local_address(module)[1]).replace("STYLE", page_style()), encoding="utf-8")
         port, address = local_address(html)
-        page.goto(f"http://127.0.0.1:{port}{address}")
+        if apart:
+            page.route(
+                "http://elsewhere.test/",
+                lambda route: route.fulfill(path=html, headers={"Content-Security-Policy": apart}, content_type="text/html"),
+            )
+            page.route("http://elsewhere.test/**/page.js", lambda route: route.fulfill(path=module))
+        page.goto("http://elsewhere.test/" if apart else f"http://127.0.0.1:{port}{address}")
         page.wait_for_function("window.ready && !window.waiting && document.querySelector('.inspector .timeline svg')")
         yield page
         page.close()

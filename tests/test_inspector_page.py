@@ -366,3 +366,38 @@ def test_a_scatter_chooses_clips(many, browser):
 def test_where_there_are_no_numbers_there_is_no_scatter(run, browser):
     with shown(Inspector(vid_dir=run / "data/AVE"), browser) as page:
         assert not page.locator(".inspector .scatter").is_visible()
+
+
+# ---- a page that reaches no file
+
+
+def test_a_clip_comes_through_the_kernel_where_the_page_reaches_no_file(run, browser):
+    "As in VS Code and Colab, whose pages have neither Jupyter's files nor this machine's addresses; of media, data alone are allowed."
+    scripts = "script-src 'unsafe-inline' 'unsafe-eval' http://elsewhere.test"  # the test itself evaluates
+    rules = f"default-src 'none'; {scripts}; style-src 'unsafe-inline'; img-src data:; media-src data:"
+    with shown(Inspector.of_run(run), browser, apart=rules) as page:
+        settled(page, "video.readyState >= 2 && video.src.startsWith('data:video/mp4')")
+        page.mouse.click(*at(page, 6.0))
+        settled(page, "!video.seeking && Math.abs(video.currentTime - 6) < 0.1")
+        first = page.text_content(".inspector h2")
+        page.keyboard.press("n")
+        page.wait_for_function(f"document.querySelector('.inspector h2').textContent !== '{first}' && !document.querySelector('.stale')")
+        settled(page, "video.readyState >= 2")
+        page.evaluate(
+            "() => { window.asked = 0; const send = model.send; model.send = (wish) => { asked += wish.do === 'film'; send(wish); }; }"
+        )
+        page.keyboard.press("p")
+        page.wait_for_function(f"document.querySelector('.inspector h2').textContent === '{first}' && !document.querySelector('.stale')")
+        settled(page, "video.readyState >= 2")
+        assert page.evaluate("asked") == 0 and page.complaints == []  # what was sent is kept
+
+
+def test_a_clip_comes_through_the_kernel_where_its_addresses_fail(run, browser):
+    "As in VS Code with a kernel elsewhere: the page counts as one of this machine, and this machine does not answer."
+    with shown(Inspector.of_run(run), browser) as page:
+        page.route("**/*.mp4", lambda route: route.abort())
+        page.keyboard.press("Tab")
+        page.focus(".inspector .timeline")
+        page.keyboard.press("n")
+        settled(page, "video.readyState >= 2 && video.src.startsWith('data:video/mp4')")
+        assert page.text_content(".inspector .notice") == "" and page.locator(".inspector .transport .main").is_enabled()

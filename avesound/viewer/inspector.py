@@ -43,7 +43,7 @@ from avesound.viewer.run import (
     similarity_matrix,
     sound_picture,
 )
-from .serve import clip_urls, playable_copy, unplayable, unreachable
+from .serve import clip_urls, data_address, playable_copy, unplayable, unreachable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -172,6 +172,7 @@ class _Watched(_Page):
             "urls": urls,
             "note": note,
             "can_copy": info is not None and path not in self._copies.values(),
+            "can_send": bool(self.page) and info is not None and (path in self._copies.values() or not unplayable(info)),
             "has_video": info is None or info.video_codec is not None,
             "fps": (info and info.fps) or 25.0,
             "lengths": list(self._opened.lengths.get(self.video_id, ())),
@@ -517,8 +518,8 @@ class _Asked(_Marked):
 
     def act(
         self,
-        wish: dict,  # "do": mark (start, end, label), change (n, start, end, label), no_event, unmark (n), undo, redo, pin, reset or
-        # copy; "video_id": the clip it is meant for
+        wish: dict,  # "do": mark (start, end, label), change (n, start, end, label), no_event, unmark (n), undo, redo, pin, reset,
+        # copy or film; "video_id": the clip it is meant for
     ) -> None:
         "Do what a button asks for; what comes of it stands in `said`. What is meant for another clip than the one shown is not done."
         acts: dict[str, Callable[[dict], str]] = {
@@ -531,6 +532,7 @@ class _Asked(_Marked):
             "pin": self._pin,
             "reset": self._reset,
             "copy": self._copy,
+            "film": self._film,
         }
         try:
             if wish.get("video_id", self.video_id) != self.video_id:
@@ -568,6 +570,15 @@ class _Asked(_Marked):
         self._copies = {**self._copies, path: copy}
         self._say_clip()
         return f"A copy that browsers play is in {copy.parent.name}/{copy.name}."
+
+    def _film(self, _: dict) -> str:
+        "Send the clip itself to a page that cannot fetch it."
+        path = self._opened.media[self.video_id]
+        try:
+            self.send({"film": self.video_id, "uri": data_address(self._copies.get(path, path))})
+        except (MediaError, OSError) as error:
+            self.send({"film": self.video_id, "uri": "", "why": str(error)})
+        return ""
 
 # %% ../../nbs/95_viewer_inspector.ipynb #6d3c80ea
 def _as_run(run: Run | str | os.PathLike | None, **parts: Any) -> Run:

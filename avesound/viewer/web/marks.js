@@ -161,7 +161,7 @@ export class Marks {
 
   answered() {
     const { text, done, step } = this.link.get("said");
-    this.app.tell(text);
+    if (text) this.app.tell(text);
     this.link.arrived();
     if (done) { // the steps in which the span was chosen are one with its being saved
       this.past.splice(this.past.findLastIndex((one) => one === SAVED) + 1);
@@ -171,7 +171,7 @@ export class Marks {
     if (step === "do") this.future = [];
     if (step && from.at(-1) === SAVED) from.pop();
     if (step) to.push(SAVED);
-    else this.show(); // what was refused is written as it is
+    else if (text) this.show(); // what was refused is written as it is
     this.past = this.past.slice(-500);
   }
 

@@ -14,6 +14,7 @@ export class Player {
     this.until = null; // the moment at which to stop
     this.urls = []; // addresses in the order in which to try them
     this.tried = 0;
+    this.films = {}; // clips that the kernel has sent, by their id
     this.shown = ""; // the clip and where it is fetched from
     this.frames = 0;
     this.video = h("video", { playsinline: true, preload: "auto", "aria-label": "The clip", tabindex: -1 });
@@ -37,6 +38,7 @@ export class Player {
     video.addEventListener("seeked", () => this.seeked());
     video.addEventListener("ended", () => { if (this.loop) { this.seek(this.loop[0]); video.play(); } });
     video.addEventListener("error", () => this.failed());
+    this.link.on("msg:custom", (message) => this.filmed(message));
   }
 
   duration() { return this.link.get("clip").duration || 10; }
@@ -145,33 +147,59 @@ export class Player {
 
   // Show the clip that the kernel has chosen; true where it is another one than before.
   load() {
-    const clip = this.link.get("clip"), key = JSON.stringify([clip.video_id, clip.urls]);
+    const clip = this.link.get("clip"), key = JSON.stringify([clip.video_id, clip.urls, clip.can_send]);
     if (key === this.shown) return false;
     const another = !this.shown || JSON.parse(this.shown)[0] !== clip.video_id;
     if (another) { this.still = 0; this.wanted = this.loop = this.until = null; this.looping.value = ""; }
     this.shown = key;
     this.video.hidden = !clip.has_video;
-    this.play.disabled = !clip.urls.length;
     this.tried = 0;
-    if (clip.urls.length) { this.open(clip.urls); this.lacking(clip.has_video ? "" : "Sound without a picture"); }
-    else { this.empty(); this.lacking(clip.note, clip.can_copy); }
+    if (clip.urls.length) this.open(clip.urls);
+    else {
+      this.empty();
+      this.askForFilm();
+    }
     return another;
   }
 
   open(urls) {
     this.urls = urls;
+    this.tried = 0;
+    this.play.disabled = false;
+    this.lacking(this.link.get("clip").has_video ? "" : "Sound without a picture");
     this.video.src = withXsrf(urls[0]);
+  }
+
+  // Where the page reaches no file, as in VS Code or Colab, the kernel sends a small clip itself.
+  askForFilm() {
+    const { video_id, can_send, can_copy, note } = this.link.get("clip"), film = this.films[video_id];
+    if (film) this.open([film]);
+    else if (can_send && film === undefined) {
+      this.lacking("The clip comes through the kernel …");
+      this.link.wish("film");
+    } else this.lacking(note, can_copy);
+  }
+
+  filmed({ film, uri, why }) {
+    if (film === undefined) return;
+    this.films = { ...Object.fromEntries(Object.entries(this.films).slice(-7)), [film]: uri };
+    const { video_id, note } = this.link.get("clip");
+    if (film !== video_id) return;
+    if (uri) this.open([uri]);
+    else this.lacking([why, note].filter(Boolean).join(" "));
   }
 
   empty() {
     this.urls = [];
+    this.play.disabled = true;
     this.video.removeAttribute("src");
     this.video.load();
   }
 
   failed() {
-    const { note, can_copy } = this.link.get("clip"), { urls } = this;
+    const { note, can_copy, video_id } = this.link.get("clip"), { urls } = this;
     if (++this.tried < urls.length) this.video.src = withXsrf(urls[this.tried]);
+    else if (urls.length && !urls[0].startsWith("data:") && this.films[video_id] === undefined) this.askForFilm();
     else if (urls.length) this.lacking(note || "This browser could not open the clip.", can_copy);
   }
 
