@@ -87,6 +87,13 @@ def test_fingers_find_what_they_aim_at(run, browser):
         at = line.bounding_box()
         page.touchscreen.tap(at["x"] + 0.6 * at["width"], at["y"] + 30)
         settled(page, "!video.seeking && video.currentTime > 3")
+        finger = page.context.new_cdp_session(page)
+        for kind, x in [("touchStart", 0.5), ("touchMove", 0.55), ("touchMove", 0.65), ("touchMove", 0.7), ("touchEnd", None)]:
+            places = [] if x is None else [{"x": at["x"] + x * at["width"], "y": at["y"] + 30}]
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": places})
+        page.wait_for_function("document.querySelector('.inspector .bounds').textContent !== ''")
+        start, end = bounds(page)
+        assert 1.5 < end - start < 3  # a fifth of the width, of which the axis takes the most
         assert page.complaints == []
 
 
@@ -265,6 +272,10 @@ def test_a_mark_is_played_to_its_end_and_slowly(marking):
         page.wait_for_selector(f".inspector .marks li.chosen[title^='{label}: {start}.00']")
     page.keyboard.press("P")
     page.wait_for_selector(".inspector .said:has-text('There is no mark before this moment.')")
+    page.keyboard.press("Delete")  # the one that was chosen, and then none
+    page.wait_for_selector(".inspector .said:has-text('Deleted: bell, 1.00')")
+    page.keyboard.press("Delete")
+    page.wait_for_selector(".inspector .said:has-text('Click on a mark first.')")
     page.keyboard.press("Escape")
     drag(page, 4.0, 4.4)
     page.keyboard.press("e")

@@ -180,7 +180,7 @@ export class Marks {
     this.labels.replaceChildren(...labels.map((name) => option(name, name)));
     this.node.disabled = this.node.hidden = !save_csv;
     this.node.querySelector("legend").textContent = `Mark events, saved in ${save_csv}`;
-    if (this.chosen !== null && !marks[this.chosen]) this.chosen = null;
+    if (marks.length !== this.list.children.length) this.chosen = null; // its number may be another's now
     this.list.replaceChildren(...marks.map((mark, n) => this.row(mark, n)));
     this.showChosen();
     if (held) (this.list.querySelector("button") ?? this.label).focus(); // the keyboard is not sent back to the start of the page
