@@ -70,6 +70,14 @@ def test_below_700_pixels_things_stack(run, browser, width):
         assert page.complaints == []
 
 
+def test_the_list_slides_over_nothing(run, browser):
+    with shown(Inspector.of_run(run), browser, 1000, 400) as page:
+        page.evaluate("window.scrollTo(0, 1e6)")
+        page.wait_for_function("window.scrollY > 100")
+        clips, side = box(page, ".clips"), box(page, ".side")
+        assert clips["y"] + clips["height"] <= side["y"] + 1
+
+
 def test_fingers_find_what_they_aim_at(run, browser):
     with shown(Inspector.of_run(run), browser, **PHONE) as page:
         settled(page, "video.readyState >= 1")
