@@ -19,20 +19,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from page_and_kernel import CHROMIUM, FLAGS, PATIENCE
 
 from conftest import DATA, ROOT, flash_and_click
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = next(filter(None, [os.environ.get("AVESOUND_CHROMIUM"), shutil.which("chromium"), shutil.which("chromium-browser")]), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (apt-get install chromium, or set AVESOUND_CHROMIUM)")
 
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
 LENGTHS = (0.25, 0.5, 1.0, 2.0, 5.0)
 REAL = "22olCB3wQaA"  # a clip of AVE
-PATIENCE = 60_000  # milliseconds; two busy cores
 
 
 @pytest.fixture(scope="module")
@@ -201,10 +196,12 @@ def test_a_click_on_the_timeline_seeks(page, first, record_property):
     assert part.status == 206 and len(part.body()) == 200  # a jump into a long file does not wait for the rest
     record_property("measured", f"inspector: a click on the timeline seeks to within {1000 * max(off):.0f} ms")
     page.mouse.move(*at_time(page, 1.0))
+    page.keyboard.down("Shift")
     page.mouse.down()
     for t in np.linspace(1, 6, 12):
         page.mouse.move(*at_time(page, t))
     page.mouse.up()
+    page.keyboard.up("Shift")
     settled(page, "!video.seeking && Math.abs(video.currentTime - 6) < 0.1")
 
 
@@ -344,10 +341,10 @@ def test_an_event_that_is_marked_is_in_the_csv(page, first, run):
     page.mouse.click(*at_time(page, 4.5))
     settled(page, "!video.seeking && Math.abs(video.currentTime - 4.5) < 0.1")
     page.keyboard.press("o")
-    page.fill(".inspector .annotate input", "Doorbell")
+    page.fill(".inspector .annotate input >> nth=0", "Doorbell")
     page.focus(".inspector .timeline")
     page.keyboard.press("m")
-    page.wait_for_selector(".inspector .marks li:has-text('Doorbell')")
+    page.wait_for_selector(".inspector .marks li[title^='Doorbell']")
     (row,) = pd.read_csv(run / "marked.csv").to_dict("records")
     assert (
         (row["video_id"], row["event_label"], row["split"]) == (first, "Doorbell", "test")
@@ -360,15 +357,22 @@ def test_an_event_that_is_marked_is_in_the_csv(page, first, run):
     page.wait_for_selector(".inspector rect.mark", state="attached")
     page.click(".inspector button:has-text('No event in this clip')")
     page.wait_for_selector(".inspector .said:has-text('delete them first')")
-    page.click(".inspector .marks button:has-text('Delete')")
+    page.click(".inspector .marks button[aria-label^='Delete']")
     page.wait_for_selector(".inspector .said:has-text('Deleted: Doorbell, 2.0')")
     assert len((run / "marked.csv").read_text().splitlines()) == 1
+    cells = page.locator(".jp-Notebook .jp-Cell").count()
+    page.focus(".inspector .timeline")
+    page.keyboard.press("Control+z")
+    page.wait_for_selector(".inspector .marks li[title^='Doorbell']")
+    page.keyboard.press("Control+Shift+Z")
+    page.wait_for_selector(".inspector .said:has-text('Done again: Deleted: Doorbell')")
+    assert len((run / "marked.csv").read_text().splitlines()) == 1 and page.locator(".jp-Notebook .jp-Cell").count() == cells
 
 
 def test_bounds_that_are_not_saved_wait_with_their_clip(page, first, run):
     page.fill(".inspector input[type=search]", "")
     page.wait_for_function("document.querySelector('.inspector .clips .quiet').textContent.match(/^[0-9]+ clips$/)")
-    page.fill(".inspector .annotate input", "Bell")
+    page.fill(".inspector .annotate input >> nth=0", "Bell")
     page.focus(".inspector .timeline")
     for key in (
         "Home",
@@ -387,12 +391,13 @@ def test_bounds_that_are_not_saved_wait_with_their_clip(page, first, run):
     page.keyboard.press("p")
     page.wait_for_function("document.querySelector('.inspector .bounds').textContent === '1.00 s to 2.00 s'")
     page.keyboard.press("m")
-    page.wait_for_selector(".inspector .marks li:has-text('Bell: 1.00 s to 2.00 s')")
-    page.click(".inspector .marks button:has-text('Delete')")
-    page.click(".inspector .marks button:has-text('Put back')")
-    page.wait_for_selector(".inspector .marks li:has-text('Bell: 1.00 s to 2.00 s')")
+    page.wait_for_selector(".inspector .marks li[title='Bell: 1.00 s to 2.00 s']")
+    page.click(".inspector .marks button[aria-label^='Delete']")
+    page.wait_for_selector(".inspector .marks li", state="detached")
+    page.click(".inspector .annotate button:has-text('Undo')")
+    page.wait_for_selector(".inspector .marks li[title='Bell: 1.00 s to 2.00 s']")
     assert pd.read_csv(run / "marked.csv")[["video_id", "start_s", "end_s"]].to_numpy().tolist() == [[first, 1.0, 2.0]]
-    page.focus(".inspector .marks button >> nth=0")
+    page.focus(".inspector .marks button[aria-label^='Delete']")
     page.keyboard.press("Enter")
     page.wait_for_selector(".inspector .said:has-text('Deleted: Bell')")
     assert page.evaluate("document.activeElement.closest('.annotate') !== null")  # the keyboard is not sent back to the start of the page

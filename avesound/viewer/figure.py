@@ -27,6 +27,7 @@ def figure_css() -> str:
 
 # %% ../../nbs/93_viewer_figure.ipynb #9a5dc486
 LEFT, _RIGHT = 106, 14  # margins beside the time axis, pixels
+_NARROW, _NARROW_LEFT = 480, 74  # a drawing that is no wider has numbers and names closer together
 
 
 @dataclass(frozen=True)
@@ -38,31 +39,35 @@ class Span:
     width: int = 900  # of the whole drawing, pixels
 
     def __post_init__(self):
-        if not (self.start_s < self.end_s and self.width >= LEFT + _RIGHT + 50):
-            raise ValueError(
-                f"a view needs start < end and at least {LEFT + _RIGHT + 50} pixels, got {self.start_s} to {self.end_s} s in {self.width}"
-            )
+        least = _NARROW_LEFT + _RIGHT + 50
+        if not (self.start_s < self.end_s and self.width >= least):
+            raise ValueError(f"a view needs start < end and at least {least} pixels, got {self.start_s} to {self.end_s} s in {self.width}")
+
+    @property
+    def left(self) -> int:
+        "The margin that holds the names of the lanes, pixels."
+        return LEFT if self.width > _NARROW else _NARROW_LEFT
 
     @property
     def pixels(self) -> int:
         "How wide the time axis is."
-        return self.width - LEFT - _RIGHT
+        return self.width - self.left - _RIGHT
 
     def x(self, t_s):
         "Where a moment stands, in pixels; moments out of view are held at the edge."
-        return LEFT + (np.clip(t_s, self.start_s, self.end_s) - self.start_s) / (self.end_s - self.start_s) * self.pixels
+        return self.left + (np.clip(t_s, self.start_s, self.end_s) - self.start_s) / (self.end_s - self.start_s) * self.pixels
 
 # %% ../../nbs/93_viewer_figure.ipynb #6d3a9b77
-def _ticks(span: Span) -> np.ndarray:
-    "Round moments, 60 pixels apart or more."
-    rough = (span.end_s - span.start_s) / max(2, span.pixels / 60)
+def _ticks(start_s: Seconds, end_s: Seconds, pixels: float) -> np.ndarray:
+    "Round moments, about 60 pixels apart or more, but for two at least."
+    rough = (end_s - start_s) / max(2, pixels / 60)
     scale = 10 ** math.floor(math.log10(rough))
     step = next(scale * unit for unit in (1, 2, 5, 10) if scale * unit >= rough * 0.999)
-    return np.arange(math.ceil(span.start_s / step - 1e-9), math.floor(span.end_s / step + 1e-9) + 1) * step
+    return np.arange(math.ceil(start_s / step - 1e-9), math.floor(end_s / step + 1e-9) + 1) * step
 
 # %% ../../nbs/93_viewer_figure.ipynb #4ce8a1f3
 def _svg(span: Span, height: float, label: str, *parts: str) -> str:
-    data = f'data-left="{LEFT}" data-right="{span.width - _RIGHT}" data-width="{span.width}"'
+    data = f'data-left="{span.left}" data-right="{span.width - _RIGHT}" data-width="{span.width}"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {span.width} {height:g}" role="img" aria-label="{escape(label)}" {data}>'
         + "".join(parts)
@@ -82,7 +87,8 @@ def _note(span: Span, middle: float, words: str) -> str:
     "Words in the middle of a lane, on as many lines as they need."
     lines = textwrap.wrap(words, int(span.pixels / 7))
     return "".join(
-        _text(LEFT + span.pixels / 2, middle + 4 + 14 * (k - (len(lines) - 1) / 2), line, "say", "middle") for k, line in enumerate(lines)
+        _text(span.left + span.pixels / 2, middle + 4 + 14 * (k - (len(lines) - 1) / 2), line, "say", "middle")
+        for k, line in enumerate(lines)
     )
 
 # %% ../../nbs/93_viewer_figure.ipynb #7719d0ab
@@ -114,12 +120,12 @@ def draw_sound(
     "The lane of the sound: a waveform (two numbers a column) or a mel spectrogram (more of them), scaled to what is in view."
     middle, half = height / 2, height / 2 - 3
     name = _text(0, middle + 4, "Sound", "lane")
-    frame = f'<rect class="frame" x="{LEFT}" y="0.5" width="{span.pixels}" height="{height - 1:g}"/>'
+    frame = f'<rect class="frame" x="{span.left}" y="0.5" width="{span.pixels}" height="{height - 1:g}"/>'
     if picture is None:
         words = _note(span, middle, note or "no sound track")
         return _svg(span, height, f"Sound: {note or 'no sound track'}", name, _events(span, events, 0, height), words, frame)
     if picture.shape[1] > 2:
-        place = f'x="{LEFT}" y="0" width="{span.pixels}" height="{height:g}"'
+        place = f'x="{span.left}" y="0" width="{span.pixels}" height="{height:g}"'
         drawn = f'<image {place} preserveAspectRatio="none" href="{_png(picture.T[::-1])}"/>'
         return _svg(span, height, "Mel spectrogram of the sound", name, drawn, _events(span, events, 0, height), frame)
     outline, level = _waveform(picture, span, middle, half)
@@ -133,7 +139,7 @@ def _waveform(picture: np.ndarray, span: Span, middle: float, half: float) -> tu
     "(the outline of a waveform, its highest level in words)"
     loudest = float(np.abs(picture).max())
     scaled = picture / max(loudest, 1e-4)  # near silence stays near silence
-    x = LEFT + (np.arange(len(picture)) + 0.5) * span.pixels / len(picture)
+    x = span.left + (np.arange(len(picture)) + 0.5) * span.pixels / len(picture)
     upper, lower = middle - scaled[:, 1] * half - 0.3, middle - scaled[:, 0] * half + 0.3
     outline = "L".join(f"{a:.1f},{b:.1f}" for a, b in [*zip(x, upper), *zip(x[::-1], lower[::-1])])
     level = f"{20 * math.log10(loudest) + 0.0:.0f} dB".replace("-0 ", "0 ") if loudest > 1e-5 else "silent"
@@ -167,7 +173,7 @@ class _Lanes:
         top, bottom = self.y, self.y + height
         middle = top + height / 2  # the numbers of the axis stand above and below
         self.parts.append(_text(0, middle + (-3 if unit else 4), name, "lane") + (_text(0, middle + 11, unit) if unit else ""))
-        self.parts.append(f'<rect class="frame" x="{LEFT}" y="{top:g}" width="{self.span.pixels}" height="{height:g}"/>')
+        self.parts.append(f'<rect class="frame" x="{self.span.left}" y="{top:g}" width="{self.span.pixels}" height="{height:g}"/>')
         self.y = bottom + 6
         return top, bottom
 
@@ -179,14 +185,16 @@ def draw_curves(
     *,
     label: str = "",  # what is annotated, in words
     other: Look | None = None,  # another run, or other settings, to compare with
-    marks: Sequence[tuple[Seconds, Seconds]] = (),  # what the user has marked
+    marks: Sequence[tuple[str, Seconds, Seconds]] = (),  # what the user has marked: label, start, end
     note: str = "",  # said instead of the curves, where there are none
 ) -> str:  # SVG
     "The lanes of events, similarity, probability and prediction above a time axis."
     lanes = _Lanes(span)
     lanes.parts += _annotated(span, events, label, *lanes.add(_STRIP, "Annotated"))
     if marks:
-        lanes.parts += _marked(span, marks, lanes.add(_STRIP, "Marked")[0])
+        rows, drawn = _marked(span, marks, lanes.y)
+        lanes.add(max(_STRIP, _MARK * rows + 4), "Marked")
+        lanes.parts += drawn
     if seen is None:
         sentence = note or "nothing was computed for this clip"
         top, bottom = lanes.add(48, "Prediction")
@@ -199,7 +207,8 @@ def draw_curves(
         lanes.parts += _probability(seen, other, span, events, *lanes.add(PDF, "Probability", "per second"))
     y = lanes.y
     numbers = [
-        _text(span.x(t), y + 10, f"{t:g}", "", "middle") + _line([(span.x(t), y - 6), (span.x(t), y - 2)], "rule") for t in _ticks(span)
+        _text(span.x(t), y + 10, f"{t:g}", "", "middle") + _line([(span.x(t), y - 6), (span.x(t), y - 2)], "rule")
+        for t in _ticks(span.start_s, span.end_s, span.pixels)
     ]
     return _svg(span, y + 16, sentence, *lanes.parts, *numbers, _text(0, y + 10, "Time (s)"))
 
@@ -207,7 +216,7 @@ def draw_curves(
 def _annotated(span: Span, events: Sequence[Interval], label: str, top: float, bottom: float) -> list[str]:
     "The annotated events; the first that has room for it bears the label."
     if not events:
-        return [_text(LEFT + span.pixels / 2, bottom - 7, "no event annotated", "", "middle")]
+        return [_text(span.left + span.pixels / 2, bottom - 7, "no event annotated", "", "middle")]
     parts = [_hatched(span, event.start_s, event.end_s, top + 3, bottom - 3, "event") for event in events]
     roomy = [event for event in events if span.x(event.end_s) - span.x(event.start_s) > 7 * len(label) + 8]
     if label and roomy:
@@ -215,11 +224,29 @@ def _annotated(span: Span, events: Sequence[Interval], label: str, top: float, b
         parts.append(_text(middle, bottom - 7, label, "event-name", "middle"))
     return parts
 
+# %% ../../nbs/93_viewer_figure.ipynb #0f9d7c35
+_MARK, _LETTER = 20, 6.4  # height of a mark, width of a letter, pixels
 
-def _marked(span: Span, marks: Sequence[tuple[Seconds, Seconds]], top: float) -> list[str]:
-    "What the user has marked, as far as it is in view."
-    inside = [(span.x(a), span.x(b)) for a, b in marks if b > span.start_s and a < span.end_s]
-    return [f'<rect class="mark" x="{a:.1f}" y="{top + 4:g}" width="{max(b - a, 1):.1f}" height="{_STRIP - 8}"/>' for a, b in inside]
+
+def _marked(span: Span, marks: Sequence[tuple[str, Seconds, Seconds]], top: float) -> tuple[int, list[str]]:
+    "(how many rows there are, what the user has marked as far as it is in view); `data-n` is a mark's place among them."
+    ends: list[float] = []  # of the rows, so far
+    parts = []
+    for n, (label, start, end) in sorted(enumerate(marks), key=lambda mark: mark[1][1]):
+        if end <= span.start_s or start >= span.end_s:
+            continue
+        left, right = float(span.x(start)), max(float(span.x(end)), float(span.x(start)) + 1)
+        words = label if len(label) <= 28 else label[:27] + "…"
+        long = _LETTER * len(words) + 8
+        inside, before = long <= right - left, right + long > span.width
+        first, last = (left, right) if inside else (left - long, right) if before else (left, right + long)
+        row = next((k for k, taken in enumerate(ends) if taken <= first), len(ends))
+        ends[row : row + 1] = [last]
+        y = top + _MARK * row + 3
+        parts.append(f'<rect class="mark" data-n="{n}" x="{left:.1f}" y="{y:g}" width="{right - left:.1f}" height="{_MARK - 4}"/>')
+        at, anchor = ((left + right) / 2, "middle") if inside else (left - 4, "end") if before else (right + 4, "start")
+        parts.append(_text(at, y + 12, words, "mark-name", anchor))
+    return max(1, len(ends)), parts
 
 # %% ../../nbs/93_viewer_figure.ipynb #a3c4e6f8
 _DASHES = ("none", "7 3", "2 2", "7 3 2 3", "12 3", "4 4")  # of the scales, shortest audio windows first
@@ -235,7 +262,7 @@ def _similarity(seen: Look, other: Look | None, span: Span, events, top: float, 
         return _line(zip(span.x(cells.mean(axis=1)), bottom - 4 - (values - low) * scale), kind).replace("/>", more + "/>")
 
     dashed = [drawn(seen, scores, "score", f' stroke-dasharray="{dash}"') for dash, scores in zip(_DASHES, seen.scores.values())]
-    numbers = [_text(LEFT - 5, at, f"{value:.2g}", "", "end") for at, value in ((top + 9, high), (bottom - 2, low))]
+    numbers = [_text(span.left - 5, at, f"{value:.2g}", "", "end") for at, value in ((top + 9, high), (bottom - 2, low))]
     compared = [drawn(other, other.curve, "other")] if other else []
     return [_events(span, events, top, bottom), *(dashed if len(dashed) > 1 else []), drawn(seen, seen.curve, "mean"), *compared, *numbers]
 
@@ -259,8 +286,8 @@ def _probability(seen: Look, other: Look | None, span: Span, events, top: float,
     base, heads = bottom - 18, top + 16  # above the bars of the intervals, below the words
     highest = max(float(np.max(guess.pdf / np.diff(of.cells)[:, 0])) for of, guess, _ in guesses)
     even = base - (base - heads) / (seen.duration_s * highest)
-    parts = [_events(span, events, top, bottom), _line([(LEFT, base), (LEFT + span.pixels, base)], "rule")]
-    parts.append(_line([(LEFT, even), (LEFT + span.pixels, even)], "even"))
+    parts = [_events(span, events, top, bottom), _line([(span.left, base), (span.left + span.pixels, base)], "rule")]
+    parts.append(_line([(span.left, even), (span.left + span.pixels, even)], "even"))
     for of, guess, kind in guesses:
         parts += _steps(of, guess, span, kind, base, (base - heads) / highest)
     compared = other.final if other else None
@@ -269,7 +296,7 @@ def _probability(seen: Look, other: Look | None, span: Span, events, top: float,
     if compared:
         parts += [*_moment(span, compared, "other", top, base, beside=seen.final), _bar(span, compared, bottom - 5, "other-interval")]
     parts += [*_moment(span, seen.final, "peak", top, base, beside=compared), _bar(span, seen.final, bottom - 11, "interval")]
-    return [*parts, _text(LEFT - 5, heads + 4, f"{highest:.2g}", "", "end"), _text(LEFT - 5, base + 3, "0", "", "end")]
+    return [*parts, _text(span.left - 5, heads + 4, f"{highest:.2g}", "", "end"), _text(span.left - 5, base + 3, "0", "", "end")]
 
 
 def _steps(of: Look, guess: Guess, span: Span, kind: str, base: float, scale: float) -> list[str]:
@@ -292,7 +319,7 @@ def _moment(span: Span, guess: Guess, kind: str, top: float, base: float, beside
     if kind == "before":
         return [line]
     tip = f'<path class="{kind}-tip" d="M{x - 5:.1f},{top + 2:g}h10l-5,8z"/>'
-    near = beside is not None and 0 < float(span.x(beside.t_sec)) - x < 60 and x > LEFT + 60
+    near = beside is not None and 0 < float(span.x(beside.t_sec)) - x < 60 and x > span.left + 60
     away, anchor = (-8, "end") if near or x > span.width - 120 else (8, "start")
     return [line, tip, _text(x + away, top + (11 if kind == "peak" else 23), f"{t:.2f} s", f"{kind}-say", anchor)]
 
@@ -307,26 +334,33 @@ def draw_matrix(
     duration_s: Seconds,
     events: Sequence[Interval] = (),
     size: int = 220,  # pixels
-) -> str:  # SVG; picture runs to the right, sound upwards
+) -> str:  # SVG; seconds of the picture run to the right, those of the sound upwards
     "The cosine of every moment of the sound with every moment of the picture. On the dotted diagonal both are the same moment."
     words = (
         "Cosine of each moment of the sound with each moment of the picture, "
         f"from {cosines.min():.2f} (dark) to {cosines.max():.2f} (bright)"
     )
-    edge = 20
-    side = size - edge - 4
-    box = f'x="{edge}" y="4" width="{side}" height="{side}"'
-    bounds = [edge + side * min(max(t / duration_s, 0), 1) for event in events for t in (event.start_s, event.end_s)]
+    edge, top = 36, 6  # the margins that hold the axes, and the others
+    side = size - edge - top
+    foot = top + side
+
+    def along(t: Seconds) -> float:
+        return side * min(max(t / duration_s, 0), 1)
+
+    box = f'x="{edge}" y="{top}" width="{side}" height="{side}"'
+    numbers = [(along(t), f"{t:g}") for t in _ticks(0, duration_s, 2 * side)]
     return "".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size} {size}" role="img" aria-label="{words}" ',
-            f'data-left="{edge}" data-right="{edge + side}" data-width="{size}">',
+            f'data-left="{edge}" data-right="{edge + side}" data-width="{size}" data-top="{top}" data-foot="{foot}">',
             f'<image {box} preserveAspectRatio="none" href="{_png(cosines[::-1])}"/>',
-            *(f'<path class="event" d="M{x:.1f},4v{side}"/>' for x in bounds),
-            f'<path class="diagonal" stroke="#fff" stroke-dasharray="1 4" fill="none" d="M{edge},{4 + side}L{edge + side},4"/>',
+            *(f'<path class="event" d="M{edge + along(t):.1f},{top}v{side}"/>' for event in events for t in (event.start_s, event.end_s)),
+            f'<path class="diagonal" stroke="#fff" stroke-dasharray="1 4" fill="none" d="M{edge},{foot}L{edge + side},{top}"/>',
             f'<rect class="frame" {box}/>',
-            _text(edge + side / 2, size - 3, "picture →", "", "middle"),
-            f'<text transform="translate(12,{4 + side / 2}) rotate(-90)" text-anchor="middle">sound →</text></svg>',
+            *(_line([(edge + x, foot), (edge + x, foot + 4)], "rule") + _text(edge + x, foot + 14, t, "", "middle") for x, t in numbers),
+            *(_line([(edge - 4, foot - y), (edge, foot - y)], "rule") + _text(edge - 6, foot - y + 4, t, "", "end") for y, t in numbers),
+            _text(edge + side / 2, size - 5, "picture (s)", "", "middle"),
+            f'<text transform="translate(11,{top + side / 2}) rotate(-90)" text-anchor="middle">sound (s)</text></svg>',
         ]
     )
 

@@ -9,7 +9,7 @@ __all__ = ['ALIKE', 'Inspector']
 import os
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,17 +18,19 @@ import numpy as np
 import traitlets
 
 from ..data.annotations import ClipAnnotation, clips_from_annotations
-from ..data.marks import mark_event, mark_no_event, read_marks, unmark
+from ..data.marks import change_mark, mark_event, mark_no_event, put_back, read_marks, unmark
 from ..embeddings.frames import RowWindows
 from ..embeddings.projector import load_projector
 from ..localization.align import AUDIO_QUERIES, FUSIONS, AlignSettings
 from ..media.container import MediaError, MediaInfo, probe
+from ..metrics.clip import metric_name
 from ..timeline import Seconds
 from .figure import Span, draw_curves, draw_matrix, draw_sound, legend, metric_rows
 from .page import page_module, page_style
 from avesound.viewer.run import (
     Guess,
     Look,
+    SORTS,
     OpenRun,
     Run,
     choose,
@@ -41,7 +43,7 @@ from avesound.viewer.run import (
     similarity_matrix,
     sound_picture,
 )
-from .serve import clip_urls, playable_copy, unplayable, unreachable
+from .serve import clip_urls, data_address, playable_copy, unplayable, unreachable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -170,6 +172,7 @@ class _Watched(_Page):
             "urls": urls,
             "note": note,
             "can_copy": info is not None and path not in self._copies.values(),
+            "can_send": bool(self.page) and info is not None and (path in self._copies.values() or not unplayable(info)),
             "has_video": info is None or info.video_codec is not None,
             "fps": (info and info.fps) or 25.0,
             "lengths": list(self._opened.lengths.get(self.video_id, ())),
@@ -350,13 +353,15 @@ class _Judged(_Watched):
 
     def _draw(self) -> None:
         clip, name = self._annotated(), self.choices["comparisons"].get(self.compare, self.compare) if self._beside else ""
-        marks = [(start, end) for _, start, end in self.marks if start is not None]
+        marks = [(label, start, end) for label, start, end in self.marks if start is not None]
         note = "" if self._seen else "no prediction for this clip"
         self.curves = draw_curves(self._seen, self._view(), clip.events, label=clip.event_label, other=self._beside, marks=marks, note=note)
         self.legend = legend(self._seen, name, bool(clip.events))
 
 # %% ../../nbs/95_viewer_inspector.ipynb #7e2d91fb
-_SORTS = {"video_id": "name", "dist": "distance", "confidence": "confidence", "entropy": "entropy"}
+_UNDOABLE = 200  # edits
+_STEPS = {"mark": "do", "change": "do", "no_event": "do", "unmark": "do", "undo": "undo", "redo": "redo"}  # what a wish does to the marks
+_SORTS = {"video_id": "name", "t_pred_sec": "predicted moment (s)"}  # what a list is sorted by, where a metric's name does not say it
 _QUERIES = {
     "sync": "of the same moment",
     "middle": "of the clip's middle",
@@ -367,53 +372,42 @@ _QUERIES = {
 }
 
 # %% ../../nbs/95_viewer_inspector.ipynb #3a695db7
+@dataclass(frozen=True)
+class _Edit:
+    "A change of the rows of one clip, to be undone."
+
+    video_id: str
+    before: "pd.DataFrame"  # the clip's rows in the file
+    after: "pd.DataFrame"
+    words: str  # that say what was done
+
+
 class _Marked(_Judged):
-    "Events that are marked, settings that are pinned, copies that play."
+    "Events that are marked, each change of which can be undone."
 
     _save_csv: Path | None
-    _L_sec: tuple[Seconds, ...]  # those of the run
+    _done: list[_Edit]
+    _undone: list[_Edit]
+    _labels: tuple[str, ...]  # of the marks, of all clips
 
-    def act(
-        self,
-        wish: dict,  # "do": mark (start, end, label), no_event, unmark (n), pin, reset or copy; "video_id": the clip it is meant for
-    ) -> None:
-        "Do what a button asks for; what comes of it stands in `said`. What is meant for another clip than the one shown is not done."
-        acts: dict[str, Callable[[dict], str]] = {
-            "mark": self._mark,
-            "no_event": self._no_event,
-            "unmark": self._unmark,
-            "pin": self._pin,
-            "reset": self._reset,
-            "copy": self._copy,
-        }
-        try:
-            if wish.get("video_id", self.video_id) != self.video_id:
-                raise ValueError(f"Nothing was saved: {wish['video_id']} is no longer the clip that is shown.")
-            answer = acts[wish["do"]](wish)
-        except (ValueError, OSError, MediaError) as error:
-            self._say(str(error))
-        else:
-            self._say(answer, done=wish["do"] == "mark")
-
-    def _say(self, text: str, done: bool = False) -> None:
-        self.said = {"n": self.said.get("n", 0) + 1, "text": text, "done": done}
+    def _say(self, text: str, step: str = "", done: bool = False) -> None:
+        "Answer the page. `step` is what became of the marks: do, undo or redo; `done`: the bounds that were chosen are saved."
+        self.said = {"n": self.said.get("n", 0) + 1, "text": text, "step": step, "done": done}
 
     def _say_choices(self) -> None:
         values = {
             name: sorted({part for row in self.rows for part in row[name].split("|") if part}) for name in ("label", "split", "status")
         }
         self.choices = {
-            "labels": values["label"],
+            "labels": sorted({*values["label"], *self._labels}),
             "splits": values["split"],
             "statuses": values["status"],
-            "sorts": _SORTS,
+            "sorts": {name: _SORTS.get(name) or metric_name(name) for name in SORTS},
             "queries": _QUERIES,
             "fusions": list(FUSIONS),
             "comparisons": self._comparisons(),
             "save_csv": self._save_csv.name if self._save_csv else "",
         }
-
-    # ---- marks
 
     def _marking(self) -> tuple[Path, str]:
         "The file to write to, and the split of the clip."
@@ -421,28 +415,64 @@ class _Marked(_Judged):
             raise ValueError("nothing can be marked: give save_csv, the file to write events to")
         return self._save_csv, self._annotated().own_split or self._row()["split"]
 
-    def _mark(self, wish: dict) -> str:
+    def _mine(self, table: "pd.DataFrame") -> "pd.DataFrame":
+        return table[table["video_id"] == self.video_id]
+
+    def _edit(self, words: str, change: Callable[[Path, str], "pd.DataFrame"]) -> str:
+        "Change the file, and remember how it was."
         path, split = self._marking()
-        start, end = float(wish["start"]), min(float(wish["end"]), self._duration_s)
-        mark_event(path, self.video_id, wish["label"], start, end, split=split)
+        before = self._mine(read_marks(path))
+        after = self._mine(change(path, split))
+        self._done, self._undone = [*self._done, _Edit(self.video_id, before, after, words)][-_UNDOABLE:], []
         self._show_marks()
-        return f"Saved: {wish['label'].strip()}, {start:.2f} to {end:.2f} s."
+        return words
+
+    def _mark(self, wish: dict) -> str:
+        label, start, end = wish["label"], float(wish["start"]), min(float(wish["end"]), self._duration_s)
+        words = f"Saved: {_mark_in_words(label, start, end)}"
+        return self._edit(words, lambda path, split: mark_event(path, self.video_id, label, start, end, split=split))
+
+    def _change(self, wish: dict) -> str:
+        self._known_mark(int(wish["n"]))
+        label, start, end = wish["label"], float(wish["start"]), min(float(wish["end"]), self._duration_s)
+        words = f"Changed to {_mark_in_words(label, start, end)}"
+        return self._edit(words, lambda path, _: change_mark(path, self.video_id, int(wish["n"]), label, start, end))
 
     def _no_event(self, _: dict) -> str:
-        path, split = self._marking()
-        mark_no_event(path, self.video_id, split=split)
-        self._show_marks()
-        return "Saved: no event in this clip."
+        return self._edit("Saved: no event in this clip.", lambda path, split: mark_no_event(path, self.video_id, split=split))
 
     def _unmark(self, wish: dict) -> str:
+        words = f"Deleted: {_mark_in_words(*self._known_mark(int(wish['n'])))}"
+        return self._edit(words, lambda path, _: unmark(path, self.video_id, int(wish["n"])))
+
+    def _known_mark(self, n: int) -> list:
+        "A mark that the page shows, as long as the file has it so."
         path, shown = self._marking()[0], self.marks
         self._show_marks()
         if self.marks != shown:
             raise ValueError(f"{path.name} has changed meanwhile; these are the events of this clip now.")
-        unmark(path, self.video_id, int(wish["n"]))
+        return shown[n]
+
+    def _undo(self, _: dict) -> str:
+        if not self._done:
+            raise ValueError("There is nothing to undo.")
+        edit, self._done = self._done[-1], self._done[:-1]
+        self._put_back(edit.video_id, edit.after, edit.before)
+        self._undone = [*self._undone, edit]
+        return f"Undone: {edit.words}"
+
+    def _redo(self, _: dict) -> str:
+        if not self._undone:
+            raise ValueError("There is nothing to do again.")
+        edit, self._undone = self._undone[-1], self._undone[:-1]
+        self._put_back(edit.video_id, edit.before, edit.after)
+        self._done = [*self._done, edit]
+        return f"Done again: {edit.words}"
+
+    def _put_back(self, video_id: str, found: "pd.DataFrame", wanted: "pd.DataFrame") -> None:
+        self.video_id = video_id  # so that it is seen what is undone
+        put_back(self._marking()[0], video_id, found, wanted)
         self._show_marks()
-        label, start, end = shown[int(wish["n"])]
-        return f"Deleted: {label}." if start is None else f"Deleted: {label}, {start:.2f} to {end:.2f} s."
 
     def _show_marks(self, redraw: bool = True) -> None:
         "Read what is marked in this clip; where it is marked into the annotations themselves, it is annotated at once."
@@ -452,7 +482,11 @@ class _Marked(_Judged):
                 table = read_marks(self._save_csv)
             except ValueError as error:
                 self._say(str(error))
-        self.marks = [] if table is None else _marks_in(table[table["video_id"] == self.video_id])
+        self.marks = [] if table is None else _marks_in(self._mine(table))
+        labels = () if table is None else tuple(dict.fromkeys(table["event_label"][table["start_s"].notna()]))
+        if labels != self._labels:
+            self._labels = labels
+            self._say_choices()
         if table is not None and self._marks_are_annotations():
             self._opened = replace(self._opened, clips=clips_from_annotations(table))
             self._say_clip()
@@ -466,7 +500,48 @@ class _Marked(_Judged):
         path, annotations = self._save_csv, self._opened.run.annotations_csv
         return path is not None and annotations is not None and path.exists() and path.samefile(annotations)
 
-    # ---- settings, copies
+
+def _marks_in(rows: "pd.DataFrame") -> list[list]:
+    "[label, start, end] of each row, in seconds; None for the bounds of a clip that has no event."
+    bounds = rows[["start_s", "end_s"]].astype(float).to_numpy()
+    return [[label, *(None if np.isnan(t) else float(t) for t in span)] for label, span in zip(rows["event_label"], bounds)]
+
+
+def _mark_in_words(label: str, start: Seconds | None, end: Seconds | None) -> str:
+    return f"{label.strip()}." if start is None or end is None else f"{label.strip()}, {start:.2f} to {end:.2f} s."
+
+# %% ../../nbs/95_viewer_inspector.ipynb #4f0be2d7
+class _Asked(_Marked):
+    "What the buttons ask for: events that are marked, settings that are pinned, copies that play."
+
+    _L_sec: tuple[Seconds, ...]  # those of the run
+
+    def act(
+        self,
+        wish: dict,  # "do": mark (start, end, label), change (n, start, end, label), no_event, unmark (n), undo, redo, pin, reset,
+        # copy or film; "video_id": the clip it is meant for
+    ) -> None:
+        "Do what a button asks for; what comes of it stands in `said`. What is meant for another clip than the one shown is not done."
+        acts: dict[str, Callable[[dict], str]] = {
+            "mark": self._mark,
+            "no_event": self._no_event,
+            "unmark": self._unmark,
+            "change": self._change,
+            "undo": self._undo,
+            "redo": self._redo,
+            "pin": self._pin,
+            "reset": self._reset,
+            "copy": self._copy,
+            "film": self._film,
+        }
+        try:
+            if wish.get("video_id", self.video_id) != self.video_id:
+                raise ValueError(f"Nothing was saved: {wish['video_id']} is no longer the clip that is shown.")
+            answer = acts[wish["do"]](wish)
+        except (ValueError, OSError, MediaError) as error:
+            self._say(str(error))
+        else:
+            self._say(answer, step=_STEPS.get(wish["do"], ""), done=wish["do"] == "mark")
 
     def _pin(self, _: dict) -> str:
         self._pinned = (self.settings, tuple(sorted(self.L_sec)), self.windows)
@@ -496,11 +571,14 @@ class _Marked(_Judged):
         self._say_clip()
         return f"A copy that browsers play is in {copy.parent.name}/{copy.name}."
 
-
-def _marks_in(rows: "pd.DataFrame") -> list[list]:
-    "[label, start, end] of each row, in seconds; None for the bounds of a clip that has no event."
-    bounds = rows[["start_s", "end_s"]].astype(float).to_numpy()
-    return [[label, *(None if np.isnan(t) else float(t) for t in span)] for label, span in zip(rows["event_label"], bounds)]
+    def _film(self, _: dict) -> str:
+        "Send the clip itself to a page that cannot fetch it."
+        path = self._opened.media[self.video_id]
+        try:
+            self.send({"film": self.video_id, "uri": data_address(self._copies.get(path, path))})
+        except (MediaError, OSError) as error:
+            self.send({"film": self.video_id, "uri": "", "why": str(error)})
+        return ""
 
 # %% ../../nbs/95_viewer_inspector.ipynb #6d3c80ea
 def _as_run(run: Run | str | os.PathLike | None, **parts: Any) -> Run:
@@ -519,7 +597,7 @@ def _opened_beside(opened: OpenRun, run: Run) -> OpenRun:
     return replace(other, clips={**other.clips, **opened.clips}, run=replace(run, name=name))
 
 # %% ../../nbs/95_viewer_inspector.ipynb #5c4b7fd9
-class Inspector(_Marked):
+class Inspector(_Asked):
     """A clip of a run on one timeline: sound, annotation, similarity, probability, prediction; beside it clips and settings.
 
     A run is a folder as `avesound demo` lays it out, or its parts by the names of the fields of `Run`. None of them is needed: clips
@@ -548,6 +626,7 @@ class Inspector(_Marked):
         self._other = None if compare_with is None else _opened_beside(self._opened, _as_run(compare_with))
         self._settings, self._L_sec = settings or self._opened.settings, tuple(L_sec or self._opened.L_sec)
         self._refiner, self._save_csv = refiner, None if save_csv is None else Path(save_csv)
+        self._done, self._undone, self._labels = [], [], ()
         self._pinned, self._kept, self._copies, self._opening, self._seen, self._beside = None, {}, {}, False, None, None
         super().__init__(
             rows=list(self._opened.rows),
@@ -621,4 +700,13 @@ class Inspector(_Marked):
         self.reading = {**self.reading, "n": self.reading["n"] + 1}  # an answer, also where there is no sound to show
 
 
-_ALL_CLIPS = {"search": "", "label": "", "split": "", "status": "", "partial": None, "sort": "video_id", "descending": False}
+_ALL_CLIPS: dict[str, Any] = {
+    "search": "",
+    "label": "",
+    "split": "",
+    "status": "",
+    "partial": None,
+    "within": {},
+    "sort": "video_id",
+    "descending": False,
+}

@@ -9,7 +9,6 @@ __all__ = ['still']
 import base64
 import io
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from markupsafe import Markup
 from .. import __version__
 from ..files import atomic_write
 from ..localization.align import AlignSettings
-from ..media.container import MediaError, probe
+from ..media.container import MediaError
 from ..media.decode import decode_clip
 from ..timeline import Seconds
 from .figure import Span, draw_curves, draw_matrix, draw_sound, figure_css, legend, metric_rows
@@ -40,7 +39,7 @@ from avesound.viewer.run import (
     similarity_matrix,
     sound_picture,
 )
-from .serve import playable_copy, unplayable
+from .serve import data_address
 
 # %% ../../nbs/96_viewer_still.ipynb #41c2ab07
 @dataclass(frozen=True)
@@ -69,18 +68,10 @@ def _poster(path: Path, t_s: Seconds) -> _Frame | None:
     return _Frame("img", f"The frame at {t_s:.2f} s", f"data:image/jpeg;base64,{base64.b64encode(out.getvalue()).decode()}")
 
 # %% ../../nbs/96_viewer_still.ipynb #b7c1d0aa
-_LARGEST = 1_500_000  # bytes of a clip that goes into a still as it is
-_KINDS = {".webm": "webm", ".mkv": "webm", ".ogg": "ogg", ".opus": "ogg", ".mp3": "mpeg", ".wav": "wav", ".flac": "flac"}  # others: mp4
-
-
 def _player(path: Path) -> _Frame:
     "The clip as an element that holds its file."
-    info = probe(path)
-    with tempfile.TemporaryDirectory() as folder:
-        small = playable_copy(path, folder) if unplayable(info) or path.stat().st_size > _LARGEST else path
-        data = base64.b64encode(small.read_bytes()).decode()
-        kind = "video" if info.video_codec else "audio"
-        return _Frame(kind, "The clip", f"data:{kind}/{_KINDS.get(small.suffix.lower(), 'mp4')};base64,{data}")
+    uri = data_address(path)
+    return _Frame("video" if uri.startswith("data:video") else "audio", "The clip", uri)
 
 # %% ../../nbs/96_viewer_still.ipynb #8e2f4c19
 def _from_cache(

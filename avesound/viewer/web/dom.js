@@ -12,6 +12,13 @@ export function h(tag, attrs = {}, ...kids) {
   return node;
 }
 
+export function svg(tag, attrs = {}, ...kids) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attrs)) node.setAttribute(name, value);
+  node.append(...kids);
+  return node;
+}
+
 export const button = (words, act, more = {}) => h("button", { type: "button", onclick: act, ...more }, words);
 export const field = (words, node) => h("label", { class: "field" }, h("span", {}, words), node);
 

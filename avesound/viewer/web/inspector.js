@@ -5,6 +5,7 @@ import { Link } from "./link.js";
 import { ClipList } from "./list.js";
 import { Player } from "./player.js";
 import { Matrix } from "./matrix.js";
+import { Scatter } from "./scatter.js";
 import { Timeline } from "./timeline.js";
 import { Settings } from "./settings.js";
 import { Marks } from "./marks.js";
@@ -21,6 +22,7 @@ class Page {
     this.saying = h("p", { class: "saying", "aria-live": "polite" });
     this.answer = h("p", { class: "said", role: "status" });
     this.list = new ClipList(this);
+    this.scatter = new Scatter(this);
     this.player = new Player(this);
     this.matrix = new Matrix(this);
     this.timeline = new Timeline(this);
@@ -37,7 +39,7 @@ class Page {
     const screen = h("div", { class: "screen" }, player.picture, matrix.node);
     this.stage = h("section", { class: "stage", "aria-label": "The clip" }, h("header", {}, this.title, this.facts, working),
       this.saying, this.answer, screen, timeline.transport(), timeline.node, timeline.pan, timeline.legend, keys.help);
-    const side = h("aside", { class: "side", "aria-label": "Settings, numbers and your marks" }, settings.node, settings.metrics, marks.node);
+    const side = h("aside", { class: "side", "aria-label": "Settings, numbers and your marks" }, settings.node, settings.metrics, marks.node, this.scatter.node);
     const grid = h("div", { class: "grid" }, this.list.node, this.stage, side);
     return h("div", { class: "avesound inspector" }, grid);
   }
@@ -81,6 +83,7 @@ class Page {
   begin() {
     for (const name of ["sound", "curves", "legend"]) this.timeline.fill(name);
     this.list.fill();
+    this.scatter.fill();
     this.settings.show();
     this.matrix.draw();
     this.settings.read();

@@ -3,8 +3,11 @@ import { h } from "./dom.js";
 
 const KEYS = [
   ["space", "play or pause"], ["← →", "0.1 s back or on; with shift 1 s"], [", .", "one frame back or on"], ["home end", "to the start, the end"],
-  ["n p", "next, previous clip"], ["/", "search"], ["+ − 0", "zoom in, out, whole clip"], ["[ ]", "start and end of a span to loop"],
-  ["l", "loop it, or stop looping"], ["i o", "an event starts, ends here"], ["m", "save the event"], ["drag", "seek; with shift: choose a span to loop"],
+  ["< >", "slower, faster"], ["n p", "next, previous clip"], ["/", "search"], ["+ − 0", "zoom in, out, whole clip"],
+  ["drag", "choose a span; an edge of a mark: move it"], ["click", "seek; so does a drag with shift, or along the time axis"],
+  ["i o", "an event starts, ends here"], ["m", "save the chosen span as an event"], ["esc", "let go of the span or the mark"],
+  ["N P", "next, previous mark (with shift)"], ["e", "play the span or the mark, up to its end"], ["del", "delete the chosen mark"],
+  ["ctrl z", "undo; with shift, or ctrl y: do again"], ["[ ]", "start and end of a span to loop"], ["l", "loop the span, the mark or the event, or stop"],
 ];
 const WRITES = "input[type=text], input[type=search], textarea";
 
@@ -28,21 +31,35 @@ export class Keys {
       n: () => list.step(1), p: () => list.step(-1), "/": () => list.search.focus(), "?": () => { this.help.open = !this.help.open; },
       "+": () => timeline.zoom(0.5), "=": () => timeline.zoom(0.5), "-": () => timeline.zoom(2), 0: () => timeline.whole(),
       "[": () => player.bracket(false), "]": () => player.bracket(true), l: () => player.loopOrNot(),
-      i: () => marks.begin(), o: () => marks.finish(), m: () => marks.store(),
+      "<": () => player.step(-1), ">": () => player.step(1), e: () => marks.play(), N: () => marks.step(1), P: () => marks.step(-1),
+      Delete: () => marks.removeChosen(), Backspace: () => marks.removeChosen(), Escape: () => marks.letGo(), i: () => marks.begin(), o: () => marks.finish(), m: () => marks.store(),
     };
   }
 
-  // Before JupyterLab sees it: there, d d deletes a cell, and the arrows move between them. What is held with ctrl is its own.
+  // Before JupyterLab sees it: there, d d deletes a cell, and the arrows move between them. What is held with ctrl is its own, but for undoing.
   caught(event) {
     if (!this.app.root.contains(event.target)) return;
-    this.pressed(event);
-    if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
+    const back = this.takesBack(event);
+    if (!back) this.pressed(event);
+    else if (!event.target.matches(WRITES)) { // in a field the browser undoes what was typed
+      this.app.marks[back]();
+      event.preventDefault();
+    }
+    if (back || !this.withControl(event)) event.stopPropagation();
+  }
+
+  withControl(event) { return event.ctrlKey || event.metaKey || event.altKey; }
+
+  // "undo", "redo" or null.
+  takesBack(event) {
+    if (event.altKey || !(event.ctrlKey || event.metaKey)) return null;
+    return { z: event.shiftKey ? "redo" : "undo", y: event.shiftKey ? null : "redo" }[event.key.toLowerCase()] ?? null;
   }
 
   pressed(event) {
     const at = event.target, writes = at.matches(WRITES), { list, timeline } = this.app;
     if (event.key === "Escape" && (writes || at.matches("select"))) { timeline.node.focus(); return; }
-    if (writes || event.ctrlKey || event.metaKey || event.altKey || this.needs(at, event.key)) return;
+    if (writes || this.withControl(event) || this.needs(at, event.key)) return;
     const inList = list.list.contains(at) && { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity }[event.key];
     if (inList) list.step(inList);
     else if (this.acts[event.key]) this.acts[event.key](event);

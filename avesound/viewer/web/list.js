@@ -1,5 +1,5 @@
 // The list of clips: search, filters, and as many rows as are in view, for there may be thousands.
-import { h, field, option } from "./dom.js";
+import { h, button, field, option } from "./dom.js";
 
 const ROW = 40; // height of a clip, px
 const TYPING_MS = 150;
@@ -9,6 +9,7 @@ export class ClipList {
     this.app = app;
     this.link = app.link;
     this.typing = 0;
+    this.within = {}; // what the scatter keeps: lowest and highest value, by number
     const pick = () => this.pick();
     this.search = h("input", { type: "search", placeholder: "Search clips  ( / )", "aria-label": "Search clips by id or label" });
     this.search.addEventListener("input", () => { clearTimeout(this.typing); this.typing = setTimeout(pick, TYPING_MS); });
@@ -17,24 +18,39 @@ export class ClipList {
     this.count = h("span", { class: "quiet", role: "status" });
     this.sizer = h("div", { class: "sizer" });
     this.list = h("div", { class: "list", role: "listbox", tabindex: 0, "aria-label": "Clips", onscroll: () => this.draw() }, this.sizer);
+    this.chooser = button("", () => this.open(!this.node.classList.contains("open")), { class: "choose", "aria-expanded": "false" });
     this.node = this.nav();
     this.link.on("change:rows change:order", () => this.reveal());
   }
 
   nav() {
     const { label, split, status, partial, sort } = this.filters;
-    return h("nav", { class: "clips", "aria-label": "Choose a clip" }, this.search,
+    const narrow = h("div", { class: "narrow" }, button("‹", () => this.step(-1), { "aria-label": "Previous clip" }), this.chooser,
+      button("›", () => this.step(1), { "aria-label": "Next clip" }));
+    return h("nav", { class: "clips", "aria-label": "Choose a clip" }, narrow, this.search,
       h("details", {}, h("summary", {}, "Filter and sort"), field("Class", label), field("Split", split), field("Status", status),
         field("Events", partial), field("Sort by", sort), h("label", { class: "check" }, this.falling, "highest first")), this.count, this.list);
+  }
+
+  // Where there is little room, the list is unfolded to choose from, and folded when that is done.
+  open(open) {
+    this.node.classList.toggle("open", open);
+    this.chooser.setAttribute("aria-expanded", String(open));
+    this.reveal();
   }
 
   pick() {
     const { label, split, status, partial, sort } = this.filters;
     this.link.put("picker", {
       search: this.search.value, label: label.value, split: split.value, status: status.value, partial: { "": null, partial: true, whole: false }[partial.value],
-      sort: sort.value, descending: this.falling.checked,
+      sort: sort.value, descending: this.falling.checked, within: this.within,
     });
     this.list.scrollTop = 0;
+  }
+
+  keep(within) {
+    this.within = within;
+    this.pick();
   }
 
   fill() {
@@ -48,6 +64,7 @@ export class ClipList {
     partial.replaceChildren(option("", "all events", part), option("partial", "partial", part), option("whole", "not partial", part));
     sort.replaceChildren(...Object.entries(sorts).map(([name, words]) => option(name, words, chosen.sort)));
     this.falling.checked = chosen.descending;
+    this.within = chosen.within ?? {};
   }
 
   // The place of the current clip in the list, -1 where it is not in it.
@@ -66,6 +83,7 @@ export class ClipList {
     if (place >= 0) this.list.setAttribute("aria-activedescendant", `${this.app.id}-${place}`);
     else this.list.removeAttribute("aria-activedescendant");
     this.count.textContent = this.words(order.length, rows.length);
+    this.chooser.textContent = `Clips: ${place < 0 ? this.words(order.length, rows.length) : `${place + 1} of ${order.length}`}`;
     return place;
   }
 
@@ -80,7 +98,7 @@ export class ClipList {
     const facts = [row.label || "no label", row.split, row.status === "ok" ? null : row.status, off].filter(Boolean);
     return h("div", {
       id: `${this.app.id}-${place}`, class: "item", role: "option", "aria-selected": String(row.video_id === current), "aria-setsize": n, "aria-posinset": place + 1,
-      style: `top:${place * ROW}px`, title: row.video_id, onclick: () => this.choose(row.video_id),
+      style: `top:${place * ROW}px`, title: row.video_id, onclick: () => { this.choose(row.video_id); this.open(false); },
     }, h("b", {}, row.video_id), h("small", {}, facts.join(" · ")));
   }
 

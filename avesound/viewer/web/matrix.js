@@ -7,13 +7,17 @@ export class Matrix {
     this.link = app.link;
     this.cross = h("div", { class: "cross" });
     this.node = h("div", { class: "matrix", tabindex: 0, role: "group", "aria-label": "Similarity of every moment of the picture with every moment of the sound; arrow keys move in time" });
-    this.node.addEventListener("pointerdown", (event) => this.point(event));
+    this.node.addEventListener("pointerdown", (event) => { if (!event.button) { this.node.setPointerCapture(event.pointerId); this.point(event); } });
+    this.node.addEventListener("pointermove", (event) => { if (this.node.hasPointerCapture(event.pointerId)) this.point(event); });
     this.link.on("change:matrix", () => this.draw());
   }
 
   draw() {
     this.app.fill(this.node, "matrix");
     this.node.append(this.cross);
+    const { top, foot, width } = this.node.querySelector("svg")?.dataset ?? { top: 0, foot: 1, width: 1 };
+    this.cross.style.top = `${100 * top / width}%`; // the drawing is as high as it is wide
+    this.cross.style.height = `${100 * (foot - top) / width}%`;
     this.node.hidden = !this.link.get("matrix");
     this.app.timeline.follow();
   }

@@ -11,8 +11,10 @@ export class Player {
     this.still = 0;
     this.wanted = null; // the moment that the player is on its way to
     this.loop = null; // [start, end] of what is repeated
+    this.until = null; // the moment at which to stop
     this.urls = []; // addresses in the order in which to try them
     this.tried = 0;
+    this.films = {}; // clips that the kernel has sent, by their id
     this.shown = ""; // the clip and where it is fetched from
     this.frames = 0;
     this.video = h("video", { playsinline: true, preload: "auto", "aria-label": "The clip", tabindex: -1 });
@@ -36,6 +38,7 @@ export class Player {
     video.addEventListener("seeked", () => this.seeked());
     video.addEventListener("ended", () => { if (this.loop) { this.seek(this.loop[0]); video.play(); } });
     video.addEventListener("error", () => this.failed());
+    this.link.on("msg:custom", (message) => this.filmed(message));
   }
 
   duration() { return this.link.get("clip").duration || 10; }
@@ -44,6 +47,7 @@ export class Player {
 
   // A player that is still on its way to one moment is sent to the next only when it has arrived; the playhead does not wait.
   seek(t) {
+    this.until = null;
     this.wanted = this.still = clamp(t, 0, Math.max(0, this.duration() - 0.001));
     if (!this.hasMedia()) this.wanted = null;
     else if (!this.video.seeking) this.video.currentTime = this.wanted;
@@ -65,9 +69,17 @@ export class Player {
 
   toggle() {
     const { video } = this;
+    this.until = null;
     if (!this.hasMedia()) return;
     if (video.paused) video.play().catch((error) => this.app.tell(error.message));
     else video.pause();
+  }
+
+  // A span, once, up to its end.
+  playSpan([start, end]) {
+    this.jump(start);
+    this.until = end;
+    this.video.play().catch((error) => this.app.tell(error.message));
   }
 
   turned() {
@@ -81,8 +93,9 @@ export class Player {
 
   // Frame by frame while it plays.
   run() {
-    const { video, loop } = this, t = video.currentTime;
-    if (loop && this.wanted === null && !video.seeking && (t >= loop[1] || t < loop[0] - 0.25)) this.seek(loop[0]);
+    const { video, loop, until } = this, t = video.currentTime, there = this.wanted === null && !video.seeking;
+    if (until !== null && there && t >= until) { video.pause(); this.seek(until); }
+    if (until === null && loop && there && (t >= loop[1] || t < loop[0] - 0.25)) this.seek(loop[0]);
     this.app.timeline.follow();
     this.frames = requestAnimationFrame(() => this.run());
   }
@@ -91,13 +104,13 @@ export class Player {
 
   loopNamed(name) {
     const { event, prediction } = this.link.get("reading").loops;
-    this.setLoop({ event, prediction, span: this.loop }[name] ?? null, name);
+    this.setLoop({ event, prediction, span: this.app.marks.framed()?.span ?? this.loop }[name] ?? null, name);
   }
 
   setLoop(span, name = span ? "span" : "") {
     this.loop = span;
     this.looping.value = span ? name : "";
-    if (name === "span" && !span) this.app.tell("Choose a span first: hold shift and drag over the timeline, or press [ and ].");
+    if (name === "span" && !span) this.app.tell("Choose a span first: drag over the timeline, or press [ and ].");
     if (span && (this.now() < span[0] || this.now() >= span[1])) this.jump(span[0]);
     this.app.timeline.follow();
   }
@@ -111,8 +124,16 @@ export class Player {
 
   loopOrNot() {
     const { event, prediction } = this.link.get("reading").loops;
+    const framed = this.app.marks.framed();
     if (this.loop) this.setLoop(null);
+    else if (framed) this.setLoop(framed.span);
     else this.setLoop(event ?? prediction ?? null, event ? "event" : "prediction");
+  }
+
+  // One step slower (-1) or faster (1).
+  step(by) {
+    this.speed.value = SPEEDS[clamp(SPEEDS.indexOf(this.speed.value) + by, 0, SPEEDS.length - 1)];
+    this.setSpeed(this.speed.value);
   }
 
   setSpeed(rate) { this.video.playbackRate = this.video.defaultPlaybackRate = Number(rate); }
@@ -126,33 +147,59 @@ export class Player {
 
   // Show the clip that the kernel has chosen; true where it is another one than before.
   load() {
-    const clip = this.link.get("clip"), key = JSON.stringify([clip.video_id, clip.urls]);
+    const clip = this.link.get("clip"), key = JSON.stringify([clip.video_id, clip.urls, clip.can_send]);
     if (key === this.shown) return false;
     const another = !this.shown || JSON.parse(this.shown)[0] !== clip.video_id;
-    if (another) { this.still = 0; this.wanted = this.loop = null; this.looping.value = ""; }
+    if (another) { this.still = 0; this.wanted = this.loop = this.until = null; this.looping.value = ""; }
     this.shown = key;
     this.video.hidden = !clip.has_video;
-    this.play.disabled = !clip.urls.length;
     this.tried = 0;
-    if (clip.urls.length) { this.open(clip.urls); this.lacking(clip.has_video ? "" : "Sound without a picture"); }
-    else { this.empty(); this.lacking(clip.note, clip.can_copy); }
+    if (clip.urls.length) this.open(clip.urls);
+    else {
+      this.empty();
+      this.askForFilm();
+    }
     return another;
   }
 
   open(urls) {
     this.urls = urls;
+    this.tried = 0;
+    this.play.disabled = false;
+    this.lacking(this.link.get("clip").has_video ? "" : "Sound without a picture");
     this.video.src = withXsrf(urls[0]);
+  }
+
+  // Where the page reaches no file, as in VS Code or Colab, the kernel sends a small clip itself.
+  askForFilm() {
+    const { video_id, can_send, can_copy, note } = this.link.get("clip"), film = this.films[video_id];
+    if (film) this.open([film]);
+    else if (can_send && film === undefined) {
+      this.lacking("The clip comes through the kernel …");
+      this.link.wish("film");
+    } else this.lacking(note, can_copy);
+  }
+
+  filmed({ film, uri, why }) {
+    if (film === undefined) return;
+    this.films = { ...Object.fromEntries(Object.entries(this.films).slice(-7)), [film]: uri };
+    const { video_id, note } = this.link.get("clip");
+    if (film !== video_id) return;
+    if (uri) this.open([uri]);
+    else this.lacking([why, note].filter(Boolean).join(" "));
   }
 
   empty() {
     this.urls = [];
+    this.play.disabled = true;
     this.video.removeAttribute("src");
     this.video.load();
   }
 
   failed() {
-    const { note, can_copy } = this.link.get("clip"), { urls } = this;
+    const { note, can_copy, video_id } = this.link.get("clip"), { urls } = this;
     if (++this.tried < urls.length) this.video.src = withXsrf(urls[this.tried]);
+    else if (urls.length && !urls[0].startsWith("data:") && this.films[video_id] === undefined) this.askForFilm();
     else if (urls.length) this.lacking(note || "This browser could not open the clip.", can_copy);
   }
 

@@ -1,7 +1,6 @@
-// Lanes on one time axis. A drag seeks, with shift it chooses a span to loop; the wheel with ctrl (or a pinch on a pad) zooms.
+// Lanes on one time axis. The wheel with ctrl (or a pinch on a pad) zooms.
 import { h, axisOf, button, clamp, option } from "./dom.js";
-
-const SHORTEST_S = 0.05; // of a span to loop
+import { Drag } from "./drag.js";
 
 export class Timeline {
   constructor(app) {
@@ -16,7 +15,7 @@ export class Timeline {
       this.sound, this.curves, this.looped, this.marking, this.head);
     this.pan = h("input", { type: "range", class: "pan", "aria-label": "Part of the clip in view", step: "any", oninput: () => this.panned() });
     this.legend = h("div");
-    this.dragging = null; // "seek", or where the choice of a span began, in seconds
+    this.drag = new Drag(app, this);
     this.kind = h("select", { "aria-label": "How the sound is shown", onchange: () => this.link.put("sound_kind", this.kind.value) },
       option("waveform", "waveform", ""), option("mel", "mel spectrogram", ""));
     this.listen();
@@ -30,10 +29,6 @@ export class Timeline {
   }
 
   listen() {
-    this.node.addEventListener("pointerdown", (event) => this.down(event));
-    this.node.addEventListener("pointermove", (event) => this.move(event));
-    this.node.addEventListener("pointerup", () => this.up());
-    this.node.addEventListener("pointercancel", () => { this.dragging = null; });
     this.node.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     this.node.addEventListener("focus", () => this.speak());
     this.link.on("change:sound", () => this.redraw("sound"));
@@ -89,6 +84,7 @@ export class Timeline {
     matrix.follow(t, player.duration());
     this.cover(this.looped, player.loop);
     this.cover(this.marking, marks.spanAt(t));
+    this.marking.classList.toggle("saved", marks.chosen !== null);
     if (paused || player.wanted !== null) this.speak(); // while it plays, a screen reader lets the clip be heard
   }
 
@@ -102,32 +98,6 @@ export class Timeline {
     this.node.setAttribute("aria-valuemax", player.duration().toFixed(2));
     this.node.setAttribute("aria-valuenow", t.toFixed(2));
     this.node.setAttribute("aria-valuetext", words.join(", "));
-  }
-
-  // ---- pointers
-
-  down(event) {
-    if (event.button) return;
-    this.node.focus({ preventScroll: true });
-    this.node.setPointerCapture(event.pointerId);
-    this.dragging = event.shiftKey ? this.moment(event) : "seek";
-    if (this.dragging === "seek") this.app.player.seek(this.moment(event));
-    event.preventDefault();
-  }
-
-  move(event) {
-    const { dragging } = this, { player } = this.app;
-    if (dragging === null) return;
-    const t = this.moment(event);
-    if (dragging === "seek") { player.seek(t); return; }
-    player.loop = [dragging, t].sort((x, y) => x - y);
-    this.follow();
-  }
-
-  up() {
-    const { player } = this.app;
-    if (typeof this.dragging === "number") player.setLoop(player.loop && player.loop[1] - player.loop[0] > SHORTEST_S ? player.loop : null);
-    this.dragging = null;
   }
 
   // With ctrl the wheel zooms, sideways it pans; else the page scrolls.
