@@ -3,6 +3,9 @@
 import json
 import math
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -55,6 +58,54 @@ def test_what_is_written_for_elan_is_read_by_its_library(tmp_path):
     assert eaf.get_annotation_data_for_tier("annotated") == [(2500, 4000, "bark")]
     assert eaf.get_annotation_data_for_tier("predicted") == [(2750, 3500, "bark (0.83)")]
     assert eaf.get_linked_files()[0]["MEDIA_URL"] == "file:///v/dog.mov"
+
+
+THEIR_SCRIPTS = {
+    ("audacity", "crowsetta==5.1.2"): """
+import sys
+import numpy as np
+from crowsetta.formats.seq import AudSeq
+times = {"start_times": np.array([2.5, 6.0, 600000.125]), "end_times": np.array([4.0, 9.25, 600001.25])}
+AudSeq(**times, labels=np.array(["bell", "007", "NA"]), annot_path=sys.argv[1]).to_file(sys.argv[1])
+""",
+    ("labelstudio", "label-studio-sdk==2.0.19"): """
+import sys
+from label_studio_sdk.label_interface import LabelInterface
+from label_studio_sdk.label_interface.objects import AnnotationValue, TaskValue
+labels = "".join(f'<Label value="{label}"/>' for label in ("bell", "007", "NA"))
+view = f'<View><Labels name="l" toName="a">{labels}</Labels><Audio name="a" value="$audio"/></View>'
+control = LabelInterface(view).get_control("l")
+spans = [("bell", 2.5, 4.0), ("007", 6.0, 9.25), ("NA", 600000.125, 600001.25)]
+regions = [control.label([label], start=start, end=end)._dict() for label, start, end in spans]
+task = TaskValue(data={"audio": "/data/upload/3/marks.wav"}, annotations=[AnnotationValue(completed_by=1, result=regions)])
+open(sys.argv[1], "w").write(f"[{task.model_dump_json()}]")
+""",
+}
+
+
+@pytest.mark.network
+@pytest.mark.parametrize(("name", "package"), THEIR_SCRIPTS)
+def test_what_another_library_writes_is_read(name, package, tmp_path):
+    "In an environment of its own: these packages bring dozens of others."
+    uv, python = Path(sys.executable).with_name("uv"), tmp_path / "env/bin/python"
+    if not uv.exists():
+        pytest.skip("this environment was not made by uv")
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, tmp_path / "env"], check=True, timeout=60)
+    installed = subprocess.run([uv, "pip", "install", "--quiet", "--python", python, package], capture_output=True, text=True, timeout=300)
+    if installed.returncode:
+        pytest.skip(f"the package index does not answer ({installed.stderr.strip()[-200:]})")
+    path = tmp_path / ("marks.json" if name == "labelstudio" else "marks.txt")
+    subprocess.run([python, "-W", "ignore", "-c", THEIR_SCRIPTS[name, package], path], check=True, timeout=120)
+    imported = import_annotations(path, name)
+    found = [(label, start, end) for _, label, start, end in rows_of(imported)]
+    assert found == [("bell", 2.5, 4.0), ("007", 6.0, 9.25), ("NA", 600000.125, 600001.25)] and not imported.remarks
+    assert {video_id for video_id, *_ in rows_of(imported)} == {"marks"}
+
+
+@pytest.mark.parametrize("label", ['"bell', "007", "1e5", "NA", "None", 'a "b" c', "\\\\"])
+def test_a_label_of_a_track_is_what_stands_there(label, tmp_path):
+    (tmp_path / "marks.txt").write_text(f'2.500000\t4.000000\t{label}\n\\\t100.0\t2000.0\n6.000000\t9.250000\thorn"\n')
+    assert rows_of(import_annotations(tmp_path / "marks.txt", "audacity")) == [("marks", label, 2.5, 4.0), ("marks", 'horn"', 6.0, 9.25)]
 
 
 # ---- nothing is lost, nothing is changed
