@@ -41,6 +41,31 @@ def pytest_collect_file(file_path, parent):
         return NotebookFile.from_parent(parent, path=file_path)
 
 
+# What takes longest begins first: who begins it last works on alone at the end. A file that is not named comes after these.
+LONGEST = (
+    "test_tutorials.py",
+    "test_cli.py",
+    "test_extract.py",
+    "test_evaluate.py",
+    "test_presence.py",
+    "test_analyze.py",
+    "test_repo.py",
+    "test_browser.py",
+    "test_inspector.py",
+    "test_inspector_page.py",
+    "34_encoders_resnet3d.ipynb",
+    "90_report_analyze.ipynb",
+    "76_evaluation_evaluate.ipynb",
+    "82_tuning_sweep.ipynb",
+    "24_data_synth.ipynb",
+)
+
+
+def pytest_collection_modifyitems(items):
+    place = {name: k for k, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
 class NotebookFile(pytest.File):
     def collect(self):
         yield Notebook.from_parent(self, name="notebook")

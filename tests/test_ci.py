@@ -106,6 +106,16 @@ def test_the_tests_of_a_notebook_run_against_its_module(small):
     assert last_line(check(small, "--nb-module")) == "0 passed, 1 failed, 0 skipped"
 
 
+def test_what_takes_longest_begins_first():
+    named = ast.literal_eval(
+        re.search(r"^LONGEST = (\(.*?^\))", (ROOT / "conftest.py").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)[1]
+    )
+    assert [name for name in named if not list(ROOT.glob(f"nbs/{name}")) + list(ROOT.glob(f"tests/{name}"))] == []
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "tests/test_ci.py", "tests/test_tutorials.py"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert listed.stdout.startswith("tests/test_tutorials.py") and "test_ci.py" in listed.stdout
+
+
 def test_a_run_of_nothing_fails(small):
     done = check(small)
     assert (done.returncode, last_line(done)) == (1, "0 passed, 1 failed, 0 skipped")

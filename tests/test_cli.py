@@ -234,6 +234,8 @@ PRINTING = {
 def test_no_encoding_ends_a_command(encoding, dead_and_odd):
     env = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
     for name, words in PRINTING.items():
+        if encoding == "utf-8" and name not in ("evaluate", "a mistake", "a wrong option", "analyze"):
+            continue  # the encoding of all other tests
         done = subprocess.run([SCRIPT, *words], capture_output=True, cwd=dead_and_odd, env=env, timeout=120)
         out, error = done.stdout.decode(encoding), done.stderr.decode(encoding)
         assert (
