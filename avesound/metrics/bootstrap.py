@@ -10,7 +10,7 @@ __all__ = ['FEW', 'FEW_ALIKE', 'FEW_LINE', 'MeanIntervals', 'resample_counts', '
 # %% ../../nbs/56_metrics_bootstrap.ipynb #58b1c101
 import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -271,6 +271,27 @@ def interval_text(
     return f"{shown(cell.mean)} [{low_text}, {high_text}]{'†' if too_few(cell) or alike else ''}"
 
 # %% ../../nbs/56_metrics_bootstrap.ipynb #d58194d3
+_MOST_SIGNS = 2**29  # bits that are kept
+
+
+def _drawn_signs(n_perm: int, n_rows: int, seed: int) -> Iterator[np.ndarray]:
+    rng, at_once = np.random.default_rng(seed), max(1, min(1024, 2**23 // n_rows))  # bounds the memory; what is drawn does not depend on it
+    for first in range(0, n_perm, at_once):
+        yield rng.integers(0, 2, size=(min(at_once, n_perm - first), n_rows)).astype(bool)
+
+
+@functools.lru_cache(maxsize=1)  # a sweep asks for those of the same clips for each of its parts
+def _packed_signs(n_perm: int, n_rows: int, seed: int) -> tuple[np.ndarray, ...]:
+    return tuple(np.packbits(part, axis=1) for part in _drawn_signs(n_perm, n_rows, seed))
+
+
+def _signs(n_perm: int, n_rows: int, seed: int) -> Iterator[np.ndarray]:
+    "Random sets of signs, bool [shape=(m, n_rows)] each, some at a time: which keep theirs; the same for the same three numbers."
+    if n_perm * n_rows > _MOST_SIGNS:
+        return _drawn_signs(n_perm, n_rows, seed)
+    return (np.unpackbits(part, axis=1, count=n_rows).view(bool) for part in _packed_signs(n_perm, n_rows, seed))
+
+
 def paired_p_value(
     a: np.ndarray,  # float [shape=(N,) or (N, ...)], one row per clip; NaN = this clip has no value
     b: np.ndarray,  # float, the same shape, the same clips in the same order
@@ -295,13 +316,11 @@ def paired_p_value(
     difference = (a - b).reshape(len(a), -1)
     known = ~np.isnan(difference)
     difference = np.where(known, difference, 0.0)
-    observed = np.abs(difference.sum(axis=0))
-    rng = np.random.default_rng(seed)
+    total = difference.sum(axis=0)
     as_far = np.zeros(difference.shape[1], dtype=np.int64)
-    at_once = max(1, min(1024, 2**23 // len(a)))  # bounds the memory; what is drawn does not depend on it
-    for first in range(0, n_perm, at_once):
-        signs = rng.integers(0, 2, size=(min(at_once, n_perm - first), len(a))) * 2.0 - 1.0
-        as_far += (np.abs(signs @ difference) >= observed * (1 - 1e-9)).sum(axis=0)
+    for kept in _signs(n_perm, len(a), seed):
+        flipped = 2 * (kept.astype(np.float64) @ difference) - total  # of those that are kept, less that of the others
+        as_far += (np.abs(flipped) >= np.abs(total) * (1 - 1e-9)).sum(axis=0)
     return np.where(known.any(axis=0), (1 + as_far) / (1 + n_perm), np.nan).reshape(a.shape[1:])
 
 # %% ../../nbs/56_metrics_bootstrap.ipynb #c3857e9f
