@@ -468,7 +468,7 @@ def _average_precisions(
     order = np.flatnonzero(predicted)[np.argsort(-score[predicted], kind="stable")]
     ends = np.append(np.flatnonzero(np.diff(score[order]) < -1e-12), len(order) - 1)[: len(order)]  # of groups of equals
     resamples = weights.reshape(-1, len(events))
-    step = max(1, 2**22 // max(1, len(events)))  # bounds the memory: resamples of many clips, a few at a time
+    step = max(1, 2**21 // max(1, len(events)))  # bounds the memory: resamples of many clips, a few at a time
     totals, parts = [], []
     for first in range(0, len(resamples), step):
         drawn = resamples[first : first + step].T.astype(np.float32)  # exact: these are counts

@@ -304,6 +304,7 @@ def sweep(
     write_json(about | options | facts, out_dir / "sweep.json")
     write_json(selection, out_dir / "selection.json")
     _write_figures(out_dir, table, criterion, common.subset)
+    del clips, common, run  # of many clips the half of the memory: evaluate reads its own
     for row in rows[:top_k]:
         _evaluated(row, named[row.cache], annotations_csv, split, scoring, out_dir)
     test = None
