@@ -461,6 +461,33 @@ def test_a_browser_shows_it_offline_in_full_width_in_the_dark_and_on_paper(run):
         browser.close()
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here (apt-get install chromium, or set AVESOUND_CHROMIUM)")
+def test_on_paper_nothing_is_cut_and_a_heading_keeps_what_it_heads(run):
+    playwright = pytest.importorskip("playwright.sync_api")
+    _, report = run
+    with playwright.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 680, "height": 1000})  # A4 without its margins, at 96 dots per inch
+        page.emulate_media(media="print")
+        page.goto(report.html.as_uri())
+
+        def wrong(selector: str, condition: str) -> list[str]:
+            found = f"[...document.querySelectorAll('{selector}')]"
+            assert page.evaluate(f"{found}.length > 0"), selector
+            return page.evaluate(f"{found}.filter(e => !({condition})).map(e => e.outerHTML.slice(0, 60))")
+
+        assert wrong("table, figure, .tiles, dl", "e.getBoundingClientRect().right <= 681") == [], "wider than the page"
+        assert wrong(".table, figure, article, .row, tr", "getComputedStyle(e).breakInside == 'avoid'") == []
+        assert wrong("h2, h3, caption, h3 + p", "getComputedStyle(e).breakAfter == 'avoid'") == []
+        before = "p:has(+ .table), p:has(+ figure), p:has(+ .row)"
+        assert wrong(before, "getComputedStyle(e).breakAfter == 'avoid' && getComputedStyle(e).breakInside == 'avoid'") == []
+        assert wrong(".table, figure", "e.getBoundingClientRect().height < 800") == [], "as high as a page"
+        assert wrong("nav", "getComputedStyle(e).display == 'none'") == [], "no list of contents without pages"
+        sheet = page.pdf(prefer_css_page_size=True)
+        assert 6 <= len(re.findall(rb"/Type\s*/Page\b", sheet)) <= 10
+        browser.close()
+
+
 def test_wrong_sound_and_map_are_on_the_page_where_evaluate_says_them(tmp_path):
     summary = write_run(tmp_path / "run")
     baselines = pd.read_csv(tmp_path / "run/summary_baselines.csv")

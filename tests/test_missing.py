@@ -10,6 +10,7 @@ from avesound import cli
 from avesound.embeddings.cache import EmbeddingCache
 from avesound.evaluation.evaluate import Scoring, evaluate
 from avesound.evaluation.protocol import read_selection
+from avesound.localization.align import AlignSettings
 from avesound.report.analyze import analyze
 from avesound.tuning.grid import Grid
 from avesound.tuning.sweep import sweep
@@ -63,6 +64,17 @@ def test_what_is_missing_is_said_first(n_partial, how, said, tmp_path):
     page = report.html.read_text(encoding="utf-8")
     lede = re.search(r'<p class="sound">([^<]*)</p>', page)[1]
     assert lede.startswith(said) and page.index(said) < page.index('class="tiles"'), "before any number"
+    assert page.count("Missing or small") == 1 == str(report).count("Missing or small"), "once, not again under In short"
+
+
+def test_what_is_missing_is_said_once_and_first_of_what_is_no_result_too(tmp_path):
+    cache, table = made(tmp_path, 14, 12)
+    evaluate(cache, table, split="test", settings=AlignSettings(audio_query="oracle")).save(tmp_path / "s.csv")
+    report = analyze(tmp_path / "s.csv", tmp_path / "reports", "oracle")
+    page = report.html.read_text(encoding="utf-8")
+    assert page.count("Missing or small: nothing was chosen") == 1 and "Nothing in the files speaks against" not in page
+    assert page.index("Not a result") < page.index("Missing or small") < page.index('class="tiles"')
+    assert str(report).count("Missing or small") == 1
 
 
 def test_settings_at_the_edge_of_the_grid_are_named(tmp_path):

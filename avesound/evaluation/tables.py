@@ -88,7 +88,9 @@ def _map_table(
 ) -> MethodTable:
     "mAP@tIoU of each method and the differences of the first, with intervals from the same resamples as all else."
     counts, n = resample_counts(len(events), n_boot, seed), _n_judged(events)
-    answers = {m.name: (m.answer.interval[index], m.answer.confidence[index]) for m in methods if m.answer is not None}
+    given = {m.name: (m.answer.interval[index], m.answer.confidence[index]) for m in methods if m.answer is not None}
+    # A baseline without an answer, for want of loudness say, has no mAP; an encoder whose curves say nothing has one, of 0.
+    answers = {name: answer for name, answer in given.items() if name == methods[0].name or not np.isnan(answer[0]).all()}
     mean = {name: float(mean_average_precision(events, *answer)) for name, answer in answers.items()}
     drawn = {name: mean_average_precision(events, *answer, weights=counts) for name, answer in answers.items()}
     cells = {name: {"map": resampled_interval(mean[name], drawn[name], n)} for name in answers}
@@ -368,7 +370,8 @@ def missing_or_small(
     lacking = ["no wrong sound"] * (not any("shuffled" in methods for methods in overall.means.values()))
     lacking += ["no partial clips"] if not n else [f"only {counted(n, 'partial clips')}"] if n < FEW else []
     chosen = overall.tuned_on or overall.calibration.get("fitted") or overall.refiner
-    lacking += ["nothing was chosen or fitted on a val split"] * (not chosen)
+    nowhere = (overall.presence or {}).get("fitted_on") == "val"  # of clips with nothing to find, a table of its own
+    lacking += [f"nothing {'but the cell nowhere ' * nowhere}was chosen or fitted on a val split"] * (not chosen)
     edges = (overall.tuned_on or {}).get("at_edge") or []
     return lacking + [f"settings chosen at the edge of the grid ({', '.join(map(str, edges))})"] * bool(edges)
 

@@ -47,7 +47,8 @@ from avesound.report.breakdown import (
 )  # fmt: skip
 from .columns import read_curves
 from .figures import figure_style
-from .findings import Gallery, examples, facts, figures, in_short, sections, tiles
+from .findings import Gallery, examples, facts, figures, in_short, is_missing, sections, tiles
+from .further import further_records
 from .html import render_html
 from .summary import Summary, read_summary
 from ..timeline import Seconds
@@ -224,7 +225,7 @@ def _curves(summary_csv: Path, curves_csv: str | os.PathLike | None, summary: Su
 # %% ../../nbs/90_report_analyze.ipynb #a269c11c
 def _missing_first(overall: OverallMetrics) -> list[str]:
     "The sentence on what is missing or small, which comes before all others; none where nothing is."
-    return [line for line in overall.in_short[:1] if line.startswith("Missing or small")]
+    return [line for line in overall.in_short if is_missing(line)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,6 +285,8 @@ def analyze(
     clips = media_files(vid_dir) if vid_dir is not None else {}
     notes = [*summary.notes, *(summary.overall.notes if summary.overall else [])]
     curves = _curves(summary_csv, curves_csv, summary, notes)
+    further, not_shown = further_records(summary.overall)
+    notes += not_shown
 
     now = datetime.now().astimezone()
     numbers, tables = _numbers(summary, curves, conf_radius_s, n_boot, seed)
@@ -303,6 +306,7 @@ def analyze(
         problems=problems,
         soundness=soundness,
         **numbers,
+        further=further,
         notes=notes,
         reading=Reading.of(summary),
     )
@@ -316,7 +320,7 @@ def analyze(
     html = render_html(
         title=f"When does it sound? {name}, {counted(overall.counts.clips, 'clips')}",
         sections=sections(summary, overall, tables, pictures, shown), facts=facts(overall), tiles=tiles(overall),
-        problems=[str(problem) for problem in problems], soundness=" ".join([*_missing_first(overall), soundness]),
+        problems=[str(problem) for problem in problems], soundness=" ".join([*_missing_first(overall), *([] if problems else [soundness])]),
         version=__version__, made=now.strftime("%Y-%m-%d %H:%M"),
     )  # fmt: skip
     files = gallery.files | {

@@ -59,14 +59,14 @@ def rivals_of(
 ) -> list[str]:
     """The methods that an encoder is to be compared with.
 
-    Those that evaluate compared it with, where <stem>.json says so (it leaves out what knows too much), else all. A refiner is compared
-    with whatever ignores the clip, too.
+    Those that evaluate compared it with, where <stem>.json says so, else all but those that are told a part of the answer. A refiner is
+    compared with whatever ignores the clip, too.
     """
     if summary.overall and summary.overall.refiner is not None:
         return [name for name in baselines if name not in ORACLES]
     differences = summary.overall.differences.values() if summary.overall else ()
     compared = {name for subset in differences for difference in subset.values() for name in difference.to}
-    return [name for name in baselines if name in compared or not compared]
+    return [name for name in baselines if (name in compared if compared else name not in ORACLES)]
 
 
 def _by_clip(frame: "pd.DataFrame", ids: np.ndarray) -> "pd.DataFrame":
@@ -510,6 +510,7 @@ class OverallMetrics:
     p_shuffled: dict[str, dict[str, float]] = field(default_factory=dict)  # subset -> metric -> p-value against wrong sound
     histograms: dict[str, dict[str, Any]] = field(default_factory=dict)  # metric -> `error_histogram`
     bootstrap: dict[str, int] = field(default_factory=dict)  # n_boot, seed
+    further: dict[str, Any] = field(default_factory=dict)  # what evaluate wrote of presence, pointing, events and also
     notes: list[str] = field(default_factory=list)  # what a reader should know
     reading: Reading = Reading()
     in_short: list[str] = field(default_factory=list)  # the findings as sentences

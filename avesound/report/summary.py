@@ -458,5 +458,6 @@ def _own_overall(path: Path, overall: Overall | None, table: "pd.DataFrame", not
                 f"{path.with_suffix('.json').name} seems to be of another run: its mean {name} is {cell.mean:.4g}, "
                 f"that of {path.name} is {table[name].mean():.4g}"
             )
+            overall = replace(overall, also=None, presence=None, pointing=None, events=None, settings={}, tuned_on=None)
             return replace(overall, means={}, differences={}, p_shuffled={}, calibration={})
     return overall
