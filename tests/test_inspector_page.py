@@ -176,6 +176,16 @@ def test_a_mark_bears_its_label(marking):
     assert tops[0] == tops[1] < tops[2], "those that overlap lie in rows"
 
 
+def test_a_double_click_deletes_one_mark(marking):
+    page, path = marking
+    page.locator(".inspector .marks button[aria-label^='Delete bell: 1.00']").dblclick()
+    settled(page)
+    assert saved(path) == MARKED[1:]
+    page.locator(".inspector .marks button[aria-label^='Delete door']").press("Enter")
+    page.wait_for_selector(".inspector .said:has-text('Deleted: door')")
+    assert saved(path) == MARKED[2:]
+
+
 def test_a_long_word_makes_no_page_wide(marking):
     page, path = marking
     for width in (1280, 390):
