@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['ABANDONED_S', 'NO_NUMBER', 'StorageError', 'storing', 'put_in_place', 'process_place', 'is_unfinished',
-           'stem_of_unfinished', 'is_running', 'time_in', 'is_abandoned', 'atomic_write', 'sha256_of', 'write_csv',
-           'as_json', 'write_json', 'shorten', 'printable', 'utf8_text', 'csv_rows', 'csv_header', 'csv_table',
-           'numbers_of', 'read_table', 'LockError', 'locked', 'try_lock']
+           'stem_of_unfinished', 'is_running', 'time_in', 'is_abandoned', 'atomic_write', 'check_output', 'sha256_of',
+           'write_csv', 'as_json', 'write_json', 'shorten', 'printable', 'utf8_text', 'csv_rows', 'csv_header',
+           'csv_table', 'numbers_of', 'read_table', 'LockError', 'locked', 'try_lock']
 
 # %% ../nbs/00_files.ipynb #0882f8c4
 import csv
@@ -22,7 +22,7 @@ import tempfile
 import time
 import unicodedata
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -236,6 +236,23 @@ def atomic_write(
             raise
         finally:
             temporary.unlink(missing_ok=True)
+
+# %% ../nbs/00_files.ipynb #d2a9c4b2
+def check_output(
+    path: str | os.PathLike,  # the file that is going to be written
+    sources: Iterable[str | os.PathLike] = (),  # what it is made from; they need not exist
+) -> None:
+    """Complain before anything is written.
+
+    Raises
+    ------
+    ValueError
+        If the file is one of its sources, by whatever way, or is a folder.
+    """
+    if Path(path).is_dir():
+        raise ValueError(f"{path} is a folder: name a file to write")
+    if os.path.realpath(path) in set(map(os.path.realpath, sources)):
+        raise ValueError(f"{path} is one of the files that are read, and would be lost: write to another file")
 
 # %% ../nbs/00_files.ipynb #8c46adc3
 def sha256_of(

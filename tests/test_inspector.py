@@ -369,6 +369,34 @@ def test_a_failed_write_leaves_the_marks_as_they_were(tmp_path, monkeypatch):
     assert (tmp_path / "m.csv").read_bytes() == before and len(read_marks(tmp_path / "m.csv")) == 1
 
 
+def test_a_step_that_could_not_be_written_can_still_be_undone_and_done_again(run, tmp_path, monkeypatch):
+    path = tmp_path / "m.csv"
+    inspector = Inspector.of_run(run, save_csv=path)
+    inspector.act({"do": "mark", "label": "Bark", "start": 1, "end": 2})
+    marked = path.read_bytes()
+
+    def full(*args, **kwargs):
+        raise OSError("disk full")
+
+    for what, words in (("undo", "Undone: Saved: Bark"), ("redo", "Done again: Saved: Bark")):
+        before = path.read_bytes()
+        with monkeypatch.context() as patch:
+            patch.setattr("avesound.data.marks.write_annotations", full)
+            inspector.act({"do": what})
+        assert inspector.said["text"] == "disk full" and path.read_bytes() == before
+        inspector.act({"do": what})
+        assert inspector.said["text"].startswith(words) and path.read_bytes() != before
+    assert path.read_bytes() == marked
+
+
+def test_two_quick_clicks_delete_one_mark(run, tmp_path):
+    inspector = Inspector.of_run(run, save_csv=tmp_path / "m.csv")
+    inspector.act({"do": "mark", "label": "Bark", "start": 1, "end": 2})
+    for words in ("Deleted: Bark, 1.00 to 2.00 s.", "This mark is no longer in m.csv."):
+        inspector.act({"do": "unmark", "n": 0})
+        assert inspector.said["text"] == words
+
+
 # ---- the documentation
 
 

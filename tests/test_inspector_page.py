@@ -176,6 +176,29 @@ def test_a_mark_bears_its_label(marking):
     assert tops[0] == tops[1] < tops[2], "those that overlap lie in rows"
 
 
+def test_a_double_click_deletes_one_mark(marking):
+    page, path = marking
+    page.locator(".inspector .marks button[aria-label^='Delete bell: 1.00']").dblclick()
+    settled(page)
+    assert saved(path) == MARKED[1:]
+    page.locator(".inspector .marks button[aria-label^='Delete door']").press("Enter")
+    page.wait_for_selector(".inspector .said:has-text('Deleted: door')")
+    assert saved(path) == MARKED[2:]
+
+
+def test_a_long_word_makes_no_page_wide(marking):
+    page, path = marking
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        label = page.locator(".inspector .marks input").first
+        label.fill(f"{width}_" + "Donaudampfschifffahrtsgesellschaft_" * 8)
+        label.press("Enter")
+        page.wait_for_selector(f".inspector .said:has-text('Changed to {width}_')")
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        said = page.evaluate("(node => [node.scrollWidth, node.clientWidth])(document.querySelector('.inspector .said'))")
+        assert said[0] <= said[1] and saved(path)[0][0].startswith(str(width))
+
+
 def test_a_drag_chooses_a_span_and_m_saves_it(marking):
     page, path = marking
     drag(page, 7.5, 8.5)

@@ -10,6 +10,7 @@ import pytest
 
 from avesound import cli
 from avesound.data.annotations import read_annotations
+from avesound.data.formats import import_annotations
 from avesound.data.senses import read_senses
 from avesound.data.sets import SETS, import_set, make_miniature
 
@@ -290,6 +291,63 @@ def test_clips_may_be_named_by_the_whole_id_or_lie_elsewhere(mini, tmp_path):
     again = import_set([mini, tmp_path / "v i d"])
     assert again.files.empty == ("-5e00000001_30_40",)
     assert any("0x1F0000000_30_40 has two files" in remark for remark in again.imported.remarks)
+
+
+@pytest.mark.parametrize("mini", ["llp"], indirect=True)
+def test_what_is_not_searched_is_said(mini, tmp_path, monkeypatch):
+    videos = mini / "data/LLP_dataset/video"
+    whole = import_set(mini)
+    videos.rename(tmp_path / "large disk")
+    videos.symlink_to(tmp_path / "large disk")
+    linked = import_set(mini)
+    assert linked.vid_dir is None
+    assert f"{videos} is a link to a folder, and not followed: name it, too" in str(linked)
+    for folders in ([mini, videos], [mini, tmp_path / "large disk"]):
+        both = import_set(folders)
+        assert both.files == whole.files and both.vid_dir == folders[1] and "link to a folder" not in str(both)
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all/data").symlink_to(mini / "data")
+    with pytest.raises(FileNotFoundError, match="all/data is a link to a folder, and not followed: name it, too"):
+        import_set(tmp_path / "all")
+    is_file = Path.is_file
+
+    def refused(self):
+        if self.suffix == ".mp4":
+            raise PermissionError(13, "Permission denied", str(self))
+        return is_file(self)
+
+    monkeypatch.setattr(Path, "is_file", refused)
+    assert "0x1F0000000.mp4 cannot be looked at: Permission denied" in str(import_set([mini, videos]).imported.remarks)
+
+
+def test_what_is_read_is_never_written_over(minis, tmp_path, capsys):
+    shutil.copytree(minis, tmp_path / "m")
+    for name, path in (
+        ("llp", "data/AVVP_train.csv"),
+        ("ovave", META),
+        ("unav100", UNAV),
+        ("ave", "testSet.txt"),
+        ("ave", "Annotations.txt"),
+    ):
+        source = tmp_path / "m" / name / path
+        before = source.read_bytes()
+        ways = [[str(tmp_path / "m" / name)]] + [[str(source)]] * (path in (UNAV, "Annotations.txt"))
+        for files in ways:
+            assert cli.main(["annotations", "--from", name, "--file", *files, "--out_csv", str(source)]) == 1
+            assert "is one of the files that are read, and would be lost: write to another file" in capsys.readouterr().err
+        assert source.read_bytes() == before
+    text = tmp_path / "m/ave/Annotations.txt"
+    assert cli.main(["annotations", "--txt", str(text), "--out_csv", str(text.with_name("valSet.txt"))]) == 1
+    assert cli.main(["annotations", "--from", "llp", "--file", str(tmp_path / "m/llp"), "--out_csv", str(tmp_path / "m")]) == 1
+    assert "m is a folder: name a file to write" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["m"], "nothing is written, not even what is heard and seen"
+
+
+def test_a_file_that_is_named_twice_is_read_once(minis, tmp_path, monkeypatch):
+    once = import_annotations([minis / "ovave" / ANNO, minis / "ovave" / META])
+    monkeypatch.chdir(minis / "ovave")
+    twice = import_annotations([ANNO, META, minis / "ovave" / ANNO, f"./{META}"])
+    assert twice.table.equals(once.table)
 
 
 def test_a_miniature_is_the_same_at_every_call(minis, tmp_path):

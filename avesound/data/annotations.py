@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .recognise import way_in
-from ..files import atomic_write, csv_rows, shorten, utf8_text
+from ..files import atomic_write, check_output, csv_rows, shorten, utf8_text
 from ..layout import missing_error
 from ..media.container import MEDIA_SUFFIXES
 from ..timeline import LONGEST_S, Interval, Seconds, merge_intervals
@@ -589,7 +589,9 @@ def convert_annotations(
     val_txt: str | os.PathLike | None = None,  # valSet.txt; None: likewise
     test_txt: str | os.PathLike | None = None,  # testSet.txt; None: likewise
 ) -> AnnotationReport:
-    "Write AVE's annotations as CSV, and report on them. Raises what `annotations_table` and `write_annotations` raise."
+    "Write AVE's annotations as CSV, and report on them. Raises what `annotations_table`, `write_annotations` and `check_output` raise."
+    beside = [Path(txt).with_name(f"{split}Set.txt") for split in ("train", "val", "test")]
+    check_output(out_csv, [txt, *beside, *(path for path in (train_txt, val_txt, test_txt) if path is not None)])
     table = annotations_table(txt, train_txt, val_txt, test_txt)
     write_annotations(table, out_csv)
     return check_annotations(table)

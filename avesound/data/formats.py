@@ -30,7 +30,7 @@ from avesound.data.annotations import (
 )
 from .recognise import AUDIOSET, CVAT, DCASE, LLP, format_of
 from .senses import senses_file, write_senses
-from ..files import shorten, utf8_text
+from ..files import check_output, shorten, utf8_text
 from ..timeline import Interval, Seconds, merge_intervals
 
 if TYPE_CHECKING:
@@ -399,6 +399,7 @@ class Imported:
     left_out: tuple[str, ...]  # annotations that are no rows: file, place, and why
     remarks: tuple[str, ...]  # what one should know of the rows
     senses: "pd.DataFrame | None" = None  # what is heard and what is seen, see `data.senses`; None: the format does not tell them apart
+    sources: tuple[Path, ...] = ()  # the files that were read
 
     @property
     def report(self) -> AnnotationReport:
@@ -409,7 +410,15 @@ class Imported:
         self,
         out_csv: str | os.PathLike,  # the CSV to write
     ) -> Path:
-        "Write the rows as avesound's CSV, and `senses` to <stem>_senses.csv. Raises what `data.annotations.write_annotations` raises."
+        """Write the rows as avesound's CSV, and `senses` to <stem>_senses.csv.
+
+        Raises
+        ------
+        ValueError
+            If a row would not be accepted, or `out_csv` or the file beside it is one of `sources` or a folder.
+        """
+        for path in (out_csv, senses_file(out_csv)):
+            check_output(path, self.sources)
         if self.senses is not None:
             write_senses(self.senses, senses_file(out_csv))
         return write_annotations(self.table, out_csv)
@@ -472,6 +481,7 @@ def import_annotations(
     import pandas as pd
 
     paths = [Path(files)] if isinstance(files, (str, os.PathLike)) else [Path(file) for file in files]
+    paths = list({os.path.abspath(path): path for path in paths}.values())  # named twice, by two patterns say, it is read once
     if not paths:
         raise ValueError("there is no file to read")
     name = format_of(paths[0]) if format == "auto" else format
@@ -498,4 +508,4 @@ def import_annotations(
     if senses is not None:
         senses[["start_s", "end_s"]] *= scale
     columns = [*COLUMNS, "cls_type"] if any(row["cls_type"] for row in rows) else list(COLUMNS)
-    return Imported(pd.DataFrame(rows)[columns], name, tuple(notes.left_out), tuple(notes.remarks), senses)
+    return Imported(pd.DataFrame(rows)[columns], name, tuple(notes.left_out), tuple(notes.remarks), senses, tuple(paths))

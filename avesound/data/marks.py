@@ -7,6 +7,7 @@ __all__ = ['read_marks', 'mark_event', 'mark_no_event', 'unmark', 'change_mark',
 
 # %% ../../nbs/25_data_marks.ipynb #3978612f
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,12 +62,17 @@ def _with_row(table: "pd.DataFrame", video_id: str, event_label: str, start_s: f
 # %% ../../nbs/25_data_marks.ipynb #ee0b1cec
 def _changed(path: str | os.PathLike, change: "Callable[[pd.DataFrame], pd.DataFrame]") -> "pd.DataFrame":
     "Read, change and write, while nobody else does; the new table."
-    path = Path(path)
+    path = Path(os.path.realpath(path))  # a link stays one, and all who have a link to the file wait for each other
     with storing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.with_name(f".{path.name}.lock"), wait_s=20):  # a person is waiting
+        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+        if mode is not None and not mode & 0o222:
+            raise PermissionError(f"{path} must not be written to: give its owner the right to, or name another file")
         table = change(read_marks(path)).reset_index(drop=True)
         write_annotations(table, path)
+        if mode is not None:  # a group that may write to it still may
+            path.chmod(mode)
     return table
 
 # %% ../../nbs/25_data_marks.ipynb #5d0c2b71

@@ -81,7 +81,12 @@ class _Tree:
     folders: tuple[Path, ...]
     named: dict[str, list[Path]]  # what may be a file of a published set, by its name in lower case
     media: dict[Path, list[Path]]  # files that may be clips, by the folder that was given
-    unsearched: tuple[str, ...]  # sub-folders that cannot be read
+    unsearched: tuple[str, ...]  # sub-folders that were not searched, and why
+
+    @property
+    def where(self) -> str:
+        "The folders, and what of them was not searched, for an error."
+        return "; ".join([", ".join(map(str, self.folders)), *self.unsearched[:3]])
 
 
 def _tree(folders: Sequence[Path]) -> _Tree:
@@ -90,20 +95,25 @@ def _tree(folders: Sequence[Path]) -> _Tree:
     named: dict[str, list[Path]] = {}
     media: dict[Path, list[Path]] = {}
     unsearched: list[str] = []
+    links: list[str] = []  # to folders: they are not followed, as by `extract`, for they may lead anywhere
     seen: set[str] = set()
     for folder in folders:
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder} is not a folder: name the folders of a data set, or files, and not both")
-        for top, inner, names in os.walk(folder, onerror=lambda error: unsearched.append(f"{error.filename}: {error.strerror}")):
+        for top, inner, names in os.walk(
+            folder, onerror=lambda error: unsearched.append(f"{error.filename} cannot be searched: {error.strerror}")
+        ):
             inner[:] = sorted(name for name in inner if not name.startswith(".") and name != "__MACOSX")
             if os.path.realpath(top) in seen:  # one given folder lies in another
                 continue
             seen.add(os.path.realpath(top))
+            links += [path for path in (os.path.join(top, name) for name in inner) if os.path.islink(path)]
             for path in (Path(top, name) for name in sorted(names) if not name.startswith("._")):
                 if path.name.lower() in wanted:
                     named.setdefault(path.name.lower(), []).append(path)
                 elif path.suffix.lower() in MEDIA_SUFFIXES - _SOUND_ALONE:
                     media.setdefault(folder, []).append(path)
+    unsearched += [f"{path} is a link to a folder, and not followed: name it, too" for path in links if os.path.realpath(path) not in seen]
     return _Tree(tuple(folders), named, media, tuple(unsearched))
 
 # %% ../../nbs/24a_data_sets.ipynb #906ae750
@@ -119,14 +129,13 @@ def _files_of(name: str, tree: _Tree) -> list[Path]:
     """
     known = SETS[name]
     found: list[Path] = []
-    where = ", ".join(map(str, tree.folders))
     for options in known.files:
         paths = next((tree.named[option.lower()] for option in options if option.lower() in tree.named), [])
         if not paths:
             others = [other for other in _names_of(tree) if other != name]
             hint = f"; it looks like {SETS[others[0]].title}: --from {others[0]}" if others and not found else ""
             alone = f"; to read without it, name the files: --from {name} --file {found[0]}" if found else ""
-            raise FileNotFoundError(f"no {' or '.join(options)} of {known.title} in {where}{hint}{alone}")
+            raise FileNotFoundError(f"no {' or '.join(options)} of {known.title} in {tree.where}{hint}{alone}")
         if len(paths) > 1:
             raise ValueError(f"{options[0]} is there {len(paths)} times: {', '.join(map(str, paths))}; name the folder of one of them")
         found += paths
@@ -156,7 +165,7 @@ def _stems(split_of: Mapping[str, str], stems: Collection[str], id_chars: int | 
 
 def _clip_files(ids: Iterable[str], tree: _Tree) -> tuple[AVEFiles, Path | None, list[str]]:
     "Clips against files, the folder of the clips (None: there is none), and what is odd."
-    wanted, notes = dict.fromkeys(ids), [f"{text}: cannot be searched" for text in tree.unsearched]
+    wanted, notes = dict.fromkeys(ids), list(tree.unsearched)
     by_folder = {folder: [path for path in paths if path.stem in wanted] for folder, paths in tree.media.items()}
     folder = max(by_folder, key=lambda one: len(by_folder[one]), default=None)
     clips = by_folder[folder] if folder else []
@@ -166,7 +175,13 @@ def _clip_files(ids: Iterable[str], tree: _Tree) -> tuple[AVEFiles, Path | None,
     for path in clips:
         if file_of.setdefault(path.stem, path) != path:
             notes.append(f"{path.stem} has two files, {file_of[path.stem]} and {path}: `extract` wants one")
-    size_of = {stem: path.stat().st_size for stem, path in file_of.items() if path.is_file()}
+    size_of: dict[str, int] = {}
+    for stem, path in file_of.items():
+        try:
+            if path.is_file():
+                size_of[stem] = path.stat().st_size
+        except OSError as error:  # a folder that may be listed, and no more
+            notes.append(f"{path} cannot be looked at: {error.strerror}")
     files = AVEFiles(
         present=tuple(i for i in wanted if size_of.get(i, 0) > 0),
         missing=tuple(i for i in wanted if i not in size_of),
@@ -227,7 +242,7 @@ class ImportedSet:
 def _rows(name: str, sources: Sequence[Path]) -> Imported:
     "The published files as a table."
     if name == "ave":
-        return Imported(annotations_table(*sources), name, (), ())
+        return Imported(annotations_table(*sources), name, (), (), sources=tuple(sources))
     return import_annotations(sources, name)
 
 
@@ -266,17 +281,16 @@ def import_set(
         the clips of the others; or no annotated clip is in val, or none in test.
     """
     tree = _tree([Path(folders)] if isinstance(folders, (str, os.PathLike)) else [Path(folder) for folder in folders])
-    where = ", ".join(map(str, tree.folders))
     if name == "auto":
         names = _names_of(tree)
         if not names:
             looked = ", ".join(known.files[0][0] for known in SETS.values())
-            raise FileNotFoundError(f"no data set that is known in {where}: looked for {looked}")
+            raise FileNotFoundError(f"no data set that is known in {tree.where}: looked for {looked}")
         if len(names) > 1:
-            raise ValueError(f"several data sets in {where}: {', '.join(names)}; say which: --from {names[0]}")
+            raise ValueError(f"several data sets in {', '.join(map(str, tree.folders))}: {', '.join(names)}; say which: --from {names[0]}")
         name = names[0]
     if name not in SETS:
-        raise ValueError(f"{where}: a folder can be one of {', '.join(SETS)}; of {name} name the files")
+        raise ValueError(f"{', '.join(map(str, tree.folders))}: a folder can be one of {', '.join(SETS)}; of {name} name the files")
     sources = _files_of(name, tree)
     imported = _rows(name, sources)
     for split in ("val", "test"):

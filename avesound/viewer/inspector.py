@@ -451,13 +451,19 @@ class _Marked(_Judged):
         self._show_marks()
         if self.marks != shown:
             raise ValueError(f"{path.name} has changed meanwhile; these are the events of this clip now.")
+        if not 0 <= n < len(shown):  # two quick clicks on the last one
+            raise ValueError(f"This mark is no longer in {path.name}.")
         return shown[n]
 
     def _undo(self, _: dict) -> str:
         if not self._done:
             raise ValueError("There is nothing to undo.")
         edit, self._done = self._done[-1], self._done[:-1]
-        self._put_back(edit.video_id, edit.after, edit.before)
+        try:
+            self._put_back(edit.video_id, edit.after, edit.before)
+        except OSError:  # a full disk, say: later it may be undone
+            self._done = [*self._done, edit]
+            raise
         self._undone = [*self._undone, edit]
         return f"Undone: {edit.words}"
 
@@ -465,7 +471,11 @@ class _Marked(_Judged):
         if not self._undone:
             raise ValueError("There is nothing to do again.")
         edit, self._undone = self._undone[-1], self._undone[:-1]
-        self._put_back(edit.video_id, edit.before, edit.after)
+        try:
+            self._put_back(edit.video_id, edit.before, edit.after)
+        except OSError:
+            self._undone = [*self._undone, edit]
+            raise
         self._done = [*self._done, edit]
         return f"Done again: {edit.words}"
 

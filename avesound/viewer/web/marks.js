@@ -188,7 +188,8 @@ export class Marks {
 
   row([label, start, end], n) {
     const words = start === null ? `no event (${label})` : `${label}: ${seconds(start)} to ${seconds(end)}`;
-    const remove = button("×", () => this.link.wish("unmark", { n }), { title: "Delete", "aria-label": `Delete ${words}` });
+    const once = (event) => event.detail < 2 && this.link.wish("unmark", { n }); // the second of two quick clicks meets the row below
+    const remove = button("×", once, { title: "Delete", "aria-label": `Delete ${words}` });
     if (start === null) return h("li", { title: words }, h("span", {}, words), remove);
     const name = h("input", { type: "text", value: label, list: `${this.app.id}-labels`, "aria-label": `Label of ${words}` });
     name.addEventListener("change", () => this.change(n, undefined, name.value));
