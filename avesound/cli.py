@@ -114,8 +114,10 @@ def _annotations(
         print(f"wrote {len(written)} files to {folder}" if len(written) > 1 else f"wrote {written[0]}")
         return 0
     imported, then = None, ""
+    own_csv = Path(call["out_csv"]) != Path(PLACES["annotations_csv"].path)
     if any(map(os.path.isdir, files)):
         found = import_set(files, source)
+        own_csv = own_csv or found.name == "ave"
         imported, then = found.imported, f"next: {found.next_command(call['out_csv'])}"
         print(found, "", sep="\n")
     elif (source := (format_of(files[0]) or "csv") if source == "auto" else source) == "ave":
@@ -126,6 +128,8 @@ def _annotations(
         imported = reading(files=files, format=source)
         print(imported, "", imported.report, sep="\n")
     if imported:
+        if not own_csv:
+            raise ValueError(f"name the CSV to write, --out_csv: {call['out_csv']}, where AVE's go, is not taken for others")
         imported.save(call["out_csv"])
     print(f"wrote {call['out_csv']}", f" and {senses_file(call['out_csv'])}" if imported and imported.senses is not None else "", sep="")
     if clean_test_txt:

@@ -108,6 +108,22 @@ def test_a_label_of_a_track_is_what_stands_there(label, tmp_path):
     assert rows_of(import_annotations(tmp_path / "marks.txt", "audacity")) == [("marks", label, 2.5, 4.0), ("marks", 'horn"', 6.0, 9.25)]
 
 
+def test_the_place_of_ave_s_annotations_is_not_taken_by_others(tmp_path, monkeypatch, capsys):
+    from avesound.data.sets import make_miniature
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/ave").mkdir(parents=True)
+    (tmp_path / "data/ave/ave_annotations.csv").write_text("AVE's")
+    (tmp_path / "dog.txt").write_text("1\t5\tbark\n")
+    make_miniature("mini", "llp")
+    for words in (["audacity", "--file", "dog.txt"], ["llp", "--file", "mini"], ["auto", "--file", "mini"]):
+        assert cli.main(["annotations", "--from", *words]) == 1
+        assert "name the CSV to write, --out_csv" in capsys.readouterr().err
+    assert (tmp_path / "data/ave/ave_annotations.csv").read_text() == "AVE's"
+    make_miniature("mini_ave", "ave")
+    assert cli.main(["annotations", "--from", "ave", "--file", "mini_ave"]) == 0
+
+
 # ---- nothing is lost, nothing is changed
 
 
