@@ -138,13 +138,19 @@ def _raise_from_cell(error, path, number, source):
 @contextlib.contextmanager
 def _as_before():
     "What a notebook changes in the process, the next one does not see."
-    environ, path = dict(os.environ), list(sys.path)
+
+    def registered():  # encoders
+        return getattr(sys.modules.get("avesound.encoders.base"), "_REGISTERED", {})
+
+    environ, path, encoders = dict(os.environ), list(sys.path), dict(registered())
     try:
         yield
     finally:
         os.environ.clear()
         os.environ.update(environ)
         sys.path[:] = path
+        registered().clear()
+        registered().update(encoders)
         if "matplotlib" in sys.modules:
             import matplotlib.pyplot as plt
 

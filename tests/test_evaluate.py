@@ -147,8 +147,8 @@ def test_what_was_written_is_whole_even_if_writing_fails(tmp_path, monkeypatch):
     evaluate((tmp_path / "v", tmp_path / "a"), tmp_path / "a.csv").save(tmp_path / "out/s.csv")
     before = (tmp_path / "out/s.csv").read_bytes()
 
-    def torn(self, path, **kwargs):
-        path.write_text("half")
+    def torn(self, file, **kwargs):
+        file.write("half")
         raise OSError("disk full")
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", torn)

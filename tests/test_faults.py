@@ -30,6 +30,7 @@ def opened(file, *args, **kwargs):
     if name.startswith("segfault"):
         signal.raise_signal(signal.SIGSEGV)
     if name.startswith("sleeps"):
+        open(os.environ["AT_WORK"], "w").close()
         time.sleep(600)
     if name.startswith("greedy"):
         held = bytearray(3 * 2**30)
@@ -43,7 +44,7 @@ def odd(tmp_path):
     "The environment of a process whose decoder is odd."
     (tmp_path / "site").mkdir()
     (tmp_path / "site/sitecustomize.py").write_text(ODD_DECODER)
-    return os.environ | {"PYTHONPATH": str(tmp_path / "site")}
+    return os.environ | {"PYTHONPATH": str(tmp_path / "site"), "AT_WORK": str(tmp_path / "at_work")}
 
 
 def folder_of(small_set: Path, folder: Path, n: int, *odd_names: str) -> Path:
@@ -176,13 +177,15 @@ def test_a_run_that_is_asked_to_end_does_so_within_two_seconds(name, code, says,
 def test_a_run_that_is_killed_leaves_no_worker_behind_and_accuses_no_clip(small_set, odd, tmp_path):
     clips = folder_of(small_set, tmp_path / "clips", 4, "sleeps")
     (tmp_path / "tmp").mkdir()
+    at_work = tmp_path / "at_work"
     for _ in range(3):
         environment = odd | {"TMPDIR": str(tmp_path / "tmp")}
         with subprocess.Popen(command(clips, tmp_path / "c"), env=environment, stderr=subprocess.DEVNULL) as run:
-            wait_until(lambda: len(rows_of(tmp_path / "c")) == 4)
+            wait_until(lambda: len(rows_of(tmp_path / "c")) == 4 and at_work.exists())  # a worker is at the clip, not merely given it
             processes = psutil.Process(run.pid).children(recursive=True)
             time.sleep(0.3)
             run.kill()
+            at_work.unlink()
         wait_until_gone(processes, 10)
         wait_until(lambda: not list((tmp_path / "tmp").glob("avesound-*")))  # by a worker, one that was just starting, say
     assert extract(clips, tmp_path / "c", progress=False).counts == {"ok": 5}

@@ -1114,7 +1114,7 @@ def test_a_clip_that_cannot_be_read_now_ends_neither_still_nor_report(tmp_path, 
     write_clip(tmp_path / "clips" / "a.mp4", flash_and_click(duration_s=1)[0], 20)
     (tmp_path / "a.csv").write_text("video_id,event_label,start_s,end_s\na,x,0.2,0.6\n")
     run = Run(vid_dir=tmp_path / "clips", annotations_csv=tmp_path / "a.csv")
-    monkeypatch.setattr("avesound.viewer.still.probe", lambda path: None)
+    monkeypatch.setattr("avesound.viewer.serve.probe", lambda path: None)
     monkeypatch.setattr("avesound.viewer.still.clip_length", lambda *args: 1.0)
     monkeypatch.setattr(av, "open", mock.Mock(side_effect=av.error.PermissionError(errno.EACCES, "Permission denied")))
     assert "Permission denied" in still(run, "a")

@@ -588,8 +588,8 @@ def test_what_was_written_is_whole_even_if_writing_fails(tiny, tmp_path, monkeyp
     judged(*data, ckpt, n_boot=20).save(tmp_path / "s.csv", tmp_path / "c")
     before = {name: (tmp_path / name).read_bytes() for name in names}
 
-    def torn(self, path, **kwargs):
-        path.write_text("half")
+    def torn(self, file, **kwargs):
+        file.write("half")
         raise OSError("disk full")
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", torn)
