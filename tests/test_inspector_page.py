@@ -63,7 +63,7 @@ def test_below_700_pixels_things_stack(run, browser, width):
         other = page.locator(".inspector .item[aria-selected=false]").first
         video_id = other.get_attribute("title")
         other.click()
-        page.wait_for_function(f"document.querySelector('.inspector h2').textContent === '{video_id}'")
+        page.wait_for_function(f"document.querySelector('.inspector h2')?.textContent === '{video_id}'")
         assert not page.locator(".inspector .list").is_visible()
         page.click(".inspector button[aria-label='Previous clip']")
         page.wait_for_function(f"document.querySelector('.inspector h2').textContent !== '{video_id}'")
@@ -357,7 +357,7 @@ def test_four_thousand_clips_are_a_handful_of_rows(many, browser):
             page.evaluate("made = 0")
             page.evaluate("document.querySelector('.inspector .clips details').open = true")
             act()
-            page.wait_for_function(f"document.querySelector('.inspector .clips .quiet').textContent === '{words}'")
+            page.wait_for_function(f"document.querySelector('.inspector .clips .quiet')?.textContent === '{words}'")
             settled(page)
             assert rows.count() <= 30 and page.evaluate("made") < 400
         page.evaluate("made = 0")
@@ -373,7 +373,9 @@ def test_a_scatter_chooses_clips(many, browser):
     with shown(Inspector(summary_csv=path), browser) as page:
         page.click(".inspector .scatter summary")
         drawing = page.locator(".inspector .scatter svg")
-        page.wait_for_function("document.querySelector('.inspector .scatter .dots:not(.out)').getAttribute('d').split('M').length === 4001")
+        page.wait_for_function(
+            "document.querySelector('.inspector .scatter .dots:not(.out)')?.getAttribute('d').split('M').length === 4001"
+        )
         assert drawing.locator("*").count() < 20  # as many for four thousand clips as for four
         drawing.scroll_into_view_if_needed()
         area, count = drawing.bounding_box(), ".inspector .clips .quiet"
@@ -389,7 +391,7 @@ def test_a_scatter_chooses_clips(many, browser):
         page.mouse.down()
         page.mouse.move(*place(0.9, 4.0), steps=4)
         page.mouse.up()
-        page.wait_for_function(f"document.querySelector('{count}').textContent.includes(' of 4000')")
+        page.wait_for_function(f"document.querySelector('{count}')?.textContent.includes(' of 4000')")
         low, high = page.evaluate("model.get('picker').within.dist")
         left, right = page.evaluate("model.get('picker').within.confidence")
         assert [left, right, low, high] == pytest.approx([0.6, 0.9, 1.0, 4.0], abs=0.1)
@@ -397,11 +399,11 @@ def test_a_scatter_chooses_clips(many, browser):
         assert page.text_content(count) == f"{inside.sum()} of 4000 clips"
         farthest = table.loc[table["dist"].idxmax()]
         page.mouse.click(*place(farthest["confidence"], farthest["dist"]))
-        page.wait_for_function(f"document.querySelector('.inspector h2').textContent === '{farthest['video_id']}'")
+        page.wait_for_function(f"document.querySelector('.inspector h2')?.textContent === '{farthest['video_id']}'")
         page.click("text=All clips again")
-        page.wait_for_function(f"document.querySelector('{count}').textContent === '4000 clips'")
+        page.wait_for_function(f"document.querySelector('{count}')?.textContent === '4000 clips'")
         page.locator(".inspector .scatter label", has_text="Upwards").locator("select").select_option("confidence")
-        page.wait_for_function("document.querySelector('.inspector .scatter svg').getAttribute('aria-label').includes('by confidence')")
+        page.wait_for_function("document.querySelector('.inspector .scatter svg')?.getAttribute('aria-label').includes('by confidence')")
         assert page.complaints == []
 
 
@@ -429,7 +431,7 @@ def test_a_clip_comes_through_the_kernel_where_the_page_reaches_no_file(run, bro
             "() => { window.asked = 0; const send = model.send; model.send = (wish) => { asked += wish.do === 'film'; send(wish); }; }"
         )
         page.keyboard.press("p")
-        page.wait_for_function(f"document.querySelector('.inspector h2').textContent === '{first}' && !document.querySelector('.stale')")
+        page.wait_for_function(f"document.querySelector('.inspector h2')?.textContent === '{first}' && !document.querySelector('.stale')")
         settled(page, "video.readyState >= 2")
         assert page.evaluate("asked") == 0 and page.complaints == []  # what was sent is kept
 

@@ -470,7 +470,8 @@ def _untrimmed_intervals(rng: np.random.Generator, spec: SynthSpec) -> list[tupl
     "When the events of an untrimmed clip are, in order of time, and the number of the object whose turn it is."
     rules, longest_s = RULES[spec.difficulty], min(_LONGEST_S, 0.35 * spec.clip_s)
     n = int(rng.integers(1, rules.most_events + 1))
-    lengths, turns = [_length(rng, _SHORTEST_S, longest_s) for _ in range(n)], rng.integers(rules.n_sources, size=n).tolist()
+    n_sources = min(rules.n_sources, len(spec.kinds))  # each of another kind
+    lengths, turns = [_length(rng, _SHORTEST_S, longest_s) for _ in range(n)], rng.integers(n_sources, size=n).tolist()
     gaps = [0.0, *(_APART_S for _ in range(n - 1))]  # from the end of the event before; negative: it is still going on
     for k, share in enumerate(rng.uniform(0.2, 0.8, n)):
         meets = rng.random() < rules.event_overlap
