@@ -41,7 +41,7 @@ def pytest_collect_file(file_path, parent):
         return NotebookFile.from_parent(parent, path=file_path)
 
 
-# What takes longest begins first: who begins it last works on alone at the end. A file that is not named comes after these.
+# What takes longest begins first: who begins it last works on alone at the end. The other tests follow, then the other notebooks.
 LONGEST = (
     "test_tutorials.py",
     "test_cli.py",
@@ -53,6 +53,8 @@ LONGEST = (
     "test_browser.py",
     "test_inspector.py",
     "test_inspector_page.py",
+    "test_reference.py",
+    "test_workflow.py",
     "34_encoders_resnet3d.ipynb",
     "90_report_analyze.ipynb",
     "76_evaluation_evaluate.ipynb",
@@ -63,7 +65,7 @@ LONGEST = (
 
 def pytest_collection_modifyitems(items):
     place = {name: k for k, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+    items.sort(key=lambda item: (place.get(item.path.name, len(place)), item.path.suffix == ".ipynb"))
 
 
 class NotebookFile(pytest.File):
