@@ -82,6 +82,25 @@ def test_two_towers_are_refused_then_projected_then_marked(towers, tmp_path):
     assert set(pd.read_csv(tmp_path / "s.csv")["weights"].dropna()) == {"untrained"}
 
 
+def test_sound_that_is_read_once_stands_beside_windows_of_the_picture(towers, tmp_path):
+    folder, _ = towers
+    small = "hidden_size=48,num_hidden_layers=2,num_attention_heads=3,intermediate_size=96"
+    run(
+        "extract-audio", "--vid_dir", folder / "clips", "--out_dir", tmp_path / "aud_emb", "--frames",
+        "--encoder", "ast_frame_level", "--weights", "random", "--encoder_config", small,
+    )  # fmt: skip
+    settings = folder_settings(tmp_path / "aud_emb")
+    assert settings["frame_rate"] == 10 and settings["encoder"]["config"]["piece_s"] == 10.1
+    data = ["--vid_emb_dir", folder / "cache/vid_emb", "--aud_emb_dir", tmp_path / "aud_emb", "--annotations_csv", folder / "annotations.csv"]
+    shown = {}
+    for length in ("0.3", "1.5"):  # of any length, from one cache
+        run("fit-projector", *data, "--out", tmp_path / f"{length}.safetensors", "--dim", "8", "--L_sec", length)
+        scored = ["--split", "test", "--L_sec", length, "--projector", tmp_path / f"{length}.safetensors", "--allow_untrained"]
+        assert "mc3_18+ast_frame_level" in run("evaluate", *data, *scored, "--summary_csv", tmp_path / f"{length}.csv")
+        shown[length] = pd.read_csv(tmp_path / f"{length}.csv")
+    assert len(shown["0.3"]) == len(shown["1.5"]) == 5 and not shown["0.3"].equals(shown["1.5"])
+
+
 def test_clips_that_were_fitted_on_are_refused(towers, tmp_path):
     folder, cache = towers
     run("fit-projector", *cache, "--out", tmp_path / "p.safetensors", "--shrinkage", "0.5")

@@ -224,6 +224,7 @@ def check_vectors(
 _OWN = {
     "aisfx": "avesound.encoders.aisfx:create_aisfx",
     "ast": "avesound.encoders.ast:create_ast",
+    "ast_frame_level": "avesound.encoders.ast:create_ast_frame_level",
     "efficientnet_lite0": "avesound.encoders.efficientnet_lite0:create_efficientnet_lite0",
     "fate": "avesound.encoders.fate:create_fate",
     "logmel": "avesound.encoders.logmel:LogMelEncoder",
