@@ -261,6 +261,47 @@ def test_what_a_run_died_of_stands_in_its_journal(small_set, tmp_path):
     assert extract(small_set, tmp_path, run=RunSettings(overwrite=True), progress=False).counts["ok"] == 5
 
 
+SLOW_TO_START = """
+import sys, time
+from dataclasses import dataclass
+from pathlib import Path
+from avesound.embeddings.extract import RunSettings, _run_jobs
+from avesound.embeddings.journal import Journal
+
+@dataclass(frozen=True)
+class Clip:
+    video_id: str
+    path: Path
+
+def starting():
+    Path(sys.argv[1], "starting").touch()
+    time.sleep(60)
+
+class Work:
+    def __reduce__(self):
+        return starting, ()
+    def __call__(self, job):
+        return {"id": job.video_id, "status": "ok"}
+
+Path(sys.argv[1]).mkdir()
+jobs = {name: Clip(name, Path(sys.argv[1], name)) for name in ("a", "b")}
+_run_jobs(jobs, Work(), lambda *_: False, Journal(sys.argv[1], {"kind": "1"}), RunSettings(workers=2), progress=False)
+"""
+
+
+def test_a_run_that_is_killed_while_its_workers_start_blames_no_clip(tmp_path):
+    folder = tmp_path / "run"
+    run = subprocess.Popen([sys.executable, "-c", SLOW_TO_START.replace("sys.argv[1]", repr(str(folder)))], start_new_session=True)
+    try:
+        while not (folder / "starting").exists():
+            assert run.poll() is None
+            time.sleep(0.05)
+    finally:
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+    assert Journal(folder, {"kind": "1"}).begun() == {}
+
+
 def test_a_clip_that_was_begun_keeps_its_last_result_in_the_evaluation(small_set, tmp_path):
     from avesound.evaluation.evaluate import evaluate
 

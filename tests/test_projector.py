@@ -91,7 +91,14 @@ def test_sound_that_is_read_once_stands_beside_windows_of_the_picture(towers, tm
     )  # fmt: skip
     settings = folder_settings(tmp_path / "aud_emb")
     assert settings["frame_rate"] == 10 and settings["encoder"]["config"]["piece_s"] == 10.1
-    data = ["--vid_emb_dir", folder / "cache/vid_emb", "--aud_emb_dir", tmp_path / "aud_emb", "--annotations_csv", folder / "annotations.csv"]
+    data = [
+        "--vid_emb_dir",
+        folder / "cache/vid_emb",
+        "--aud_emb_dir",
+        tmp_path / "aud_emb",
+        "--annotations_csv",
+        folder / "annotations.csv",
+    ]
     shown = {}
     for length in ("0.3", "1.5"):  # of any length, from one cache
         run("fit-projector", *data, "--out", tmp_path / f"{length}.safetensors", "--dim", "8", "--L_sec", length)

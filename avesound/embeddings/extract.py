@@ -38,7 +38,7 @@ from avesound.embeddings.job import (
     is_done,
     software_versions,
 )
-from .journal import FINAL, Journal, check_retry, check_unchanged, file_stamp, is_unchanged, note_stopped
+from .journal import FINAL, Journal, check_retry, check_unchanged, file_stamp, is_unchanged, note_begun, note_stopped
 from .store import FOLDERS, CacheError, cache_root, fingerprint, journals, read_records, without_unfinished
 from .workers import Ended, JobLimits, free_memory, map_workers, usable_cores
 from ..encoders.base import Encoder, create_encoder, create_towers
@@ -147,12 +147,19 @@ class Job(Protocol):
 _AnyJob = TypeVar("_AnyJob", bound=Job)
 
 
-def _begun(jobs: Iterable[_AnyJob], journal: Journal) -> Iterator[_AnyJob]:
-    "The jobs; as each is drawn, the journal notes that it is begun."
+def _given_out(jobs: Iterable[_AnyJob], journal: Journal) -> Iterator[_AnyJob]:
+    "The jobs; as each is drawn, the journal knows that it is at work."
     for job in jobs:
         if job.path is not None:
-            journal.trying(job.video_id)
+            journal.given_out(job.video_id)
         yield job
+
+
+def _noted(job: _AnyJob, work: Callable[[_AnyJob], dict], path: Path, marks: Mapping[str, str]) -> dict:
+    "Do the work on a clip, after a line that it is begun: a run that is killed while its workers still start blames no clip."
+    if job.path is not None:
+        note_begun(job.video_id, path, marks)
+    return work(job)
 
 
 def _not_to_blame(job: Job, path: Path, marks: Mapping[str, str]) -> None:
@@ -196,8 +203,9 @@ def _mapped(
     if run.dask is not None:  # no clip can end this process, so none is noted as begun
         return map_dask(work, jobs, run.dask, alone=alone)
     n_workers = min(run.n_workers, 1 if alone else len(jobs))
-    farewell = partial(_not_to_blame, path=journal.path, marks=journal.marks)
-    return map_workers(work, _begun(jobs, journal), n_workers, run.limits, farewell=farewell)
+    journal_of = {"path": journal.path, "marks": journal.marks}
+    noted, farewell = partial(_noted, work=work, **journal_of), partial(_not_to_blame, **journal_of)
+    return map_workers(noted, _given_out(jobs, journal), n_workers, run.limits, farewell=farewell)
 
 # %% ../../nbs/64_embeddings_extract.ipynb #58cf290a
 def _results(
