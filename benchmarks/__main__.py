@@ -18,6 +18,7 @@ MODULES = (  # in the order of the table
     "workers",
     "memory",
     "long_clip",
+    "since",
     "video_tower",
     "log_mel",
     "audio_tower",

@@ -7,11 +7,13 @@ The commit is pinned, so that ratios of different days have one denominator. Lin
 import io
 import os
 import shutil
+import statistics
 import subprocess
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
-from .rounds import ROOT, Skipped
+from .rounds import ROOT, Skipped, fresh
 
 COMMIT = "c88ac2011c93ef014ada7a0a642d5bee1ce42191"
 FOLDER = ROOT / "bench" / "before"
@@ -39,6 +41,29 @@ def unpack(folder: Path) -> None:
         unfinished.replace(folder)
     except OSError:  # another process was faster
         shutil.rmtree(unfinished)
+
+
+def alternated(cost: Callable, rounds: int, *arguments, threads: int = 1) -> dict[str, list[dict]]:
+    """What a function costs in the older package and in this one, in fresh processes that take turns.
+
+    It is given the arguments, `{}` in them replaced by "before" or "now", and that word; what it returns has `cpu_s`.
+    """
+    packages = {"before": before(), "now": None}
+    runs: dict[str, list[dict]] = {name: [] for name in packages}
+    for k in range(rounds):
+        for name in list(packages)[:: 1 if k % 2 else -1]:
+            given = [a.replace("{}", name) if isinstance(a, str) else a for a in arguments]
+            runs[name].append(fresh(cost, *given, name, threads=threads, package=packages[name]))
+    return runs
+
+
+def ratio(runs: dict[str, list[dict]], of: str = "cpu_s") -> list[float]:
+    "How many times as much the older package took, in each round."
+    return [a[of] / b[of] for a, b in zip(runs["before"], runs["now"], strict=True)]
+
+
+def spoken(runs: dict[str, list[dict]]) -> str:
+    return ", ".join(f"{name} {statistics.median(run['cpu_s'] for run in of):.3g} s" for name, of in runs.items())
 
 
 def imported() -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .before import before
+from .before import alternated, ratio, spoken
 from .clips import Bench
 from .rounds import Row, cpu_seconds, forget_peak, fresh, resident_bytes
 from .table import line
@@ -18,7 +18,7 @@ BLOCK = 256  # frames that a decoder hands over at a time
 
 @line("loudness", "loudness of 600 s of sound in windows of 5 s, processor time of the code before (commit c88ac20) against that of now")
 def loudness(bench: Bench):
-    runs = alternated(bench, loudness_cost, bench.folder / "loudness", 600)
+    runs = alternated(loudness_cost, bench.rounds, f"{bench.folder}/loudness-{{}}.npz", 600)
     off_db = difference(bench.folder / "loudness")
     fault = "" if off_db <= 1e-9 else f"levels differ by {off_db:.0e} dB"
     note = f"largest difference {off_db:.0e} dB; {spoken(runs)}"
@@ -34,7 +34,7 @@ def loudness(bench: Bench):
     "which has all of the clip in memory, against that of now, which takes it in pieces",
 )
 def long_clip(bench: Bench):
-    runs = alternated(bench, signal_cost, bench.folder / "signal", 300)
+    runs = alternated(signal_cost, bench.rounds, f"{bench.folder}/signal-{{}}.npz", 300)
     off = difference(bench.folder / "signal")
     fault = "" if off <= 1e-6 else f"vectors differ by {off:.0e}"
     yield Row("5 min", ratio(runs), at_least=3, fault=fault, note=f"largest difference {off:.0e}; {spoken(runs)}")
@@ -45,24 +45,6 @@ def long_clip(bench: Bench):
     a_second = statistics.median(run["cpu_s"] for run in half_hour) / 1800
     growth = a_second / statistics.median(run["cpu_s"] / 300 for run in runs["now"])
     yield Row("processor time of a second, of 30 min against 5", [growth], note=f"{1e3 * a_second:.2f} ms")
-
-
-def alternated(bench: Bench, cost, out: Path, seconds: int) -> dict[str, list[dict]]:
-    "What a function costs in the older package and in this one, in fresh processes that take turns; the arrays lie in `out`-*.npz."
-    packages = {"before": before(), "now": None}
-    runs: dict[str, list[dict]] = {name: [] for name in packages}
-    for k in range(bench.rounds):
-        for name in list(packages)[:: 1 if k % 2 else -1]:
-            runs[name].append(fresh(cost, f"{out}-{name}.npz", seconds, name, package=packages[name]))
-    return runs
-
-
-def ratio(runs: dict[str, list[dict]]) -> list[float]:
-    return [a["cpu_s"] / b["cpu_s"] for a, b in zip(runs["before"], runs["now"], strict=True)]
-
-
-def spoken(runs: dict[str, list[dict]]) -> str:
-    return ", ".join(f"{name} {statistics.median(run['cpu_s'] for run in of):.3g} s" for name, of in runs.items())
 
 
 def difference(out: Path) -> float:

@@ -155,7 +155,7 @@ def _given_out(jobs: Iterable[_AnyJob], journal: Journal) -> Iterator[_AnyJob]:
         yield job
 
 
-def _noted(job: _AnyJob, work: Callable[[_AnyJob], dict], path: Path, marks: Mapping[str, str]) -> dict:
+def _noted(work: Callable[[_AnyJob], dict], path: Path, marks: Mapping[str, str], job: _AnyJob) -> dict:
     "Do the work on a clip, after a line that it is begun: a run that is killed while its workers still start blames no clip."
     if job.path is not None:
         note_begun(job.video_id, path, marks)
@@ -203,8 +203,8 @@ def _mapped(
     if run.dask is not None:  # no clip can end this process, so none is noted as begun
         return map_dask(work, jobs, run.dask, alone=alone)
     n_workers = min(run.n_workers, 1 if alone else len(jobs))
-    journal_of = {"path": journal.path, "marks": journal.marks}
-    noted, farewell = partial(_noted, work=work, **journal_of), partial(_not_to_blame, **journal_of)
+    noted = partial(_noted, work, journal.path, journal.marks)
+    farewell = partial(_not_to_blame, path=journal.path, marks=journal.marks)
     return map_workers(noted, _given_out(jobs, journal), n_workers, run.limits, farewell=farewell)
 
 # %% ../../nbs/64_embeddings_extract.ipynb #58cf290a

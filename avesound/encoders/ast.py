@@ -86,6 +86,8 @@ _TOKENS_AT_ONCE = {"cpu": 4096, "cuda": 65536}  # patches of all windows of a ba
 class _Tower:
     "The network at any number of rows up to its own, and the scale of what goes into it."
 
+    spec: EncoderSpec
+
     def __init__(self, network, mean: float, std: float, device: str, dtype: str, fill: str):
         self.device = resolve_device(device)
         self.dtype = resolve_dtype(dtype, self.device)

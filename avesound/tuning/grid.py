@@ -218,19 +218,32 @@ def grid_metrics(
         for places in kinds
     )
     n_threads = workers or min(8, os.cpu_count() or 1)
-    work = functools.partial(_scored, rows=rows, hit_deltas=hit_deltas, ranking=ranking, workers=n_threads if dask is None else 1)
+    here = dask is None
+    work = functools.partial(
+        _scored, rows=rows, hit_deltas=hit_deltas, ranking=ranking, workers=n_threads if here else 1, into=values if here else {}
+    )
     for (places, _), columns in map_blocks(work, jobs, dask):
         for name, column in columns.items():
-            values[name][:, places] = column
+            if column.base is not values[name]:
+                values[name][:, places] = column
     return values
 
 
 def _scored(
-    job: tuple[np.ndarray, "_Clips"], rows: Sequence[SweepSetting], hit_deltas: Sequence[Seconds], ranking: bool, workers: int
+    job: tuple[np.ndarray, "_Clips"],
+    rows: Sequence[SweepSetting],
+    hit_deltas: Sequence[Seconds],
+    ranking: bool,
+    workers: int,
+    into: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
-    "`grid_metrics` of clips that are alike, float64 [shape=(S, G)] each."
-    clips = job[1]
-    columns = {name: np.empty((len(rows), len(clips.cells))) for name in metric_names(hit_deltas, ranking)}
+    "`grid_metrics` of clips that are alike, float64 [shape=(S, G)] each: parts of `into` where these clips stand side by side in it."
+    places, clips = job
+    side_by_side = (np.diff(places) == 1).all()
+    columns = {
+        name: into[name][:, places[0] : places[-1] + 1] if into and side_by_side else np.empty((len(rows), len(places)))
+        for name in metric_names(hit_deltas, ranking)
+    }
     with ThreadPoolExecutor(workers) as pool:
         for (zscore, sigma), fused in _stages(rows).items():
             settings = AlignSettings(score_zscore=zscore, score_smooth_sigma=sigma)
