@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from . import __version__
-from .data.annotations import annotations_table, read_annotations, write_annotations
-from .data.ave import find_ave
+from .data.annotations import read_annotations, write_annotations
+from .data.sets import SETS, import_set
 from .data.splits import read_clips
 from .data.synth import RULES, SynthSpec, make_dataset
 from .embeddings.cache import EmbeddingCache
@@ -145,20 +145,37 @@ def _synthetic(name: str, folder: Path, synth: SynthClips, progress: bool) -> Da
 
 # %% ../nbs/98a_benchmark.ipynb #45fd7e4f
 def _in_folder(name: str, folder: Path, out_dir: Path) -> DataSet:
-    "The data set in a folder; AVE's own text files become a CSV in `out_dir`."
+    "The data set in a folder, with a CSV, or as its authors publish it."
     if not folder.is_dir():
         raise FileNotFoundError(f"{name}: {folder} is not a folder")
-    vid_dir = next((folder / part for part in ("raw/AVE", "AVE") if (folder / part).is_dir()), folder)
     tables = [*sorted(folder.glob("annotations.csv")), *sorted(folder.glob("*annotations.csv"))]
-    if tables:
-        annotations_csv = tables[0]
+    if not tables:
+        return _as_published(name, folder, out_dir / "sets" / name / "annotations.csv")
+    vid_dir = next((folder / part for part in ("raw/AVE", "AVE") if (folder / part).is_dir()), folder)
+    return DataSet(name, vid_dir, tables[0], _file_facts(tables[0]))
+
+
+def _file_facts(annotations_csv: Path) -> dict[str, Any]:
+    return {"annotations": {"name": annotations_csv.name, "sha256": sha256_of(annotations_csv)}}
+
+
+def _as_published(name: str, folder: Path, annotations_csv: Path) -> DataSet:
+    "A published data set; its annotations become a CSV, which is left alone where it is there."
+    links = [path for path in (*folder.glob("*"), *folder.glob("*/*")) if path.is_symlink() and path.is_dir()]  # somebody put them there
+    try:
+        found = import_set([folder, *sorted(links)], name if name in SETS else "auto")
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{name}: {folder} has no annotations.csv, and is not as its authors publish it: {error}") from error
+    title = SETS[found.name].title
+    if found.vid_dir is None:
+        raise FileNotFoundError(f"{name}: no clip of {title} is in {folder}: put their folder into it, or a link to that")
+    fresh = write_annotations(found.imported.table, annotations_csv.with_name("read_annotations.csv"))
+    if annotations_csv.is_file() and sha256_of(annotations_csv) == sha256_of(fresh):
+        fresh.unlink()
     else:
-        ave = find_ave(folder)
-        vid_dir, annotations_csv = ave.video_dir, out_dir / "sets" / name / "annotations.csv"
-        splits = [path for path in (ave.train, ave.val, ave.test) if path]
-        table = annotations_table(ave.annotations, *splits) if len(splits) == 3 else annotations_table(ave.annotations)
-        write_annotations(table, annotations_csv)
-    return DataSet(name, vid_dir, annotations_csv, {"annotations": {"name": annotations_csv.name, "sha256": sha256_of(annotations_csv)}})
+        os.replace(fresh, annotations_csv)
+    how = {"published": title, "left_out": len(found.imported.left_out)}
+    return DataSet(name, found.vid_dir, annotations_csv, _file_facts(annotations_csv) | how)
 
 # %% ../nbs/98a_benchmark.ipynb #ae094e2d
 @dataclass(frozen=True, eq=False)
@@ -252,6 +269,11 @@ def _measured(of: _Measured, data: DataSet, folder: Path) -> tuple[CardSet, bool
         print(f"{data.name}: {data.vid_dir}", file=sys.stderr)
     for split in ("val", "test"):
         choose_clips(data.annotations_csv, split)  # says now, not in an hour, that there are none
+    if of.needs_projector and not any(clip.own_split == "train" for clip in read_clips(data.annotations_csv).clips.values()):
+        raise ValueError(
+            f"{data.name}: two towers need a projector, fitted on clips of train, and of these are none in {data.annotations_csv}; "
+            "put an annotations.csv that names some into the folder of the data set"
+        )
     cache, wrong = _embedded(of, data, folder)
     p = of.protocol
     scoring = GridScoring(n_boot=p.n_boot, seed=p.seed)
@@ -278,7 +300,9 @@ def _kept(note: Path, state: str) -> CardSet | None:
 # %% ../nbs/98a_benchmark.ipynb #b5aebca6
 def benchmark(
     encoder: str | Encoder,  # the encoder: its name, or an object
-    data: Sequence[str] | str = ("synth",),  # data sets: synth (five), synth-hard and the like (one of them), or NAME=FOLDER
+    data: Sequence[str] | str = (
+        "synth",
+    ),  # data sets: synth (five), synth-hard and the like (one of them), or NAME=FOLDER; ave, llp … as published
     out_dir: str | os.PathLike = "reports/benchmark",  # gets card.json, card.md, card.png; sets/ with caches and tables of each data set
     *,
     audio_encoder: str | Encoder | None = None,  # another one for the sound, its name or an object; a projector is fitted on train clips
@@ -311,7 +335,7 @@ def benchmark(
         fresh |= not was_there
     shown = title or "+".join(dict.fromkeys(spec["name"] for spec in of.specs.values()))
     card = Card(name=shown, encoders=of.specs, protocol=protocol.record, sets=sets, run=run_facts(), avesound=__version__)
-    before = _card_before(out_dir)
+    card, before = Card.read(card.as_json()), _card_before(out_dir)  # with the digits that are kept: all that is said of it is the same
     if not fresh and before is not None and _same(before, card):
         return before
     return card.save(out_dir)

@@ -536,7 +536,7 @@ def _compare(
 # %% ../nbs/99_cli.ipynb #benchcmd
 @command(
     "benchmark:benchmark", "encoders.base:create_encoder", name=HIDDEN,
-    encoder=Entry(one_of="encoders.base:encoder_names", comment="name of the encoder"), title=Entry(name="name"),
+    encoder=_EXTRACT["encoder"], title=Entry(name="name"),
     audio_encoder=Entry(comment="name of another encoder for the sound, say ast beside mc3_18; None: the same"),
     protocol=("lengths", "n_boot"), run=("workers", "batch_size"),
 )  # fmt: skip

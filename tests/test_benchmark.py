@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from avesound import cli
 from avesound.benchmark import BenchmarkProtocol, SynthClips, benchmark, data_sets
 from avesound.data.annotations import read_annotations, write_annotations
+from avesound.data.sets import SETS, import_set, make_miniature
 from avesound.embeddings.extract import RunSettings
 from avesound.embeddings.similarity import similarity_set
 from avesound.evaluation.audit import audit_crossmodal, copied_answers, known_events, read_predictions
@@ -140,6 +142,7 @@ def test_two_towers_get_a_projector(tmp_path):
     card = benchmark("noise", "synth-easy", tmp_path, audio_encoder="logmel", **how)
     assert card.name == "noise+logmel" and (tmp_path / "sets/easy/projector.safetensors").is_file()
     assert card.sets["easy"].problems == [] and card.is_control
+    assert "projector: fitted on 12 clips of train, whose events were not looked at" in str(card)
 
 
 @pytest.mark.parametrize("data, what", [("sunth", "data must be"), ("a/b=.", "different names"), ("synth,synth-easy", "different names")])
@@ -149,13 +152,79 @@ def test_wrong_data_is_named(data, what, tmp_path, capsys):
     assert not any(tmp_path.iterdir())
 
 
-def test_ave_as_its_authors_packed_it_is_read(tmp_path):
-    from avesound.data.synth import SynthSpec, make_dataset
+@pytest.fixture(scope="module")
+def published(tmp_path_factory) -> Path:
+    "Miniatures of every published data set, each in the folder of its name."
+    folder = tmp_path_factory.mktemp("published")
+    for name in SETS:
+        make_miniature(folder / name, name)
+    return folder
 
-    made = make_dataset(tmp_path / "ave", spec=SynthSpec("easy", duration_s=2.2, size=(64, 96)), n_train=1, n_val=1, n_test=1)
-    (made / "annotations.csv").unlink()
-    (data,) = data_sets(f"ave={made}", tmp_path / "out")
-    assert data.vid_dir == made / "AVE" and sorted(read_annotations(data.annotations_csv)["split"]) == ["test", "train", "val"]
+
+def test_published_sets_are_read_as_their_authors_publish_them(published, tmp_path):
+    words = [*(f"{name}={published / name}" for name in SETS), f"mine={published / 'llp'}"]
+    made = data_sets(words, tmp_path)
+    for data in made:
+        own = import_set(published / ("llp" if data.name == "mine" else data.name))
+        table = read_annotations(data.annotations_csv)
+        assert dict(zip(table["video_id"], table["split"])) == dict(zip(own.imported.table["video_id"], own.imported.table["split"]))
+        assert len(table) == len(own.imported.table) and data.vid_dir == own.vid_dir and {"val", "test"} <= set(table["split"])
+        assert data.about["published"] == SETS[own.name].title and data.about["left_out"] == len(own.imported.left_out)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    assert len(before) == 5 and data_sets(words, tmp_path) == made
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before, "what is there is left alone"
+    made[0].annotations_csv.write_text("something else")
+    assert data_sets(words, tmp_path) == made, "and made anew where it is another"
+
+
+def test_a_published_set_gets_a_card_with_all_its_clips(published, tmp_path, capsys):
+    words = f"benchmark --encoder noise --data llp={published / 'llp'} --out_dir {tmp_path / 'out'} --lengths 1.0 --n_boot 50 --workers 0"
+    assert cli.main(words.split()) == 0
+    said, part = capsys.readouterr().out, read_card(tmp_path / "out").sets["llp"]
+    assert "annotations: as published for LLP, 1 of them unusable" in said and part.data["published"] == "LLP"
+    assert part.clips["n"] == 3 and part.clips["status"] == {"ok": 2, "no_event": 1} and part.presence
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert cli.main(words.split()) == 0 and capsys.readouterr().out == said
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*") if path.is_file()} == files
+
+
+def test_clips_of_a_published_set_may_be_behind_a_link(published, tmp_path):
+    shutil.copytree(published / "ave", tmp_path / "elsewhere")
+    (tmp_path / "ave/raw").mkdir(parents=True)
+    for part in ("Annotations.txt", "trainSet.txt", "valSet.txt", "testSet.txt"):
+        (tmp_path / "elsewhere" / part).rename(tmp_path / "ave/raw" / part)
+    with pytest.raises(FileNotFoundError, match="ave: no clip of AVE is in .*put their folder into it, or a link"):
+        data_sets(f"ave={tmp_path / 'ave'}", tmp_path / "out")
+    (tmp_path / "ave/raw/AVE").symlink_to(tmp_path / "elsewhere/AVE")
+    (data,) = data_sets(f"ave={tmp_path / 'ave'}", tmp_path / "out")
+    assert data.vid_dir == tmp_path / "ave/raw/AVE" and sorted(set(read_annotations(data.annotations_csv)["split"])) == [
+        "test",
+        "train",
+        "val",
+    ]
+
+
+def test_what_is_no_published_set_is_named(published, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for words, what in [
+        (
+            f"ave={published / 'llp'}",
+            "ave: .*no annotations.csv, and is not as its authors publish it: no Annotations.txt of AVE .*like LLP",
+        ),
+        (f"mine={tmp_path / 'empty'}", "mine: .*no annotations.csv, .*: no data set that is known"),
+        (f"llp={tmp_path / 'nowhere'}", "llp: .*nowhere is not a folder"),
+    ]:
+        with pytest.raises(FileNotFoundError, match=what):
+            data_sets(words, tmp_path / "out")
+    with pytest.raises(ValueError, match="several data sets in .*: ave, unav100, ovave, llp; say which one"):
+        data_sets(f"mine={published}", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_towers_without_clips_to_fit_on_are_refused_before_any_work(published, tmp_path):
+    with pytest.raises(ValueError, match="llp: two towers need a projector, .*clips of train, and of these are none"):
+        benchmark("noise", f"llp={published / 'llp'}", tmp_path, audio_encoder="logmel", protocol=QUICK, progress=False)
+    assert not list(tmp_path.rglob("*.npz"))
 
 
 # ---- trap seven

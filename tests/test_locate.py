@@ -193,6 +193,25 @@ def test_a_recording_in_pieces_gets_the_same_answer(clips, monkeypatch):
     assert np.allclose(pieces.pdf, whole.pdf, atol=1e-4)
 
 
+def test_the_bar_of_a_recording_in_pieces_says_how_far_it_is(clips, monkeypatch, capsys):
+    from avesound.evaluation import locate as module
+
+    monkeypatch.setattr("avesound.embeddings.job.WHOLE_BYTES", 100_000)
+    monkeypatch.setattr("avesound.media.pieces._BLOCK_BYTES", 100_000)  # of the picture a second at once
+    whole = locate(clips[3], run=HERE)
+    assert "read up to" not in capsys.readouterr().err
+    assert locate_all([clips[3]], progress=True)[0].t_sec == whole.t_sec
+    said = capsys.readouterr().err
+    assert said.count("picture read up to 0:0") == said.count("read up to") == 1, "a log file gets a line every half minute"
+    assert said.rstrip().endswith("file/s]"), "and none is left when it is done"
+    told: list[tuple[str, float]] = []
+    monkeypatch.setattr(module, "_how_far", lambda *_: lambda kind, read_s: told.append((kind, read_s)))
+    locate_all([clips[3]], progress=False)
+    for kind in ("video", "audio"):
+        read = [read_s for of, read_s in told if of == kind]
+        assert len(read) > 2 * (kind == "video") and read == sorted(read) and np.isclose(read[-1], whole.duration_s, atol=0.1)
+
+
 def test_moments_of_real_clips_lie_in_their_events(real_clips):
     "Barks and a race, which are loud; and a clip without sound."
     names = ["3qesirWAGt4_20000_30000.mp4", "22olCB3wQaA.mp4", "torchcodec_dog_eating_no_audio.mp4"]

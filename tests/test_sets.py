@@ -264,7 +264,7 @@ def test_the_wrong_set_is_met_with_its_name(minis, capsys, tmp_path):
     out = ["--out_csv", str(tmp_path / "x.csv")]
     for name, other in (("unav100", "llp"), ("ave", "ovave"), ("llp", "unav100")):
         assert cli.main(["annotations", "--from", name, "--file", str(minis / other), *out]) == 1
-        assert f"it looks like {SETS[other].title}: --from {other}" in capsys.readouterr().err
+        assert f"it looks like {SETS[other].title}: say {other}" in capsys.readouterr().err
     assert cli.main(["annotations", "--from", "elan", "--file", str(minis / "llp"), *out]) == 1
     assert "a folder can be one of ave, unav100, ovave, llp; of elan name the files" in capsys.readouterr().err
     (tmp_path / "empty").mkdir()

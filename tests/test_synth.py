@@ -438,3 +438,11 @@ def test_bad_arguments(tmp_path, bad, words):
     with pytest.raises(ValueError, match=words):
         make_dataset(tmp_path / "set", spec=TINY, **bad)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_log_file_is_not_filled_with_bars(tmp_path, capfd):
+    make_dataset(
+        tmp_path / "data", spec=SynthSpec("easy", duration_s=2.2, size=(64, 96)), n_train=8, n_val=2, n_test=2, workers=1, progress=True
+    )
+    said = capfd.readouterr().err
+    assert "synth: 100%" in said and said.count("clip/s") <= 3

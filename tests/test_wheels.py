@@ -147,3 +147,9 @@ def test_the_untrained_pair_goes_through_extraction(name, small_set, tmp_path):
     assert report.counts["ok"] + report.counts.get("no_audio", 0) >= 5, report
     files = list(tmp_path.rglob("*.npz"))
     assert files and all(np.isfinite(np.load(file)["emb"]).all() for file in files)
+
+
+@pytest.mark.parametrize("name", [*WHEELS])
+def test_the_page_of_encoders_names_the_licence_of_the_weights(name):
+    rows = [line for line in (ROOT / "nbs/howto/encoders.md").read_text(encoding="utf-8").splitlines() if line.startswith(f"| `{name}` ")]
+    assert len(rows) == 1 and WHEELS[name].licence in rows[0]

@@ -133,8 +133,12 @@ def _files_of(name: str, tree: _Tree) -> list[Path]:
         paths = next((tree.named[option.lower()] for option in options if option.lower() in tree.named), [])
         if not paths:
             others = [other for other in _names_of(tree) if other != name]
-            hint = f"; it looks like {SETS[others[0]].title}: --from {others[0]}" if others and not found else ""
-            alone = f"; to read without it, name the files: --from {name} --file {found[0]}" if found else ""
+            hint = f"; it looks like {SETS[others[0]].title}: say {others[0]}" if others and not found else ""
+            alone = (
+                f"; to read without it, name the file: avesound annotations --from {name} --file {shlex.quote(str(found[0]))}"
+                if found
+                else ""
+            )
             raise FileNotFoundError(f"no {' or '.join(options)} of {known.title} in {tree.where}{hint}{alone}")
         if len(paths) > 1:
             raise ValueError(f"{options[0]} is there {len(paths)} times: {', '.join(map(str, paths))}; name the folder of one of them")
@@ -287,7 +291,9 @@ def import_set(
             looked = ", ".join(known.files[0][0] for known in SETS.values())
             raise FileNotFoundError(f"no data set that is known in {tree.where}: looked for {looked}")
         if len(names) > 1:
-            raise ValueError(f"several data sets in {', '.join(map(str, tree.folders))}: {', '.join(names)}; say which: --from {names[0]}")
+            raise ValueError(
+                f"several data sets in {', '.join(map(str, tree.folders))}: {', '.join(names)}; say which one, {names[0]}, for example"
+            )
         name = names[0]
     if name not in SETS:
         raise ValueError(f"{', '.join(map(str, tree.folders))}: a folder can be one of {', '.join(SETS)}; of {name} name the files")

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from abc import ABC, abstractmethod
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
@@ -987,8 +988,10 @@ def make_dataset(
         return plan
 
     n = sum(counts.values())
+    every_s = 0.1 if sys.stderr.isatty() else 30  # a log file gets a line every half minute
     with ThreadPoolExecutor(workers) as pool:
-        plans = list(tqdm(pool.map(make, range(n)), total=n, desc="synth", unit="clip", disable=not progress))
+        made = tqdm(pool.map(make, range(n)), total=n, desc="synth", unit="clip", disable=not progress, mininterval=every_s)
+        plans = list(made)
     splits = [split for split, n in counts.items() for _ in range(n)]
     if not all((place / name).is_file() for name in _TABLES):
         _write_annotations(place, list(zip(plans, splits)))

@@ -10,7 +10,7 @@ __all__ = ['WHOLE_BYTES', 'WindowSettings', 'Towers', 'Vectors', 'EmbeddedClip',
 # %% ../../nbs/63_embeddings_job.ipynb #ead107d7
 import importlib.metadata
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -283,6 +283,7 @@ def embed_pieces(
     fps: float | None,  # of the frames; None: they are not decoded
     sound: ClipPieces | None = None,  # another clip, whose sound it gets; None: its own
     batch_size: int = 32,  # windows encoded at once
+    told: Callable[[str, Seconds], None] | None = None,  # is told after each piece how far the picture ("video") or the sound is read
 ) -> EmbeddedClip:
     """The vectors of a clip that is read in pieces: those of `embed_clip`, up to rounding.
 
@@ -293,7 +294,7 @@ def embed_pieces(
     ValueError
         As `embed_clip`; or if an encoder needs clips whole.
     """
-    takers = _Takers(towers, settings, kinds, fps, pieces.sample_rate, batch_size)
+    takers, read_s = _Takers(towers, settings, kinds, fps, pieces.sample_rate, batch_size), {"video": 0.0, "audio": 0.0}
     begin_step("read")
     for piece in pieces:
         begin_step("encode")
@@ -301,6 +302,9 @@ def embed_pieces(
             takers.see(piece.samples)
         elif sound is None:
             takers.hear(piece.samples)
+        if told is not None:
+            read_s[piece.kind] += len(piece.samples) / (fps if piece.kind == "video" and fps else pieces.sample_rate)
+            told(piece.kind, read_s[piece.kind])
         begin_step("read")
     duration_s = pieces.duration_s
     if sound is not None:
@@ -458,6 +462,7 @@ class ClipJob:
     problem: Failure | None = None  # why there is no file
     sound_of: str | None = None  # id of the clip whose sound it gets; None: its own
     sound_path: Path | None = None  # the file of that clip
+    told: Callable[[str, Seconds], None] | None = None  # as for `embed_pieces`, where all is done in this process
 
 # %% ../../nbs/63_embeddings_job.ipynb #fa442657
 @dataclass(frozen=True, eq=False)
@@ -585,8 +590,9 @@ def _embedded_in_pieces(job: ClipJob, path: Path, loaded: LongClip, towers: Towe
     pieces = opened(path, fps=how.fps, size=how.size, video=how.video, audio=how.audio)
     sound = opened(job.sound_path, video=False) if job.sound_path is not None and how.audio else None
     clip = embed_pieces(
-        pieces, towers, plan.windows, plan.kinds, fps=how.fps if how.video else None, sound=sound, batch_size=plan.batch_size
-    )
+        pieces, towers, plan.windows, plan.kinds, fps=how.fps if how.video else None, sound=sound, batch_size=plan.batch_size,
+        told=job.told,
+    )  # fmt: skip
     check_unchanged(path, loaded.stamp)
     encode_s = pieces.paused_s + (0.0 if sound is None else sound.paused_s)
     decode_s = loaded.decode_s + time.perf_counter() - start - encode_s

@@ -45,7 +45,8 @@ class CardSet:
     Keys
     ----
     data
-        What the clips are: `synth`, settings of `SynthSpec`, or `annotations` (`name`, `sha256`).
+        What the clips are: `synth`, settings of `SynthSpec`, or `annotations` (`name`, `sha256`), and of a data set that was read
+        as its authors publish it `published`, its name, and `left_out`, how many of its annotations are no rows.
     clips
         Of the test: `n` annotated, `status`, how many are ok, failed, …, `n_partial` scored ones that have anything to find;
         `sha256` of their ids and events.
@@ -120,7 +121,7 @@ def card_set(
         data=dict(data),
         clips={"n": overall.n_clips, "status": overall.status, "n_partial": overall.n_partial, "sha256": clips_sha256(clips)},
         chosen={"settings": chosen} | how | {"n_settings": n_settings, "n_tried": n_tried},
-        audit=_audit(overall, selection, n_settings, n_tried),
+        audit=[*_origin(data), *_audit(overall, selection, n_settings, n_tried)],
         problems=list(overall.problems),
         notes=list(overall.notes),
         means=kept,
@@ -132,6 +133,14 @@ def card_set(
     )
 
 # %% ../../nbs/79a_evaluation_card.ipynb #67b9e804
+def _origin(data: Mapping[str, Any]) -> list[str]:
+    "Whose annotations they are, where they were read as published."
+    if "published" not in data:
+        return []
+    unusable = f", {data['left_out']:,} of them unusable" * bool(data["left_out"])
+    return [f"annotations: as published for {data['published']}{unusable}"]
+
+
 def _audit(overall: Overall, selection: Selection, n_settings: int, n_tried: int) -> list[str]:
     "How the numbers came about, in sentences."
     lost = {name: n for name, n in overall.status.items() if name not in ("ok", "no_event")}
@@ -143,6 +152,8 @@ def _audit(overall: Overall, selection: Selection, n_settings: int, n_tried: int
         + "; choose on val" * (n_tried > 1),
         f"clips: {overall.status.get('ok', 0)} scored, {overall.status.get('no_event', 0)} without an event; {scored}",
     ]
+    if fit := overall.projector:
+        lines.append(f"projector: fitted on {counted(fit['n_clips'], 'clips')} of {fit['split']}, whose events were not looked at")
     subset = overall.means.get("all", {})
     hears = (overall.encoders.get("video") or {}).get("video_hears")
     how = "embedded anew with another clip's" if hears else f"of up to {overall.settings.get('n_shuffles', 0)} other clips"
@@ -196,6 +207,15 @@ class Card:
     sets: dict[str, CardSet]
     run: dict[str, Any]
     avesound: str  # version
+
+    @classmethod
+    def read(
+        cls,
+        values: Mapping[str, Any],  # of `as_json`
+    ) -> "Card":
+        "A card that was written down. Raises `TypeError`, `KeyError`, `AttributeError` or `ValueError` where it lacks a part."
+        parts = {part.name: values[part.name] for part in fields(cls)}
+        return cls(**parts | {"sets": {name: CardSet.read(of) for name, of in parts["sets"].items()}})
 
     @property
     def is_control(self) -> bool:
@@ -264,8 +284,7 @@ def read_card(
         raise FileNotFoundError(f"no such card: {path}; `avesound benchmark --encoder … --out_dir {path.parent}` makes one")
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        parts = {part.name: values[part.name] for part in fields(Card)}
-        return Card(**parts | {"sets": {name: CardSet.read(of) for name, of in parts["sets"].items()}})
+        return Card.read(values)
     except (TypeError, KeyError, AttributeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: is no card of `avesound benchmark` ({error})") from None
 

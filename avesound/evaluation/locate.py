@@ -11,8 +11,9 @@ import math
 import os
 import sys
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -219,9 +220,11 @@ def _listed(paths: Sequence[str | os.PathLike]) -> list[tuple[Path, Failure | No
     return listed
 
 
-def _lines(jobs: list[ClipJob], towers: Towers, run: RunSettings) -> Iterator[tuple[ClipJob, dict]]:
+def _lines(jobs: list[ClipJob], towers: Towers, run: RunSettings, told: Callable[[str, Seconds], None]) -> Iterator[tuple[ClipJob, dict]]:
     "Each job and its line, in the order of completion; what a worker dies of is a line as well."
     n_workers = run.n_workers if run.workers is not None or len(jobs) > 1 else 0  # a process of its own for one file would only cost time
+    if n_workers == 0:
+        jobs = [replace(job, told=told) for job in jobs]
     for job, line in map_workers(partial(do_clip, towers=towers), jobs, min(n_workers, len(jobs)), run.limits):
         yield job, {"status": line.status, "detail": line.detail} if isinstance(line, Ended) else line
 
@@ -259,6 +262,21 @@ def _check_question(windows: WindowSettings, sound: str | os.PathLike | Heard | 
         raise ValueError(f"a sound is looked for with windows of one length, got {windows.lengths} s")
 
 # %% ../../nbs/77a_evaluation_locate.ipynb #f0d121a2
+def _how_far(bar: tqdm, every_s: Seconds) -> Callable[[str, Seconds], None]:
+    "Says on a bar how much of a long recording has been read."
+    said_at = 0.0
+
+    def told(kind: str, read_s: Seconds) -> None:
+        nonlocal said_at
+        minutes, seconds = divmod(int(read_s), 60)
+        bar.set_postfix_str(f"{'picture' if kind == 'video' else 'sound'} read up to {minutes}:{seconds:02d}", refresh=False)
+        if time.monotonic() - said_at >= every_s:
+            said_at = time.monotonic()
+            bar.refresh()
+
+    return told
+
+
 LONG = RunSettings(timeout_s=3600.0, encode_timeout_s=14400.0, max_s=14400.0)  # recordings of hours are welcome
 
 
@@ -309,10 +327,11 @@ def _all(jobs: list[ClipJob], files: list[Path], towers: Towers, asked: _Asked, 
     found: dict[str, Location] = {}
     every_s = 0.1 if sys.stderr.isatty() else 30  # a log file gets a line every half minute
     with tqdm(total=len(jobs), desc="locate", unit="file", disable=not progress, mininterval=every_s) as bar:
-        for job, line in _lines(jobs, towers, run):
+        for job, line in _lines(jobs, towers, run, _how_far(bar, every_s)):
             found[job.video_id] = _located(job, files[int(job.video_id)], line, asked)
             for path in [video_file(asked.cache.vid_emb_dir, job.video_id), *asked.cache.aud_emb_dir.glob(f"{job.video_id}__L*.npz")]:
                 path.unlink(missing_ok=True)
+            bar.set_postfix_str("", refresh=False)
             bar.update()
     return [found[job.video_id] for job in jobs]
 

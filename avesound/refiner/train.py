@@ -10,6 +10,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -244,7 +245,8 @@ class _Networks:
         wanted = [(fed, seed) for seed in training.seeds for fed in FED]
         done = sum(run.epoch for run in [*self.runs, *([self.current] if self.current else [])])
         most = done + sum(training.epochs for _ in wanted[len(self.runs) :]) - (self.current.epoch if self.current else 0)
-        with tqdm(total=most, initial=done, desc="train", unit="epoch", disable=not progress) as bar:  # at most: most stop earlier
+        every_s = 0.1 if sys.stderr.isatty() else 30  # a log file gets a line every half minute
+        with tqdm(total=most, initial=done, desc="train", unit="epoch", disable=not progress, mininterval=every_s) as bar:  # at most
 
             def after_epoch(run: TrainingRun, current_state: Callable[[], dict]) -> None:
                 place = f"network {len(self.runs) + 1} of {len(wanted)}"
