@@ -75,7 +75,9 @@ def scene(height: int, width: int, n_frames: int, fps: int, seed: int) -> Iterat
         yield np.concatenate(planes).reshape(height * 3 // 2, width)
 
 
-def write_bench_clip(path: Path, height: int, width: int, bit_rate: int, *, seconds: int = 10, fps: int = 30, seed: int = 0) -> None:
+def write_bench_clip(
+    path: Path, height: int, width: int, bit_rate: int, *, seconds: int = 10, fps: int = 30, seed: int = 0, codec: str = "libx264"
+) -> None:
     "Not `media.write_clip`: the frames need not be in memory at once, and the bit rate is chosen, for decoding costs what the bits cost."
     import av
 
@@ -85,7 +87,9 @@ def write_bench_clip(path: Path, height: int, width: int, bit_rate: int, *, seco
     wav = 0.02 * rng.normal(size=t.size) + 0.3 * np.sin(2 * np.pi * (300 + 200 * np.sin(t)) * t) * (t % 2 < 0.7)
     with av.open(str(path), "w") as out:
         options = {"preset": "fast", "b": str(bit_rate), "maxrate": str(2 * bit_rate), "bufsize": str(4 * bit_rate), "threads": "2"}
-        video = out.add_stream("libx264", rate=fps, options=options)
+        if codec == "libx265":
+            options |= {"x265-params": "log-level=none:pools=2"}
+        video = out.add_stream(codec, rate=fps, options=options)
         video.height, video.width, video.pix_fmt = height, width, "yuv420p"
         audio = out.add_stream("aac", rate=sample_rate, layout="mono", options={"b": "96000"})
         for planes in scene(height, width, seconds * fps, fps, seed):
@@ -126,6 +130,13 @@ class Bench:
         path = self.folder / "made-short.mp4"
         write_bench_clip(path, 360, 640, 1_200_000, seconds=3)
         return path
+
+    @cached_property
+    def hevc(self) -> BenchClip:
+        "A clip of 720 lines in H.265."
+        path = self.folder / "made-hevc.mp4"
+        write_bench_clip(path, 720, 1280, 1_500_000, codec="libx265")
+        return _described("made HEVC", path)
 
     def copies(self, n: int, of: Path | None = None) -> Path:
         """A folder of `n` copies of a clip, of 720 lines if none is named.

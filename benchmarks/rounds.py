@@ -148,7 +148,10 @@ def fresh_rows(function: Callable, *arguments, threads: int = 1) -> list[Row]:
 
 
 def environment(threads: int) -> dict[str, str]:
-    return os.environ | {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "OPENBLAS", "MKL")}
+    "Of a fresh process, which finds what Python has compiled before: whoever works with a package has started it before."
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    kept["PYTHONPYCACHEPREFIX"] = str(ROOT / "bench" / "compiled")
+    return kept | {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "OPENBLAS", "MKL")}
 
 
 def resident_bytes(peak: bool = False) -> int:
