@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,23 +84,57 @@ open(sys.argv[1], "w").write(f"[{task.model_dump_json()}]")
 }
 
 
+def python_with(folder: Path, *packages: str) -> Path:
+    "The interpreter of an environment with these packages, which bring dozens of others."
+    uv, python = Path(sys.executable).with_name("uv"), folder / "env/bin/python"
+    if not uv.exists():
+        pytest.skip("this environment was not made by uv")
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder / "env"], check=True, timeout=60)
+    installed = subprocess.run(
+        [uv, "pip", "install", "--quiet", "--python", python, *packages], capture_output=True, text=True, timeout=300
+    )
+    if installed.returncode:
+        pytest.skip(f"the package index does not answer ({installed.stderr.strip()[-200:]})")
+    return python
+
+
 @pytest.mark.network
 @pytest.mark.parametrize(("name", "package"), THEIR_SCRIPTS)
 def test_what_another_library_writes_is_read(name, package, tmp_path):
-    "In an environment of its own: these packages bring dozens of others."
-    uv, python = Path(sys.executable).with_name("uv"), tmp_path / "env/bin/python"
-    if not uv.exists():
-        pytest.skip("this environment was not made by uv")
-    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, tmp_path / "env"], check=True, timeout=60)
-    installed = subprocess.run([uv, "pip", "install", "--quiet", "--python", python, package], capture_output=True, text=True, timeout=300)
-    if installed.returncode:
-        pytest.skip(f"the package index does not answer ({installed.stderr.strip()[-200:]})")
     path = tmp_path / ("marks.json" if name == "labelstudio" else "marks.txt")
-    subprocess.run([python, "-W", "ignore", "-c", THEIR_SCRIPTS[name, package], path], check=True, timeout=120)
+    script = THEIR_SCRIPTS[name, package]
+    subprocess.run([python_with(tmp_path, package), "-W", "ignore", "-c", script, path], check=True, timeout=120)
     imported = import_annotations(path, name)
     found = [(label, start, end) for _, label, start, end in rows_of(imported)]
     assert found == [("bell", 2.5, 4.0), ("007", 6.0, 9.25), ("NA", 600000.125, 600001.25)] and not imported.remarks
     assert {video_id for video_id, *_ in rows_of(imported)} == {"marks"}
+
+
+FRAMES_OF_ETA = """
+import json, sys
+from eta.core.frameutils import frame_number_to_timestamp, timestamp_to_frame_number
+given, duration_s, n = json.loads(sys.argv[1]), 10.0, round(10 * float(sys.argv[2]))
+theirs = [[timestamp_to_frame_number(t, duration_s, n) for t in span] for span in given["spans"]]
+back = [[frame_number_to_timestamp(k, n, duration_s) for k in frames] for frames in given["frames"]]
+print(json.dumps([theirs, back]))
+"""
+
+
+@pytest.mark.network
+def test_the_library_of_fiftyone_counts_frames_as_we_do_to_one_of_them(tmp_path):
+    "It takes the last frame for the end of the video: what it writes, and what it makes of ours, is up to a frame off."
+    python = python_with(tmp_path, "voxel51-eta==0.17.0", "setuptools<81")
+    spans = [[0.0, 10.0], [2.5, 4.0], [6.01, 9.26]]
+    for fps in (25, 29.97, 30):
+        ours = []
+        for k, (start, end) in enumerate(spans):  # a clip each: events of a clip may not overlap
+            (tmp_path / "e.csv").write_text(f"video_id,event_label,start_s,end_s\ndog,bark,{start},{end}\n")
+            (path,) = export_annotations(tmp_path / "e.csv", tmp_path / f"out-{fps}-{k}", "fiftyone", ExportSettings(fps=fps))
+            ours += [one["support"] for one in json.loads(path.read_text())["labels"]["dog"]]
+        given = json.dumps({"spans": spans, "frames": ours})
+        told = subprocess.run([python, "-W", "ignore", "-c", FRAMES_OF_ETA, given, str(fps)], capture_output=True, check=True, timeout=120)
+        theirs, back = json.loads(told.stdout)
+        assert np.abs(np.subtract(theirs, ours)).max() <= 1 and np.abs(np.subtract(back, spans)).max() <= 1 / fps + 1e-3
 
 
 @pytest.mark.parametrize("label", ['"bell', "007", "1e5", "NA", "None", 'a "b" c', "\\\\"])
