@@ -18,6 +18,17 @@ PAGE, SPEED, BOUNDS = ROOT / "nbs" / "performance.md", ROOT / "nbs" / "speed.md"
 ORIGIN = "<!-- Made by `make bench-page` from benchmarks/measured.json: edit benchmarks/page.py. -->"
 CORES = (1, 8)
 SENSES = {("video", "audio"): "", ("video",): " (picture)", ("audio",): " (sound)"}
+LIMITS = ROOT / "benchmarks" / "limits.md"
+WHY = {  # a bound is missed, where it is
+    "decode": "pictures of which others are made have to be decoded, whoever looks at them; a file without others gains nothing",
+    "memory of a tower": "much of it is PyTorch and torchvision before the first clip",
+    "video tower": "the bound was reached on a processor of another kind",
+    "log-mel": "windows of their own are quicker with the torchaudio of today than when the bound was set",
+    "similarities before": "reading and checksums alone are the floor below, and each clip is checked on its own",
+    "evaluation before": "each clip is read twice, with its own sound and for wrong ones; then the start of pandas",
+    "sweep before": "the same exponentials and sums in double precision, and most of a whole sweep is spent elsewhere",
+    "sweep": "what is left are exponentials and sums in double precision",
+}
 KEPT = ("what", "bound", "unit", "status", "median", "min", "max", "note", "skipped", "error", "fault")
 
 
@@ -184,6 +195,7 @@ def speed(measured: dict) -> str:
         f"The variants of a line take turns, five rounds or more; a ratio is taken per round. {'; '.join(machines)}.",
         "",
         *rows,
+        LIMITS.read_text(encoding="utf-8"),
         "Measured by `make bench-page`. What each line does is text beside it in "
         "[benchmarks](https://github.com/avesound/avesound/tree/main/benchmarks), with the bounds that development holds itself to, "
         "and which of them are missed.",
@@ -215,7 +227,8 @@ def bounds(measured: dict) -> str:
         for row in line["rows"]:
             what, bound, value, status = cells_of(row)
             if bound or row.get("skipped") or row.get("error"):
-                rows.append(f"| {line['line']} | {what.strip()}{_note(row)} | {bound} | {value} | {status} |")
+                why = f": {WHY[line['line']]}" if status == "missed" and line["line"] in WHY else ""
+                rows.append(f"| {line['line']} | {what.strip()}{_note(row)} | {bound} | {value} | {status}{why} |")
     missed = sum(row["status"] == "missed" for line in lines for row in line["rows"])
     reached = sum(row["status"] == "reached" for line in lines for row in line["rows"])
     return "\n".join(
