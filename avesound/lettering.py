@@ -66,10 +66,22 @@ def _literal_figure() -> "type[Figure]":
     import matplotlib
     from matplotlib.artist import allow_rasterization
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
     from matplotlib.text import Text
 
     class LiteralFigure(Figure):
         "A figure whose texts are what they say."
+
+        _laying_out = False
+
+        def savefig(self, *args, **kwargs):
+            # matplotlib draws twice, the first time into the void, for the layout: that alone is done then.
+            tight = kwargs.get("bbox_inches", matplotlib.rcParams["savefig.bbox"])
+            self._laying_out = tight is None and isinstance(self.get_layout_engine(), ConstrainedLayoutEngine)
+            try:
+                super().savefig(*args, **kwargs)
+            finally:
+                self._laying_out = False
 
         @allow_rasterization
         def draw(self, renderer):
@@ -89,7 +101,11 @@ def _literal_figure() -> "type[Figure]":
             with matplotlib.rc_context(settings), warnings.catch_warnings():
                 # One for each letter that no font has; a box in its place is enough.
                 warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
-                super().draw(renderer)
+                if self._laying_out:
+                    self._laying_out = False
+                    self.get_layout_engine().execute(self)
+                else:
+                    super().draw(renderer)
 
     return LiteralFigure
 
