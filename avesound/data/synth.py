@@ -174,9 +174,12 @@ class _Canvas:
         self.picture = np.broadcast_to(under.astype(np.float32), (n_poses, *under.shape)).copy()  # [shape=(T, h, w, 3)]
 
     def paint(self, alpha: np.ndarray, shade: np.ndarray) -> None:  # alpha [shape=(T or 1, h, w)] from 0 to 1; shade: RGB, broadcast
-        change = shade.astype(np.float32) - self.picture
-        change *= alpha[..., None]
-        np.add(self.picture, change, out=self.picture)
+        n_poses, height, width, _ = self.picture.shape
+        rows = self.picture.reshape(n_poses, height, width * 3)  # numpy is slow where the last axis has three numbers
+        shades = np.broadcast_to(shade.astype(np.float32), (*shade.shape[:-2], width, 3))
+        change = shades.reshape(*shade.shape[:-2], width * 3) - rows
+        change *= alpha.repeat(3, axis=-1)
+        np.add(rows, change, out=rows)
 
     def box(self, y0, y1, x0, x1) -> np.ndarray:  # bounds in pixels: numbers or [shape=(T, 1)]
         rows = np.clip(np.minimum(self.y - y0, y1 - self.y) + 0.5, 0, 1)
@@ -897,7 +900,7 @@ def _picture(
         during = (seconds >= interval.start_s) & (seconds < interval.end_s)
         shake[during] = rng.uniform(-2.5, 2.5, (during.sum(), 2))
     gain = 1 + rules.flicker * (_wander(rng, seconds, 0.3, -1, 1) if rules.flicker else np.zeros(n_frames))
-    grain = (rng.standard_normal((height + 32, width + 32, 1)) * rules.camera_noise).astype(np.float32)
+    grain = (rng.standard_normal((height + 32, width + 32, 1)) * rules.camera_noise).astype(np.float32).repeat(3, axis=2)
     places = rng.integers(0, 32, (n_frames, 2))
     frames = np.empty((n_frames, height, width, 3), np.uint8)
     for k in range(n_frames):
