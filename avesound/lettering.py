@@ -73,6 +73,7 @@ def _literal_figure() -> "type[Figure]":
         "A figure whose texts are what they say."
 
         _laying_out = False
+        _fonts: list[str] | None = None  # those that its texts have, once it is laid out
 
         def savefig(self, *args, **kwargs):
             # matplotlib draws twice, the first time into the void, for the layout: that alone is done then.
@@ -81,10 +82,10 @@ def _literal_figure() -> "type[Figure]":
             try:
                 super().savefig(*args, **kwargs)
             finally:
-                self._laying_out = False
+                self._laying_out, self._fonts = False, None
 
-        @allow_rasterization
-        def draw(self, renderer):
+        def _made_literal(self) -> list[str]:
+            "Texts say what they say from now on; the fonts that they have for it."
             for ax in self.axes:
                 for axis in (ax.xaxis, ax.yaxis):
                     axis.get_ticklabels()  # brings their texts up to date
@@ -95,6 +96,11 @@ def _literal_figure() -> "type[Figure]":
                 text.set_usetex(False)
                 if fonts and not set(fonts) <= set(text.get_fontfamily()):
                     text.set_fontfamily([*text.get_fontfamily(), *fonts])
+            return fonts
+
+        @allow_rasterization
+        def draw(self, renderer):
+            fonts = self._made_literal() if self._fonts is None else self._fonts
             # Labels of axes are made while the figure is drawn, from the settings.
             family = [*matplotlib.rcParams["font.family"], *fonts]
             settings: Any = {"text.parse_math": False, "text.usetex": False, "font.family": family}
@@ -102,7 +108,7 @@ def _literal_figure() -> "type[Figure]":
                 # One for each letter that no font has; a box in its place is enough.
                 warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
                 if self._laying_out:
-                    self._laying_out = False
+                    self._laying_out, self._fonts = False, fonts
                     self.get_layout_engine().execute(self)
                 else:
                     super().draw(renderer)

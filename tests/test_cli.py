@@ -221,7 +221,7 @@ CACHES = ["--vid_emb_dir", "vid_emb", "--aud_emb_dir", "aud_emb", "--annotations
 PRINTING = {
     "evaluate": ["evaluate", *CACHES, "--summary_csv", "s.csv", "--curve_dir", "curves", "--plot_n", "2"],
     "compare": ["compare", "s.csv", "s.csv", "--out_dir", "side", "--names", "τ,狗|b"],
-    "analyze": ["analyze", "--summary_csv", "s.csv", "--out_dir", "reports", "--run_tag", "one", "--overwrite"],
+    "analyze": ["analyze", "--summary_csv", "s.csv", "--out_dir", "reports", "--run_tag", "one", "--overwrite", "--n_examples", "1"],
     "crossmodal": ["evaluate-crossmodal", *CACHES],
     "sweep": ["sweep", *CACHES, "--out_dir", "grid", "--taus", "0.5"],
     "ablate": ["ablate", *CACHES, "--out_dir", "ablation", "--split", "train"],

@@ -399,7 +399,7 @@ def test_a_clip_that_cannot_be_used_costs_itself_and_stops_nothing(strangers_cac
     from avesound.tuning.grid import Grid
     from avesound.tuning.sweep import GridScoring, sweep
 
-    assert analyze(folder / "s.csv", folder / "reports", "one", n_boot=50).overall.counts.status["corrupt_cache"] == len(odd)
+    assert analyze(folder / "s.csv", folder / "reports", "one", n_boot=50, n_examples=1).overall.counts.status["corrupt_cache"] == len(odd)
     clips = clips_from_annotations(read_annotations(folder / "a.csv")).values()
     crossmodal = evaluate_crossmodal(queries_of_clips(list(clips)), (folder / "v", folder / "a"), n_boot=50).overall.status
     assert crossmodal == {"ok": 25, "corrupt_cache": len(odd) - 1}  # where seconds are compared, windows may be spaced otherwise
@@ -471,7 +471,7 @@ def test_a_record_beside_a_summary_that_is_none_is_a_line(beside, made):
     (folder / "s.json").write_text(beside)
     assert any(
         "s.json beside the summary is not used" in note
-        for note in analyze(folder / "s.csv", folder / "reports", "one", n_boot=20, overwrite=True).overall.notes
+        for note in analyze(folder / "s.csv", folder / "reports", "one", n_boot=20, n_examples=1, overwrite=True).overall.notes
     )
     try:
         compare([folder / "s.csv", folder / "s.csv"], names=["a", "b"], metrics=("dist",), n_boot=20, n_perm=9)
@@ -531,7 +531,7 @@ def test_a_report_has_the_intervals_of_the_evaluation_though_some_clips_say_noth
         write_embeddings(video_file(folder / "v", name), 0 * seen.emb, seen.windows, seen.meta)
     found = evaluate((folder / "v", folder / "a"), folder / "a.csv", split="test", scoring=Scoring(n_shuffles=0))
     found = found.save(folder / "s.csv").overall
-    report = analyze(folder / "s.csv", folder / "reports", "one").overall
+    report = analyze(folder / "s.csv", folder / "reports", "one", n_examples=1).overall
     assert found.status == {"flat": 8, "ok": 72} == report.counts.status
     for subset in ("all", "partial"):
         for metric in ("dist", "inside", "mass_inside"):
@@ -749,7 +749,7 @@ def test_no_clip_of_two_truths_is_lost(made):
     from avesound.report.analyze import analyze
 
     assert (
-        analyze(folder / "out/s_also.csv", folder / "out/report", "x").overall.counts.all
+        analyze(folder / "out/s_also.csv", folder / "out/report", "x", n_examples=1).overall.counts.all
         == both.also.overall.means["all"]["encoder"]["dist"].n
     )
 

@@ -147,7 +147,7 @@ def test_labels_are_literal_in_every_table(run):
     assert latex_text(r"C:\new\dogs") in tex and latex_text("[1] *x*") in tex
     table = read_table(folder / "side/comparison.csv")
     assert set(LABELS) <= set(table["stratum"]) and set(names) <= set(table["method"])
-    report = analyze(folder / "one.csv", folder / "reports", "html", n_boot=50, overwrite=True)
+    report = analyze(folder / "one.csv", folder / "reports", "html", n_boot=50, n_examples=1, overwrite=True)
     page = report.html.read_text(encoding="utf-8")
     assert "<b>bold</b>" not in page and all(label in unescape(page) for label in LABELS)
     assert read_table(report.folder / "summary_canonical.csv")["event_label"].tolist() == LABELS

@@ -36,7 +36,7 @@ def test_nothing_is_missing_where_nothing_is(tmp_path):
     cache, table = made(tmp_path, 14, 12)
     whole = evaluate(cache, table, split="test", calibrate_on="val").save(tmp_path / "s.csv", tmp_path / "curves")
     assert first_line(whole) == "14 annotated clips (split: test): 14 ok; 12 of them partial"
-    report = analyze(tmp_path / "s.csv", tmp_path / "reports", "whole")
+    report = analyze(tmp_path / "s.csv", tmp_path / "reports", "whole", n_examples=1)
     assert not any("Missing or small" in line for line in report.overall.in_short)
 
 
@@ -59,7 +59,7 @@ def test_what_is_missing_is_said_first(n_partial, how, said, tmp_path):
     cache, table = made(tmp_path, 14, n_partial)
     result = evaluate(cache, table, split="test", **how).save(tmp_path / "s.csv", tmp_path / "curves")
     assert first_line(result) == said
-    report = analyze(tmp_path / "s.csv", tmp_path / "reports", "short")
+    report = analyze(tmp_path / "s.csv", tmp_path / "reports", "short", n_examples=1)
     assert report.overall.in_short[0] == said and first_line(report) == said
     page = report.html.read_text(encoding="utf-8")
     lede = re.search(r'<p class="sound">([^<]*)</p>', page)[1]
@@ -70,7 +70,7 @@ def test_what_is_missing_is_said_first(n_partial, how, said, tmp_path):
 def test_what_is_missing_is_said_once_and_first_of_what_is_no_result_too(tmp_path):
     cache, table = made(tmp_path, 14, 12)
     evaluate(cache, table, split="test", settings=AlignSettings(audio_query="oracle")).save(tmp_path / "s.csv")
-    report = analyze(tmp_path / "s.csv", tmp_path / "reports", "oracle")
+    report = analyze(tmp_path / "s.csv", tmp_path / "reports", "oracle", n_examples=1)
     page = report.html.read_text(encoding="utf-8")
     assert page.count("Missing or small: nothing was chosen") == 1 and "Nothing in the files speaks against" not in page
     assert page.index("Not a result") < page.index("Missing or small") < page.index('class="tiles"')
@@ -88,14 +88,14 @@ def test_settings_at_the_edge_of_the_grid_are_named(tmp_path):
     assert selection.at_edge == ("tau",)
     result = evaluate(tmp_path / "c", table, split="test", tuned_on=tmp_path / "grid/selection.json").save(tmp_path / "s.csv")
     assert first_line(result) == "Missing or small: settings chosen at the edge of the grid (tau)."
-    assert analyze(tmp_path / "s.csv", tmp_path / "reports", "edge").overall.in_short[0] == first_line(result)
+    assert analyze(tmp_path / "s.csv", tmp_path / "reports", "edge", n_examples=1).overall.in_short[0] == first_line(result)
 
 
 def test_a_summary_of_others_is_not_said_to_lack_what_is_not_known(tmp_path):
     rows = [f"c{i},dog,ok,{i % 7 + 0.5},{i % 7},{i % 7 + 2},10" for i in range(12)]
     header = "yt_id,label,status,pred_t,gt_start,gt_end,duration"
     (tmp_path / "s.csv").write_text("\n".join([header, *rows]) + "\n")
-    first = analyze(tmp_path / "s.csv", tmp_path / "reports", "old").overall.in_short[0]
+    first = analyze(tmp_path / "s.csv", tmp_path / "reports", "old", n_examples=1).overall.in_short[0]
     assert first == "Missing or small: no wrong sound."
 
 
@@ -103,7 +103,7 @@ def test_a_summary_of_others_is_not_said_to_lack_what_is_not_known(tmp_path):
 def test_tiles_have_the_dagger_and_the_page_says_what_it_means(n_partial, tmp_path):
     cache, table = made(tmp_path, 14, n_partial)
     evaluate(cache, table, split="test").save(tmp_path / "s.csv", tmp_path / "curves")
-    report = analyze(tmp_path / "s.csv", tmp_path / "reports", "few")
+    report = analyze(tmp_path / "s.csv", tmp_path / "reports", "few", n_examples=1)
     page = report.html.read_text(encoding="utf-8")
     values = re.findall(r'<p class="value">([^<]*)</p>', page)
     assert len(values) >= 3 and all(value.endswith("†") for value in values), values
@@ -113,7 +113,7 @@ def test_tiles_have_the_dagger_and_the_page_says_what_it_means(n_partial, tmp_pa
 def test_one_clip_is_no_clips(tmp_path, capsys):
     cache, table = made(tmp_path, 14, 1)
     evaluate(cache, table, split="test").save(tmp_path / "s.csv", tmp_path / "curves")
-    report = analyze(tmp_path / "s.csv", tmp_path / "reports", "one")
+    report = analyze(tmp_path / "s.csv", tmp_path / "reports", "one", n_examples=1)
     texts = [str(report), report.html.read_text(encoding="utf-8"), str(evaluate(cache, table, split="test"))]
     assert cli.main(["compare", str(tmp_path / "s.csv"), str(tmp_path / "s.csv"), "--out_dir", str(tmp_path / "side")]) == 0
     texts += [capsys.readouterr().out, (tmp_path / "side/comparison.tex").read_text()]
