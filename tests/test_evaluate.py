@@ -287,7 +287,7 @@ def test_an_encoder_that_hears_with_its_eyes_needs_wrong_sound_extracted(tmp_pat
     from avesound.data.synth import SynthSpec, make_dataset
     from avesound.embeddings.extract import extract
 
-    data = make_dataset(tmp_path / "data", spec=SynthSpec(difficulty="easy", seed=2), n_train=0, n_val=0, n_test=16)
+    data = make_dataset(tmp_path / "data", spec=SynthSpec(difficulty="easy", seed=2, size=(64, 96)), n_train=0, n_val=0, n_test=16)
     for name, wrong_sound in [("own", 0), ("wrong", 5)]:
         extract(data / "AVE", tmp_path / name, wrong_sound=wrong_sound, progress=False)
     common = (tmp_path / "own/vid_emb", tmp_path / "own/aud_emb"), data / "annotations.csv"

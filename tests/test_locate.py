@@ -30,7 +30,7 @@ HERE = RunSettings(workers=0, max_s=3600.0)
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     "Made-up clips as `make_dataset` leaves them."
-    return make_dataset(tmp_path_factory.mktemp("locate") / "data", n_train=10, n_val=0, n_test=4, spec=SynthSpec(seed=5))
+    return make_dataset(tmp_path_factory.mktemp("locate") / "data", n_train=10, n_val=0, n_test=4, spec=SynthSpec(seed=5, size=(64, 96)))
 
 
 @pytest.fixture(scope="module")

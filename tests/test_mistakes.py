@@ -9,7 +9,7 @@ import pytest
 
 from avesound import extract
 from avesound.cli import main
-from avesound.data.synth import make_dataset
+from avesound.data.synth import SynthSpec, make_dataset
 from avesound.embeddings.job import WindowSettings
 
 
@@ -17,7 +17,7 @@ from avesound.embeddings.job import WindowSettings
 def project(tmp_path_factory):
     "A folder as the commands lay it out by default, without results."
     folder = tmp_path_factory.mktemp("project")
-    made = make_dataset(folder / "made", n_train=1, n_val=1, n_test=2)
+    made = make_dataset(folder / "made", n_train=1, n_val=1, n_test=2, spec=SynthSpec(size=(64, 96)))
     (folder / "data/ave/raw").mkdir(parents=True)
     shutil.move(made / "AVE", folder / "data/ave/raw/AVE")
     shutil.move(made / "annotations.csv", folder / "data/ave/ave_annotations.csv")

@@ -137,7 +137,8 @@ def project(tmp_path_factory, run_page):
     from avesound.data.synth import SynthSpec, make_dataset
 
     folder = tmp_path_factory.mktemp("project")
-    made = make_dataset(tmp_path_factory.mktemp("made"), spec=SynthSpec(seed=5), n_train=12, n_val=4, n_test=4, workers=2)
+    spec = SynthSpec(seed=5, size=(64, 96), sample_rate=8000)
+    made = make_dataset(tmp_path_factory.mktemp("made"), spec=spec, n_train=12, n_val=4, n_test=4, workers=2)
     made = shutil.move(made, folder / "zip/AVE_Dataset")
     shutil.make_archive(folder / "AVE_Dataset", "zip", folder / "zip")
     torch.save({"state_dict": {"a.weight": torch.ones(2)}}, folder / "model.pth")

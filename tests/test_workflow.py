@@ -75,7 +75,8 @@ def laid_out(folder: Path, clips: Path, annotations: pd.DataFrame) -> Path:
 @pytest.fixture(scope="module")
 def synthetic(tmp_path_factory):
     "Short clips and their annotations: id, start, end."
-    data_set = make_dataset(tmp_path_factory.mktemp("synthetic"), spec=SynthSpec(seed=SEED), n_train=16, n_val=0, n_test=0, workers=2)
+    spec = SynthSpec(seed=SEED, size=(64, 96), sample_rate=8000)
+    data_set = make_dataset(tmp_path_factory.mktemp("synthetic"), spec=spec, n_train=16, n_val=0, n_test=0, workers=2)
     return data_set / "AVE", read_annotations(data_set / "annotations.csv")[["video_id", "start_s", "end_s"]]
 
 
