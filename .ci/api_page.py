@@ -43,15 +43,23 @@ class Module:
     source: str
 
     @cached_property
+    def tree(self) -> ast.Module:
+        "What it says, parsed once for all who read it. Not to be changed."
+        return ast.parse(self.source)
+
+    @cached_property
     def definitions(self) -> dict[str, ast.FunctionDef | ast.ClassDef]:
         "Public functions and classes by name."
-        nodes = ast.parse(self.source).body
-        return {node.name: node for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")}
+        return {
+            node.name: node
+            for node in self.tree.body
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
+        }
 
     @cached_property
     def names(self) -> frozenset[str]:
         "What is defined, assigned or imported at the top level."
-        nodes = ast.parse(self.source).body
+        nodes = self.tree.body
         inner = [part for node in nodes if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) for part in ast.walk(node)]
         defined = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
         defined |= {part.asname or part.name for part in inner if isinstance(part, ast.alias)}
@@ -72,7 +80,8 @@ def module(path: str) -> Module:
 @lru_cache(None)
 def package() -> list[ast.Module]:
     "The modules of the package."
-    return [ast.parse(path.read_text(encoding="utf-8")) for path in sorted(get_config().lib_path.rglob("[!_]*.py"))]
+    config = get_config()
+    return [module(path.relative_to(config.config_path).as_posix()).tree for path in sorted(config.lib_path.rglob("[!_]*.py"))]
 
 
 def path_of(nb) -> str | None:
