@@ -1,6 +1,7 @@
 "Collect nbs/**/*.ipynb as pytest items, so that one `pytest` runs the notebooks beside tests/ and counts both."
 
 import contextlib
+import gc
 import importlib
 import os
 import signal
@@ -13,6 +14,10 @@ from hypothesis import settings
 # How long an example takes says nothing on shared cores.
 settings.register_profile("avesound", deadline=None)
 settings.load_profile("avesound")
+
+# One process holds all that the tests import, some million objects, and figures leave circles behind: to look for those as often as
+# Python does, after 700 new objects, takes a twentieth of all processor time.
+gc.set_threshold(20_000, 20, 20)
 
 EXPORTS = {"export", "exports", "exporti"}
 WAITING = 5  # a machine that others use, too, may take so much longer
