@@ -277,7 +277,7 @@ def test_time_that_encoding_takes_is_not_held_against_decoding(made, monkeypatch
 def huge_picture(path, codec, pix_fmt, side=9000):
     "Three grey pictures of 81 Mpx in a small file."
     with av.open(str(path), "w") as out:
-        video = out.add_stream(codec, rate=5)
+        video = out.add_stream(codec, rate=5, options={"preset": "ultrafast"} if codec == "libx264" else {})
         video.width = video.height = side
         video.pix_fmt = pix_fmt
         frame = av.VideoFrame(side, side, pix_fmt)
