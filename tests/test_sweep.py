@@ -121,7 +121,11 @@ def made(tmp_path_factory) -> Path:
     "Small clips, embedded with two strides: data/ and caches/."
     folder = tmp_path_factory.mktemp("sweep")
     data = make_dataset(
-        folder / "data", spec=SynthSpec(difficulty="hard", duration_s=6, seed=9, size=(64, 96)), n_train=0, n_val=10, n_test=5
+        folder / "data",
+        spec=SynthSpec(difficulty="hard", duration_s=6, seed=9, size=(64, 96), sample_rate=8000),
+        n_train=0,
+        n_val=10,
+        n_test=5,
     )
     extract(data / "AVE", folder / "caches/fine", windows=WindowSettings(lengths=(0.5, 1.0)), progress=False)
     extract(data / "AVE", folder / "caches/coarse", windows=WindowSettings(stride_s=0.5, lengths=(0.5, 1.0)), progress=False)
