@@ -72,17 +72,18 @@ def _literal_figure() -> "type[Figure]":
     class LiteralFigure(Figure):
         "A figure whose texts are what they say."
 
-        _laying_out = False
+        _laying_out: ConstrainedLayoutEngine | None = None  # by which the drawing that comes next is to lay out, and no more
         _fonts: list[str] | None = None  # those that its texts have, once it is laid out
 
         def savefig(self, *args, **kwargs):
             # matplotlib draws twice, the first time into the void, for the layout: that alone is done then.
             tight = kwargs.get("bbox_inches", matplotlib.rcParams["savefig.bbox"])
-            self._laying_out = tight is None and isinstance(self.get_layout_engine(), ConstrainedLayoutEngine)
+            engine = self.get_layout_engine()
+            self._laying_out = engine if tight is None and isinstance(engine, ConstrainedLayoutEngine) else None
             try:
                 super().savefig(*args, **kwargs)
             finally:
-                self._laying_out, self._fonts = False, None
+                self._laying_out = self._fonts = None
 
         def _made_literal(self) -> list[str]:
             "Texts say what they say from now on; the fonts that they have for it."
@@ -107,9 +108,9 @@ def _literal_figure() -> "type[Figure]":
             with matplotlib.rc_context(settings), warnings.catch_warnings():
                 # One for each letter that no font has; a box in its place is enough.
                 warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
-                if self._laying_out:
-                    self._laying_out, self._fonts = False, fonts
-                    self.get_layout_engine().execute(self)
+                if (engine := self._laying_out) is not None:
+                    self._laying_out, self._fonts = None, fonts
+                    engine.execute(self)
                 else:
                     super().draw(renderer)
 
