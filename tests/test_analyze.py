@@ -335,30 +335,33 @@ def test_a_folder_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     summary = write_run(tmp_path, 16)
     first = analyze(summary, tmp_path / "out", "t", n_examples=0)
     before = {path.name: path.read_bytes() for path in first.folder.iterdir()}
-    write, n = Path.write_bytes, iter(range(100))
+    with pytest.MonkeyPatch.context() as blank:  # of what follows nothing is kept: no figure need be drawn for it
+        blank.setattr("avesound.report.findings.figure_bytes", lambda *_: b"")
+        blank.setattr("avesound.report.findings.figure_svg", lambda *_: "")
+        write, n = Path.write_bytes, iter(range(100))
 
-    def torn(self, data):
-        if next(n) == 5:
-            raise OSError("disk full")
-        return write(self, data)
+        def torn(self, data):
+            if next(n) == 5:
+                raise OSError("disk full")
+            return write(self, data)
 
-    monkeypatch.setattr(Path, "write_bytes", torn)
-    for options in ({"run_tag": "new"}, {"run_tag": "t", "overwrite": True}):
-        n = iter(range(100))
-        with pytest.raises(OSError, match="disk full"):
-            analyze(summary, tmp_path / "out", n_examples=0, **options)
-    monkeypatch.undo()
-    real, calls = os.replace, iter(range(100))
+        monkeypatch.setattr(Path, "write_bytes", torn)
+        for options in ({"run_tag": "new"}, {"run_tag": "t", "overwrite": True}):
+            n = iter(range(100))
+            with pytest.raises(OSError, match="disk full"):
+                analyze(summary, tmp_path / "out", n_examples=0, **options)
+        monkeypatch.undo()
+        real, refusals = os.replace, iter([True])
 
-    def refused(a, b):  # the old folder has been put aside, the new one cannot take its place
-        if next(calls) == 1:
-            raise OSError("no")
-        return real(a, b)
+        def refused(a, b):  # the old folder has been put aside, the new one cannot take its place
+            if Path(b) == first.folder and next(refusals, False):
+                raise OSError("no")
+            return real(a, b)
 
-    monkeypatch.setattr(os, "replace", refused)
-    with pytest.raises(OSError, match="no"):
-        analyze(summary, tmp_path / "out", "t", overwrite=True, n_examples=0)
-    monkeypatch.undo()
+        monkeypatch.setattr(os, "replace", refused)
+        with pytest.raises(OSError, match="no"):
+            analyze(summary, tmp_path / "out", "t", overwrite=True, n_examples=0)
+        monkeypatch.undo()
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["t"]
     assert {path.name: path.read_bytes() for path in first.folder.iterdir()} == before
 
