@@ -11,8 +11,11 @@ def clip_id(i: int) -> str:
 
 
 def write_cache(folder: Path, n: int) -> None:
-    "As `extract` would: one file of picture and one of sound for each clip, 40 vectors of 512 numbers in each."
+    "As `extract` would: one file of picture and one of sound for each clip, 40 vectors of 512 numbers in each; what is there stays."
     from avesound.embeddings.store import audio_file, video_file, write_embeddings
+
+    if folder.exists():
+        return
 
     for kind in KINDS:
         for video_id, emb, windows, meta, extras in made_up(kind, n):
@@ -21,8 +24,11 @@ def write_cache(folder: Path, n: int) -> None:
 
 
 def write_packed(folder: Path, n: int) -> None:
-    "The same clips as `avesound pack` would leave them, without the files in between."
+    "The same clips as `avesound pack` would leave them, without the files in between; what another line has written stays."
     import json
+
+    if folder.exists():
+        return
 
     from avesound.embeddings.packed import PackWriter, form_of
     from avesound.embeddings.store import FOLDERS

@@ -1,5 +1,6 @@
 """Long clips, and files that say large numbers: memory is bounded by what is asked for, and the vectors are those of the whole clip."""
 
+import gc
 import subprocess
 import sys
 from dataclasses import replace
@@ -288,6 +289,21 @@ def huge_picture(path, codec, pix_fmt, side=9000):
             out.mux(video.encode(frame))
         out.mux(video.encode())
     return path
+
+
+def test_no_picture_of_a_clip_stays_in_memory_until_garbage_is_collected(tmp_path):
+    "A few megabytes for each clip of thousands, which Python, that counts objects and not bytes, does not come for."
+    frames = np.random.default_rng(0).integers(0, 255, (8, 64, 96, 3), dtype=np.uint8)
+    write_clip(tmp_path / "clip.mp4", frames, 8.0)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            decode_clip(tmp_path / "clip.mp4", fps=4, size=(32, 48))
+        left = [one for one in gc.get_objects() if isinstance(one, av.VideoFrame) and one.width == 96]
+    finally:
+        gc.enable()
+    assert left == []
 
 
 @pytest.mark.parametrize(("name", "codec", "pix_fmt"), [("a.mp4", "libx264", "yuv420p"), ("a.mkv", "mjpeg", "yuvj420p")])

@@ -189,9 +189,11 @@ def orientation(
 ) -> tuple[bool, bool, bool]:  # rows and columns change places; then left and right do; then top and bottom
     "How a decoded picture must be turned and mirrored to be shown; of other angles the nearest quarter turn."
     try:
-        side_data: Any = frame.side_data  # PyAV's types say that its keys are text
+        # Of a tiny copy: a frame whose side data somebody reads stays in memory until Python looks for circles of objects, and among
+        # thousands of clips it may never look far enough back.
+        side_data: Any = frame.reformat(width=16, height=16, threads=1).side_data  # PyAV's types say that its keys are text
         matrix = side_data.get(Type.DISPLAYMATRIX)
-    except ValueError:  # other side data of a kind that PyAV has no name for
+    except (ValueError, av.FFmpegError):  # other side data of a kind that PyAV has no name for; or of pictures that cannot be scaled
         turns = round(frame.rotation / 90) % 4
         return turns % 2 == 1, turns in (2, 3), turns in (1, 2)
     if matrix is None:
@@ -214,7 +216,7 @@ class Upright:
         self._orientations: dict[int, tuple[bool, bool, bool]] = {}
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        # Once, and again where the angle changes: reading a frame's side data keeps it in memory until Python collects its garbage.
+        # Once, and again where the angle changes.
         _check_pixels(frame.width, frame.height, self._source)
         if frame.rotation not in self._orientations:
             self._orientations[frame.rotation] = orientation(frame)
