@@ -14,7 +14,7 @@ def write_cache(folder: Path, n: int) -> None:
     "As `extract` would: one file of picture and one of sound for each clip, 40 vectors of 512 numbers in each; what is there stays."
     from avesound.embeddings.store import audio_file, video_file, write_embeddings
 
-    if folder.exists():
+    if (folder / "vid_emb").exists():
         return
 
     for kind in KINDS:
@@ -27,7 +27,7 @@ def write_packed(folder: Path, n: int) -> None:
     "The same clips as `avesound pack` would leave them, without the files in between; what another line has written stays."
     import json
 
-    if folder.exists():
+    if (folder / "vid_emb").exists():
         return
 
     from avesound.embeddings.packed import PackWriter, form_of

@@ -194,7 +194,9 @@ def test_a_command_writes_the_formats_that_are_asked_for(tmp_path, capsys):
 def test_every_command_that_draws_takes_the_format():
     drawing = {"evaluate", "compare", "sweep", "ablate", "benchmark", "leaderboard", "analyze", "locate", "demo"}
     assert {name for name in cli.COMMANDS if any(option.name == "format" for option in cli.COMMANDS[name].options())} == drawing
-    sources = [path for path in (ROOT / "avesound").rglob("*.py") if ".savefig(" in path.read_text(encoding="utf-8")]
+    sources = [
+        path for path in (ROOT / "avesound").rglob("*.py") if re.search(r"(?<!super\(\))\.savefig\(", path.read_text(encoding="utf-8"))
+    ]
     left = {path.relative_to(ROOT / "avesound").as_posix() for path in sources}
     assert left <= {"drawing.py", "report/figures.py", "report/leaderboard.py"}, (
         "figures go into files by `save_figure`; those two are inside pages"
