@@ -191,7 +191,7 @@ class ASTFrames(_Tower):
     Raises
     ------
     ValueError
-        If a row would not last whole milliseconds; from `encode_sound`, if a stretch is empty or longer than a piece.
+        From `encode_sound` and `encode_audio`, if there is no sound or more than a piece.
     """
 
     def __init__(
@@ -235,6 +235,12 @@ class ASTFrames(_Tower):
         return self._run(self.input.of_windows(wav[:, heard]), lambda output: output.last_hidden_state[:, 2:].unflatten(1, shape).mean(1))
 
 # %% ../../nbs/39_encoders_ast.ipynb #3169bf88
+def _created(kind, weights: str | None, seed: int, sizes: dict, **settings):
+    network, provenance, mean, std = load_ast(weights, seed, **sizes)
+    noted = {"seed": seed, "sizes": sizes} if provenance == "untrained" else {}
+    return kind(network, provenance=provenance, mean=mean, std=std, **settings, **noted)
+
+
 def create_ast(
     *,
     weights: str | None = None,  # a folder with config.json and model.safetensors; None: REPO, from the Hugging Face cache; "random"
@@ -245,9 +251,7 @@ def create_ast(
     **sizes,  # of a random network, see `load_ast`
 ) -> ASTEncoder:
     "AST by its weights. Raises as `load_ast` and `ASTEncoder` do."
-    network, provenance, mean, std = load_ast(weights, seed, **sizes)
-    noted = {"seed": seed, "sizes": sizes} if provenance == "untrained" else {}
-    return ASTEncoder(network, provenance=provenance, mean=mean, std=std, device=device, dtype=dtype, fill=fill, **noted)
+    return _created(ASTEncoder, weights, seed, sizes, device=device, dtype=dtype, fill=fill)
 
 
 def create_ast_frame_level(
@@ -259,6 +263,4 @@ def create_ast_frame_level(
     **sizes,  # of a random network, see `load_ast`
 ) -> ASTFrames:
     "AST that reads a clip once, by its weights. Raises as `load_ast` and `ASTFrames` do."
-    network, provenance, mean, std = load_ast(weights, seed, **sizes)
-    noted = {"seed": seed, "sizes": sizes} if provenance == "untrained" else {}
-    return ASTFrames(network, provenance=provenance, mean=mean, std=std, device=device, dtype=dtype, **noted)
+    return _created(ASTFrames, weights, seed, sizes, device=device, dtype=dtype)
