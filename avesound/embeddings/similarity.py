@@ -17,7 +17,7 @@ from ..data.annotations import ClipAnnotation
 from .cache import CacheLike, ClipPair, EmbeddingCache, PairReader, misfits
 from .store import Embeddings
 from ..localization.align import AlignSettings, audio_queries, pad_curves, similarity_curves, unit_vectors
-from ..localization.ragged import AT_ONCE, Ragged, alike
+from ..localization.ragged import AT_ONCE, Ragged, RaggedWriter, alike
 from ..timeline import Seconds, nearest_index
 
 # %% ../../nbs/67_embeddings_similarity.ipynb #e7c81296
@@ -69,6 +69,53 @@ class _ClipCurves(NamedTuple):
     dim: int  # of its vectors
     why_flat: str  # why its curves say nothing; "" where they do
 
+
+class _Gathered:
+    "What becomes a `CurveSet`, clip by clip."
+
+    def __init__(self, n_lengths: int):
+        self.dims: dict[str, int] = {}  # of the clips, in order
+        self.durations_s: list[Seconds] = []
+        self.flat: dict[str, str] = {}
+        self.curves = [RaggedWriter() for _ in range(n_lengths)]
+        self.cells, self.loudness_db, self.motion = RaggedWriter(), RaggedWriter(), RaggedWriter()
+
+    def add(self, clip: _ClipCurves) -> None:
+        self.dims[clip.video_id] = clip.dim
+        self.durations_s.append(clip.duration_s)
+        if clip.why_flat:
+            self.flat[clip.video_id] = clip.why_flat
+        for writer, curve in zip(self.curves, clip.curves):
+            writer.add(curve)
+        for writer, column in [(self.cells, clip.cells), (self.loudness_db, clip.loudness_db), (self.motion, clip.motion)]:
+            writer.add(column)
+
+    def misfits(self) -> dict[str, tuple[str, str]]:
+        "Clips that are not like the rest, and why. Raises `ValueError` where there is no majority."
+        if not self.dims:
+            return {}
+        apart = _apart(self.cells.ragged())
+        usual = np.nanmedian(apart) if len(apart) > np.isnan(apart).sum() else 1.0
+        apart[np.abs(apart - usual) <= 1e-3 * usual] = usual  # what differs by rounding alone is the same
+        spacings = {video_id: float(stride) for video_id, stride in zip(self.dims, apart) if not np.isnan(stride)}
+        return misfits(self.dims, "vectors of {} dimensions") | misfits(spacings, "windows every {} s")
+
+    def curve_set(self, reader: PairReader) -> CurveSet:
+        cells = self.cells.ragged()
+        return CurveSet(
+            video_ids=tuple(self.dims),
+            curves=tuple(writer.ragged() for writer in self.curves),
+            cells=cells,
+            duration_s=np.array(self.durations_s),
+            stride_s=_stride(cells),
+            loudness_db=self.loudness_db.ragged(),
+            motion=self.motion.ragged(),
+            failures=reader.failures,
+            video_meta=reader.video_meta,
+            audio_meta=reader.audio_meta,
+            flat=self.flat,
+        )
+
 # %% ../../nbs/67_embeddings_similarity.ipynb #e7bf3cfe
 def similarity_set(
     cache: CacheLike,  # a cache of embeddings
@@ -87,29 +134,17 @@ def similarity_set(
     """
     reader = PairReader(EmbeddingCache.of(cache), L_sec)
     events = {clip.video_id: _events(clip) for clip in clips}
-    rows: list[_ClipCurves] = []
+    gathered = _Gathered(len(reader.lengths))
     for pair in reader.read(list(events)):
         try:
-            rows.append(_clip_curves(pair, settings, events[pair.video_id]))
+            gathered.add(_clip_curves(pair, settings, events[pair.video_id]))
         except ValueError as error:  # it lacks what the query needs, loudness say
             reader.failures[pair.video_id] = "corrupt_cache", f"{pair.video_id}: {error}"
-    reader.failures |= misfits({row.video_id: row.dim for row in rows}, "vectors of {} dimensions")
-    reader.failures |= misfits(_spacings(rows), "windows every {} s")
-    rows = [row for row in rows if row.video_id not in reader.failures]
-    reader.refuse_nothing(len(events), len(rows))
-    return CurveSet(
-        video_ids=tuple(row.video_id for row in rows),
-        curves=tuple(Ragged.of([row.curves[i] for row in rows]) for i in range(len(reader.lengths))),
-        cells=Ragged.of([row.cells for row in rows]),
-        duration_s=np.array([row.duration_s for row in rows]),
-        stride_s=_stride([row.cells for row in rows]),
-        loudness_db=Ragged.of([row.loudness_db for row in rows]),
-        motion=Ragged.of([row.motion for row in rows]),
-        failures=reader.failures,
-        video_meta=reader.video_meta,
-        audio_meta=reader.audio_meta,
-        flat={row.video_id: row.why_flat for row in rows if row.why_flat},
-    )
+    reader.failures |= gathered.misfits()
+    fit = [video_id for video_id in gathered.dims if video_id not in reader.failures]
+    reader.refuse_nothing(len(events), len(fit))
+    curve_set = gathered.curve_set(reader)
+    return curve_set if len(fit) == len(gathered.dims) else replace(curves_of_clips(curve_set, fit), failures=reader.failures)
 
 # %% ../../nbs/67_embeddings_similarity.ipynb #9611e28d
 def _clip_curves(pair: ClipPair, settings: AlignSettings, events: np.ndarray) -> _ClipCurves:
@@ -130,13 +165,6 @@ def _clip_curves(pair: ClipPair, settings: AlignSettings, events: np.ndarray) ->
         _why_flat(pair, curves),
     )
 
-
-def _spacings(rows: Sequence[_ClipCurves]) -> dict[str, Seconds]:
-    "How far apart the windows of each clip lie; what differs from the rest by rounding alone has the rest's."
-    apart = {row.video_id: float(np.median(np.diff(row.cells[:, 0]))) for row in rows if len(row.cells) > 1}
-    usual = float(np.median(list(apart.values()))) if apart else 1.0
-    return {video_id: usual if abs(stride - usual) <= 1e-3 * usual else stride for video_id, stride in apart.items()}
-
 # %% ../../nbs/67_embeddings_similarity.ipynb #133839f4
 def curves_of_clips(
     curve_set: CurveSet,
@@ -156,7 +184,7 @@ def curves_of_clips(
         curves=tuple(curve.of_clips(rows) for curve in curve_set.curves),
         cells=cells,
         duration_s=curve_set.duration_s[rows],
-        stride_s=_stride(list(cells)),
+        stride_s=_stride(cells),
         loudness_db=curve_set.loudness_db.of_clips(rows),
         motion=curve_set.motion.of_clips(rows),
         failures=failures,
@@ -207,10 +235,20 @@ def _queries(settings: AlignSettings, pair: ClipPair, heard: Embeddings, events:
     )
 
 # %% ../../nbs/67_embeddings_similarity.ipynb #ff3f44f7
-def _stride(cells: Sequence[np.ndarray]) -> Seconds:
+def _apart(cells: Ragged) -> np.ndarray:
+    "How far apart the windows of each clip lie, s, float64 [shape=(B,)]; NaN where it has but one."
+    apart = np.full(len(cells), np.nan)
+    for places in alike(cells.lengths):
+        if cells.lengths[places[0]] > 1:
+            apart[places] = np.median(np.diff(cells.block(places)[..., 0], axis=1), axis=1)
+    return apart
+
+
+def _stride(cells: Ragged) -> Seconds:
     "The distance between cells; 1 where no clip has two."
-    strides = np.array([np.median(np.diff(c[:, 0])) for c in cells if len(c) > 1])
-    return float(strides.mean()) if len(strides) else 1.0
+    apart = _apart(cells)
+    known = apart[~np.isnan(apart)]
+    return float(known.mean()) if len(known) else 1.0
 
 # %% ../../nbs/67_embeddings_similarity.ipynb #07953f3e
 @dataclass(frozen=True, eq=False)

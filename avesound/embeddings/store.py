@@ -555,6 +555,7 @@ class EmbeddingsReader:
             self._packed = packed_clips(folder, "video" if length_s is None else f"L{length_ms(length_s)}ms")
         self._files = {path.name for path in self.folder.glob("*.npz")} if self._packed else set()
         self._ending = ".npz" if length_s is None else f"__L{length_ms(length_s)}ms.npz"
+        self._before = os.path.join(self.folder, "")
         self._windows: dict[tuple[int, int], Windows] = {}  # of clips whose windows lie alike
 
     def file(
@@ -562,14 +563,17 @@ class EmbeddingsReader:
         video_id: str,
     ) -> Path:
         "The file of a clip, which need not be there."
-        return video_file(self.folder, video_id) if self.length_s is None else audio_file(self.folder, video_id, self.length_s)
+        return Path(self._before + check_video_id(video_id) + self._ending)
 
     def read(
         self,
         video_id: str,
     ) -> Embeddings:
         "The vectors of a clip. Raises as `read_embeddings`."
-        if self._packed is None or video_id not in self._packed.places or video_id + self._ending in self._files:
+        if self._packed is None:  # nothing of which a file could be an older or later state
+            path = self.file(video_id)
+            return embeddings_in(_arrays_of(path), path)
+        if video_id not in self._packed.places or video_id + self._ending in self._files:
             return read_embeddings(self.file(video_id))
         try:
             return self._from_set(self._packed, video_id)

@@ -72,7 +72,8 @@ def unit_vectors(
     vectors = np.array(vectors, dtype=np.float64)
     squares = np.einsum("...d,...d->...", vectors, vectors)[..., None]
     if ((squares > 1e-200) & (squares < 1e200)).all():  # false for NaN: nothing here needs care
-        return vectors / np.sqrt(squares)
+        vectors /= np.sqrt(squares)
+        return vectors
     vectors[~np.isfinite(vectors).all(axis=-1)] = 0.0
     largest = np.abs(vectors).max(axis=-1, keepdims=True, initial=0.0)  # divided out first: squares neither overflow nor vanish
     vectors /= np.where(largest > 0, largest, 1.0)
