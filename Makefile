@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 VENV  ?= .venv
 BIN   := $(VENV)/bin
-JOBS  ?= 2
+JOBS  ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help install reinstall data lock demo test test-faults test-cluster test-newest test-lowest house bench bench-before bench-page card scale gpu gpu-login lab notebooks readme stills docs docs-test clean tidy

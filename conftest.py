@@ -19,6 +19,10 @@ settings.load_profile("avesound")
 # Python does, after 700 new objects, takes a twentieth of all processor time.
 gc.set_threshold(20_000, 20, 20)
 
+# To wait until what is written is on the disk is for power cuts, which no test makes: tens of thousands of times some milliseconds. Tests
+# of when and how it is done put a function of their own in its place; processes that tests start do wait.
+os.fsync = lambda descriptor: None
+
 EXPORTS = {"export", "exports", "exporti"}
 WAITING = 5  # a machine that others use, too, may take so much longer
 

@@ -59,3 +59,12 @@ def small_disk(tmp_path):
         pytest.skip("no right to mount a file system here")
     yield tmp_path / "disk", lambda size: mount(f"remount,size={size}")
     subprocess.run(["umount", "-l", str(tmp_path / "disk")], check=True)  # -l: torch keeps files open that it could not write
+
+
+@pytest.fixture
+def blank_figures(monkeypatch):
+    "The figures of a report are laid out, but not drawn, which takes most of its time: for tests that read what it says."
+    from avesound.report import findings
+
+    monkeypatch.setattr(findings, "figure_bytes", lambda figure, kind="png": b"")
+    monkeypatch.setattr(findings, "figure_svg", lambda figure, name: '<svg xmlns="http://www.w3.org/2000/svg"></svg>')

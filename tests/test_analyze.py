@@ -269,6 +269,7 @@ def test_an_old_summary_is_analysed_with_baselines_of_its_own(tmp_path):
     assert json.loads((report.folder / "coverage.json").read_text()) is None
 
 
+@pytest.mark.usefixtures("blank_figures")
 @pytest.mark.parametrize(
     "header, rows",
     [
@@ -292,6 +293,7 @@ def test_whatever_can_be_read_becomes_a_report(tmp_path, header, rows):
     assert report.overall.counts.clips == len({row.split(",")[0] for row in rows})
 
 
+@pytest.mark.usefixtures("blank_figures")
 @pytest.mark.parametrize(
     "columns, says",
     [({"audio_query": "oracle"}, "oracle"), ({"weights": "untrained"}, "untrained"), ({"flawed": True}, "flawed")],

@@ -451,6 +451,7 @@ def test_a_journal_that_somebody_has_edited_stops_nothing(made):
     assert status[ids[:3]].tolist() == ["missing_video", "missing_video", "corrupt"]
 
 
+@pytest.mark.usefixtures("blank_figures")
 @pytest.mark.parametrize(
     "beside",
     [
@@ -598,6 +599,7 @@ def test_one_clip_of_an_hour_among_short_ones_costs_what_it_is(tmp_path):
     assert int(peak_kb) < 300_000 and float(cpu_s) < 10, done.stdout[-200:]  # padded to the longest: 4 GB, 70 s
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_files_of_two_runs_are_refused_by_name(tmp_path):
     from avesound.evaluation.compare import compare
     from avesound.provenance import MixedRunsError

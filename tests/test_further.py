@@ -99,6 +99,7 @@ def test_where_there_is_no_record_nothing_is_said(tmp_path):
     assert not set(RECORDS) & set(page.ids) and report.overall.further == {}
 
 
+@pytest.mark.usefixtures("blank_figures")
 @pytest.mark.parametrize("name", RECORDS)
 @pytest.mark.parametrize("damage", ({}, {"means": 3, "gains": 3}, {"differences": []}))
 def test_a_damaged_record_is_a_note_and_the_others_stay(name, damage, run, tmp_path):
@@ -153,6 +154,7 @@ def test_a_baseline_without_an_answer_is_said_to_have_none_and_has_no_map(tmp_pa
         (tmp_path / "s.json").unlink(missing_ok=True)
 
 
+@pytest.mark.usefixtures("blank_figures")
 @pytest.mark.parametrize("split, splits", [("train", ["train"] * 12), ("val", ["train"] * 6 + ["val"] * 6), (None, ["test"] * 12)])
 def test_no_row_is_called_missing_that_is_there(split, splits, tmp_path):
     ids = [f"clip{i:02}" for i in range(12)]

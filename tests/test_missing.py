@@ -40,6 +40,7 @@ def test_nothing_is_missing_where_nothing_is(tmp_path):
     assert not any("Missing or small" in line for line in report.overall.in_short)
 
 
+@pytest.mark.usefixtures("blank_figures")
 @pytest.mark.parametrize(
     "n_partial, how, said",
     [
@@ -77,6 +78,7 @@ def test_what_is_missing_is_said_once_and_first_of_what_is_no_result_too(tmp_pat
     assert str(report).count("Missing or small") == 1
 
 
+@pytest.mark.usefixtures("blank_figures")
 def test_settings_at_the_edge_of_the_grid_are_named(tmp_path):
     _, table = made(tmp_path, 14, 12)
     grid = Grid(taus=(20.0, 50.0), smooth_sigmas=(0.0,), zscores=(True,))
@@ -99,6 +101,7 @@ def test_a_summary_of_others_is_not_said_to_lack_what_is_not_known(tmp_path):
     assert first == "Missing or small: no wrong sound."
 
 
+@pytest.mark.usefixtures("blank_figures")
 @pytest.mark.parametrize("n_partial", (1, 6))
 def test_tiles_have_the_dagger_and_the_page_says_what_it_means(n_partial, tmp_path):
     cache, table = made(tmp_path, 14, n_partial)
