@@ -18,6 +18,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from avesound.cli import main
 from avesound.embeddings.clips import media_files
 from avesound.embeddings.extract import RunSettings, WindowSettings, extract, extract_wav
 from avesound.embeddings.job import CachePlan, Towers, cache_settings, decoding_for, finish_clip, load_clip
@@ -647,6 +648,43 @@ def test_a_name_that_is_no_utf8_ends_no_later_step(odd_names, tmp_path):
     opened = open_run(Run(vid_dir=odd_names, **where))
     assert {row["video_id"] for row in opened.rows} == {"ok", "inner"}
     assert "ok" in still(opened, "ok") and Inspector(vid_dir=odd_names, **where).reading["problem"] == ""
+
+
+LINK = "elsewhere: a link to a folder, not followed"
+SEARCHING = ["extract", "extract-video", "extract-audio", "extract-audio-multiscale", "extract-wav", "locate", "status", "verify", "view"]
+
+
+@pytest.mark.parametrize("command", SEARCHING)
+def test_a_link_to_a_folder_is_named_by_every_command_that_searches_one(command, small_set, tmp_path, capsys):
+    clips, cache = tmp_path / "clips", tmp_path / "cache"
+    clips.mkdir()
+    shutil.copy(small_set / "clip-0.mp4", clips)
+    if command in ("status", "verify"):
+        extract(clips, cache, progress=False)
+    (clips / "elsewhere").symlink_to(small_set)
+    where = {
+        "locate": [str(clips)],
+        "status": [str(cache), "--vid_dir", str(clips)],
+        "verify": [str(cache), "--repair", "--vid_dir", str(clips)],
+        "view": ["--vid_dir", str(clips), "--still", "clip-0", "--out", str(tmp_path / "clip.html")],
+    }
+    code = main([command, *where.get(command, ["--vid_dir", str(clips), "--out_dir", str(cache)])])
+    said = capsys.readouterr().err
+    assert code == 0 and said.count(LINK) == 1 and "link the files, or name that folder" in said, said
+    (clips / "clip-0.mp4").unlink()
+    if command in ("extract", "extract-wav", "locate"):  # nothing is left
+        assert main([command, *where.get(command, ["--vid_dir", str(clips), "--out_dir", str(cache)])]) == 1
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert "holds no media files (.3gp, " in last and last.endswith(f"; {LINK}"), last
+
+
+def test_the_row_of_a_clip_that_is_not_there_names_the_link_behind_which_it_may_be(small_set, tmp_path):
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips/elsewhere").symlink_to(small_set)
+    (tmp_path / "a.csv").write_text("video_id,event_label,start_s,end_s\nclip-0,bell,0,1\n")
+    with pytest.warns(UserWarning, match=LINK):
+        report = extract(tmp_path / "clips", tmp_path / "cache", annotations_csv=tmp_path / "a.csv", progress=False)
+    assert report.counts == {"missing": 1} and LINK in str(report)
 
 
 def test_a_lost_link_beside_a_clip_and_a_folder_that_is_closed_are_named(small_set, tmp_path, monkeypatch):

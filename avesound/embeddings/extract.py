@@ -22,7 +22,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from .claim import claimed, writing
-from .clips import in_shard, media_files, media_folder, sound_sources, wanted_ids, without_clip
+from .clips import in_shard, media_folder, no_media_error, sound_sources, wanted_ids, without_clip
 from .dask import DaskClient, map_dask
 from avesound.embeddings.job import (
     CachePlan,
@@ -365,7 +365,7 @@ def clip_jobs(
     listed = media_folder(vid_dir, "vid_dir" if "video" in plan.kinds else "wav_dir")
     ids = wanted_ids(listed, annotations_csv)
     if not ids:
-        media_files(vid_dir)  # says that there are none
+        raise no_media_error(vid_dir, listed)
     unknown = sorted(set(only) - set(ids))
     if unknown:
         raise ValueError(f"{vid_dir}: holds no clips {shorten(unknown)} (only)")
@@ -529,7 +529,7 @@ def extract_wav(
         )
     ids = wanted_ids(listed)
     if not ids:
-        media_files(vid_dir)  # says that there are none
+        raise no_media_error(vid_dir, listed)
     settings = wav_settings(sample_rate)
     _check_strangers(out_dir, {*listed.files}, overwrite)
     jobs = {}

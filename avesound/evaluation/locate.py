@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 
 from ..data.annotations import ClipAnnotation
 from ..embeddings.cache import EmbeddingCache
-from ..embeddings.clips import MEDIA_SUFFIXES, media_folder, oddity
+from ..embeddings.clips import media_folder, no_media_error, oddity
 from ..embeddings.extract import RunSettings, planned
 from ..embeddings.job import CachePlan, ClipJob, Failure, Towers, WindowSettings, do_clip
 from ..embeddings.projector import Projector, load_projector
@@ -212,7 +212,7 @@ def _listed(paths: Sequence[str | os.PathLike]) -> list[tuple[Path, Failure | No
             continue
         held = media_folder(path)
         if not held.files and not held.odd:
-            raise ValueError(f"{printable(path)}: holds no media files ({', '.join(sorted(MEDIA_SUFFIXES))})")
+            raise no_media_error(path, held)
         listed += [(file, None) for file in held.files.values()]
         listed += [(path / name, Failure(*wrong, "OddFile")) for name, wrong in held.odd.items()]
     if not listed:
