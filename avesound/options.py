@@ -8,6 +8,7 @@ __all__ = ['REQUIRED', 'HIDDEN', 'Entry', 'Option', 'imported', 'options_of', 'F
 
 # %% ../nbs/05_options.ipynb #6b84f03d
 import argparse
+import contextlib
 import difflib
 import functools
 import importlib
@@ -91,6 +92,11 @@ class Option:
         "Whether it holds several values."
         kinds = {get_origin(kind) for kind in (self.annotation, *get_args(self.annotation))}
         return bool(kinds & {tuple, list, Sequence}) and self.annotation != tuple[int, int]
+
+    @property
+    def commas(self) -> bool:
+        "Whether commas part its values."
+        return not self.entry.several and (self.several or reader(self.annotation) in (reader(tuple[int, int]), reader(dict)))
 
     @property
     def place(self) -> str | None:
@@ -267,6 +273,21 @@ def _keywords(option: Option, comment: str) -> dict[str, Any]:
     may_be_none = type(None) in get_args(option.annotation)  # where None is what stands there, none says so, too
     return words | {"type": _or_none(convert) if may_be_none else convert}
 
+# %% ../nbs/05_options.ipynb #5pread01
+def _spread(words: Sequence[str], options: Iterable[Option]) -> tuple[str, list[str]]:
+    'The first option after which several values stand in words of their own though commas part them, and these; "" and none.'
+    commas = {f"--{name}": option for option in options if option.commas for name in option.names}
+    starts = [place for place, word in enumerate(words) if word.startswith("--")]
+    for start, end in zip(starts, [*starts[1:], len(words)]):
+        name, _, value = words[start].partition("=")
+        values = [*filter(None, [value]), *words[start + 1 : end]]
+        if name not in commas or len(values) < 2:
+            continue
+        with contextlib.suppress(ValueError):  # what cannot be its value is something else
+            (reader(commas[name].annotation) or str)(",".join(value.strip(",") for value in values))
+            return name, values
+    return "", []
+
 # %% ../nbs/05_options.ipynb #cea38ab8
 class Parser(argparse.ArgumentParser):
     "A parser of options whose answer to a mistake fits three lines."
@@ -294,10 +315,14 @@ class Parser(argparse.ArgumentParser):
             name = word.partition("=")[0]
             if name.startswith("--") and name not in known:
                 self.error(f"there is no option {name}{nearest(name, known)}")
+        name, several = _spread(words, self.options)
+        advice = f'; several values are written with commas: {name} "{",".join(value.strip(",") for value in several)}"' if name else ""
+        if name and (several[0].endswith(",") or not any(option.entry.positional for option in self.options)):
+            self.error(f"too much: {' '.join(several[1:])}{advice}")
         blank = argparse.Namespace(**dict.fromkeys([option.name for option in self.options], missing))
         values, left = self.parse_known_args(words, blank)
         if left:
-            self.error(f"too much: {' '.join(left)}")
+            self.error(f"too much: {' '.join(left)}{advice if {*left} & {*several[1:]} else ''}")
         return {name: value for name, value in vars(values).items() if value is not missing}
 
     def error(self, message: str) -> NoReturn:

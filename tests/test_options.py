@@ -77,6 +77,11 @@ def test_every_option_has_its_line_of_help(name):
         (["extract_vido_emb"], "avesound: there is no command extract_vido_emb; did you mean extract_video_emb?"),
         (["qqq", "--help"], "avesound: there is no command qqq"),
         (["demo", "more"], "avesound demo: too much: more"),
+        (
+            ["evaluate", "--L-sec", "0.5,", "1"],
+            'avesound evaluate: too much: 1; several values are written with commas: --L_sec "0.5,1"',
+        ),
+        (["locate", "a.mp4", "--L_sec", "0.5", "b.mp4"], "avesound locate: too much: b.mp4"),
         (["evaluate", "--tau"], "avesound evaluate: argument --tau: expected one argument"),
         (["evaluate", "--tau", "x"], "avesound evaluate: argument --tau: invalid float value: 'x'"),
         (["evaluate", "--score_zscore", "x"], "avesound evaluate: argument --score_zscore: invalid true or false value: 'x'"),
@@ -90,6 +95,24 @@ def test_a_mistake_is_answered_in_three_lines_with_the_nearest_right_name(words,
         cli.main(words)
     lines = capsys.readouterr().err.splitlines()
     assert end.value.code == 2 and lines[0] == answer and 1 < len(lines) <= 3
+
+
+def test_several_values_after_a_list_option_are_answered_by_how_lists_are_written(capsys):
+    tried = 0
+    for name in COMMANDS:
+        parser = cli.command_parser(name)
+        needed = [word for row in rows(name).values() if row["default"] == "REQUIRED" for word in flagged(row, row["option"].split()[0])]
+        for row in rows(name).values():
+            typed, option = row["typed"], row["option"].split()[0]
+            if not option.startswith("--") or not ("," in typed or isinstance(ast.literal_eval(row["value"]), (tuple, dict))):
+                continue
+            first, last = typed.split(",")[0], typed.split(",")[-1]
+            with pytest.raises(SystemExit):
+                parser.given([*needed, option, first, last])
+            said, advice = capsys.readouterr().err, f'; several values are written with commas: {option} "{first},{last}"'
+            assert said.startswith(f"avesound {name}: too much: {last}{advice}\n"), said
+            tried += 1
+    assert tried > 40
 
 
 IMPORTED = """
