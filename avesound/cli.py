@@ -16,6 +16,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,7 +24,21 @@ from . import __version__
 from .drawing import check_formats, figures_as
 from .layout import PLACES, missing_error
 from .lettering import PLAIN_LETTERS
-from .options import HIDDEN, REQUIRED, Call, Entry, Fields, Option, Parser, arguments, imported, nearest, options_of, settle
+from avesound.options import (
+    HIDDEN,
+    REQUIRED,
+    Call,
+    Entry,
+    Fields,
+    Option,
+    Parser,
+    arguments,
+    as_typed,
+    imported,
+    nearest,
+    options_of,
+    settle,
+)
 
 # %% ../nbs/99_cli.ipynb #a74d95e1
 @dataclass(frozen=True)
@@ -240,7 +255,7 @@ def _extract_video(
 # %% ../nbs/99_cli.ipynb #b7a64b9d
 @command(
     "embeddings.extract:extract", "encoders.base:create_encoder",
-    **_EXTRACT_AUDIO | {"windows": ("stride_s", "edge", "frames"), "length": Entry(name="win", also=("win_s", "length"))},
+    **_EXTRACT_AUDIO | {"windows": ("stride_s", "edge", "frames"), "lengths": Entry(name="win", also=("win_s", "length"))},
 )  # fmt: skip
 def _extract_audio(
     *,
@@ -248,11 +263,11 @@ def _extract_audio(
     call: Call,
     create: Call,
     encoder_config: dict | None = None,  # further settings of the encoder
-    length: float = 1.0,  # length of an audio window, s
+    lengths: float = 1.0,  # length of an audio window, s
     estimate: bool = False,  # only tell how long it would take, from 20 clips; the cache is left as it is
 ) -> int:
     "Audio embeddings of one window length."
-    windows = replace(call.settings("windows"), lengths=(length,))
+    windows = replace(call.settings("windows"), lengths=(lengths,))
     which = {"vid_dir": wav_dir or call["vid_dir"], "windows": windows, "kinds": ("audio",)}
     return _embed(call, _towers(call, create, encoder_config), estimate, **which)
 
@@ -770,10 +785,6 @@ def _say_places(command: str, places: Mapping[str, str]) -> None:
     if places:
         print(f"avesound {command}: by default " + ", ".join(f"--{name} {path}" for name, path in places.items()), file=sys.stderr)
 
-
-def _say_warning(message, *_, **__) -> None:
-    print(f"avesound: {message}", file=sys.stderr)
-
 # %% ../nbs/99_cli.ipynb #218e51bb
 class _Patient:
     "A stream that loses what nobody reads any more: `avesound … | head` goes on with its work."
@@ -881,12 +892,13 @@ def _main(argv: Sequence[str]) -> int:
         _overview().parse_args(argv)
     parser = command_parser(name)
     values, places = settle(parser.options, parser.given(argv[1:]))
+    typed_as = partial(as_typed, options=parser.options, words=argv[1:])
     from avesound.media.container import MediaError
     from avesound.provenance import typed_command
 
     try:
         with warnings.catch_warnings(), typed_command(argv), _stoppable(name):
-            warnings.showwarning = _say_warning
+            warnings.showwarning = lambda message, *_, **__: print(f"avesound: {typed_as(str(message))}", file=sys.stderr)
             _say_places(typed, places)
             return COMMANDS[name].start(values)
     except _Terminated:
@@ -896,7 +908,7 @@ def _main(argv: Sequence[str]) -> int:
         print(f"avesound {typed}: interrupted; run it again to go on", file=sys.stderr)
         return 130
     except (ValueError, OSError, RuntimeError, ImportError, MediaError) as error:
-        print(f"avesound {typed}: {error}", file=sys.stderr)
+        print(f"avesound {typed}: {typed_as(str(error))}", file=sys.stderr)
         return 1
 
 # %% ../nbs/99_cli.ipynb #fd3b2040

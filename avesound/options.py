@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['REQUIRED', 'HIDDEN', 'Entry', 'Option', 'imported', 'options_of', 'Fields', 'arguments', 'settings', 'Call',
-           'normalised', 'nearest', 'Parser', 'settle', 'OptionLine', 'option_lines']
+           'normalised', 'nearest', 'Parser', 'as_typed', 'settle', 'OptionLine', 'option_lines']
 
 # %% ../nbs/05_options.ipynb #6b84f03d
 import argparse
@@ -327,6 +327,30 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n`{self.prog} --help` shows what it takes\n")
+
+# %% ../nbs/05_options.ipynb #a5typed1
+def as_typed(
+    message: str,  # of an error or a warning
+    options: Iterable[Option],  # of the command
+    words: Sequence[str],  # what was typed after it
+) -> str:
+    """A message of a function in the words of the command line: a parameter is named by its option, in the spelling that was typed.
+
+    What may be a parameter's name: one in backticks, one with an underscore, and any that something *must* be. A name that was
+    typed as a value is left alone, and so are parts of paths and of longer words.
+    """
+    typed = {word.partition("=")[0] for word in normalised(words)}
+    named: dict[str, str] = {}
+    for option in options:
+        spelling = next((f"--{name}" for name in option.names if f"--{name}" in typed), None)
+        named |= dict.fromkeys((option.path[-1], option.name), spelling or ("" if option.entry.positional else "--") + option.name)
+    values = {word.rpartition("=")[2] for word in words if not word.startswith("--") or "=" in word}
+
+    def name(match: re.Match) -> str:
+        word = match[1] or match[2]
+        return named[word] if word in named and word not in values else match[0]
+
+    return re.sub(r"`(\w+)`|(?<![\w./\\'\"-])([A-Za-z]\w*_\w*|[A-Za-z]\w*(?= must ))(?![\w/\\'\"-]|\.\w)", name, message)
 
 # %% ../nbs/05_options.ipynb #7061ba36
 def settle(

@@ -96,7 +96,7 @@ def test_a_zip_that_is_here_becomes_a_data_set(work, tmp_path):
         (["extract", "--vid_dir", "nowhere", "--out_dir", "x"], "no such folder"),
         (["extract", "--vid_dir", "data/AVE", "--out_dir", "x", "--encoder", "nothing"], "there is no encoder 'nothing'"),
         (["extract", "--vid_dir", "data/AVE", "--out_dir", "x", "--shard", "3/2"], "shard must be i/N"),
-        (["extract", "--vid_dir", "data/AVE", "--out_dir", "x", "--stride", "0"], "stride_s must be positive"),
+        (["extract", "--vid_dir", "data/AVE", "--out_dir", "x", "--stride", "0"], "--stride must be positive"),
         (["extract", "--vid_dir", "data/AVE", "--out_dir", "x", "--weights", "w.pth"], "no weights to load"),
         (["annotations", "--txt", "data/synth.json", "--out_csv", "x.csv"], "synth.json"),
         (["evaluate", "--vid_emb_dir", "no", "--aud_emb_dir", "no", "--annotations_csv", "data/annotations.csv",

@@ -794,7 +794,7 @@ def test_what_two_truths_may_not_be(made, capsys):
     line += ["--also", folder / "link.csv", "--summary_csv", folder / "s.csv"]
     assert cli.main([*map(str, line)]) == 1
     answer = capsys.readouterr()
-    assert "the same file as annotations_csv" in answer.err and "Traceback" not in answer.err and not (folder / "s.csv").exists()
+    assert "the same file as --annotations_csv" in answer.err and "Traceback" not in answer.err and not (folder / "s.csv").exists()
 
 
 def test_what_is_fitted_for_two_truths_is_fitted_to_the_first(made):

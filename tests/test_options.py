@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from avesound import cli
+from avesound.options import as_typed
 
 # What every command took before options came from signatures: names, defaults, a text and what becomes of it. An option
 # that comes or goes on purpose comes or goes here too.
@@ -115,9 +116,60 @@ def test_several_values_after_a_list_option_are_answered_by_how_lists_are_writte
     assert tried > 40
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_message_names_every_parameter_by_the_option_as_it_was_typed(name):
+    for option in cli.command_parser(name).options:
+        parameter, place = option.path[-1], option.entry.positional
+        for spelling in option.names:
+            typed, shown = f"--{spelling.replace('_', '-')}", option.name if place else f"--{spelling}"
+            said = as_typed(f"{parameter} must be known", cli.command_parser(name).options, [] if place else [typed, "-1"])
+            assert said == f"{shown} must be known"
+        if "_" in parameter:
+            assert as_typed(f"no {parameter} x", cli.command_parser(name).options, []) == f"no {'' if place else '--'}{option.name} x"
+
+
+@pytest.mark.parametrize(
+    "line, says",
+    [
+        ("download --zip gone.zip", "--zip gone.zip is not a file"),
+        ("download --zip gone.zip --url http://x.y/z", "give --url or --zip, not both"),
+        ("extract --win 0", "--win must be positive, got 0.0"),
+        ("extract --win-s 0", "--win_s must be positive, got 0.0"),
+        ("extract-video --win 0", "--win must be positive, got 0.0"),
+        ("extract-audio --win 0", "--win must be positive, got (0.0,)"),
+        ("extract-audio-multiscale --stride_sec -1", "--stride_sec must be positive, got -1.0"),
+        ("locate x.mp4 --L_sec 0", "--L_sec must be positive, got (0.0,)"),
+        ("annotations --file x --to foo", "--to must be one of audacity, elan, labelstudio, activitynet, fiftyone, got 'foo'"),
+        (
+            "evaluate --plot_n 3 --annotations_csv .",
+            "--plot_n is a number of figures and needs --curve_dir, the folder for them; got 3 and None",
+        ),
+    ],
+)
+def test_a_mistake_is_told_in_the_words_of_the_command_line(line, says, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("data/ave/raw/AVE").mkdir(parents=True)
+    command = line.split()[0]
+    assert cli.main(line.split()) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == f"avesound {command}: {says}"
+
+
+def test_a_download_that_fails_names_the_option_that_takes_a_file(monkeypatch, tmp_path, capsys):
+    from avesound.data import ave, download
+
+    def no_host(*_):
+        raise download.DownloadError("no such host")
+
+    monkeypatch.setattr(download, "_known_host", no_host)
+    assert cli.main(["download", "--out_dir", str(tmp_path)]) == 1 and "`zip_path`" in ave._BY_HAND
+    said = capsys.readouterr().err.strip()
+    assert said == "avesound download: no such host. If you can get the file another way, pass it as --zip."
+
+
 IMPORTED = """
 import contextlib, io, sys
 from avesound import cli
+from avesound.options import as_typed
 for words in eval(sys.argv[1]):
     with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
         cli.main(words)

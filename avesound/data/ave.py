@@ -173,7 +173,7 @@ def _complete_in(out_dir: str | os.PathLike) -> tuple[AVELayout, AVEFiles] | Non
 # %% ../../nbs/23_data_ave.ipynb #c608d624
 def _check_origin(url: str | None, zip_path: str | os.PathLike | None, sha256: str | None) -> None:
     if url is not None and zip_path is not None:
-        raise ValueError("give url or zip_path, not both")
+        raise ValueError("give `url` or `zip_path`, not both")
     if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
         raise ValueError(f"url must be an http or https address, got {url!r}")
     if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
@@ -183,7 +183,7 @@ def _check_origin(url: str | None, zip_path: str | os.PathLike | None, sha256: s
 
 # %% ../../nbs/23_data_ave.ipynb #49b5abae
 GDRIVE_ID = "1FjKwe79e0u96vdjIVwfRQ1V6SoDHe7kK"  # the official AVE_Dataset.zip, as the authors' page gives it
-_BY_HAND = "If you can get the file another way, pass it as zip_path (command line: --zip FILE)."
+_BY_HAND = "If you can get the file another way, pass it as `zip_path`."
 
 
 def download_ave(
