@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 # %% ../nbs/00_files.ipynb #st0rage2
 _NO_ROOM = {errno.ENOSPC, errno.EROFS, errno.EDQUOT}  # the next file would fare no better
+_NO_RIGHT = {errno.EACCES, errno.EPERM}
 
 
 class StorageError(OSError):
@@ -44,11 +45,25 @@ class StorageError(OSError):
     def __str__(self) -> str:
         return str(self.strerror)
 
+# %% ../nbs/00_files.ipynb #na3ed002
+@contextmanager
+def _named(
+    path: str | os.PathLike,  # what the user knows
+    own: Callable[[Path | None, int], bool],  # whether a file, None where none is named, is one that only avesound knows; and the errno
+) -> Iterator[None]:
+    "What the block's errors say of files that only avesound knows, they say of `path`."
+    try:
+        yield
+    except OSError as error:
+        names = [os.fspath(name) for name in (error.filename, error.filename2) if isinstance(name, (str, os.PathLike))]
+        files: list[Path | None] = [Path(name.removeprefix("file:")) for name in names]  # FFmpeg's way to name one
+        if error.errno is None or not any(own(file, error.errno) for file in files or [None]):
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+
 
 @contextmanager
-def storing(
-    folder: str | os.PathLike,  # which is named where it takes no more
-) -> Iterator[None]:
+def _telling_full(folder: str | os.PathLike) -> Iterator[None]:
     "Turn what a full disk answers to any call of the block into a `StorageError`."
     try:
         yield
@@ -57,6 +72,23 @@ def storing(
             raise
         advice = "what is finished is kept; make room, or choose another folder, and run it again"
         raise StorageError(error.errno, f"{folder} takes no more files ({os.strerror(error.errno)}): {advice}") from error
+
+# %% ../nbs/00_files.ipynb #na3ed003
+@contextmanager
+def storing(
+    folder: str | os.PathLike,  # which is named where it takes no more
+) -> Iterator[None]:
+    """Turn what a full disk answers to any call of the block into a `StorageError`.
+
+    Where the folder must not be written to, the error names it, and not the hidden file in it that could not be made.
+    """
+
+    def hidden(file: Path | None, code: int) -> bool:
+        beside = file is not None and file.name.startswith(".") and os.path.abspath(file.parent) == os.path.abspath(folder)
+        return beside and code in _NO_RIGHT
+
+    with _telling_full(folder), _named(folder, hidden):
+        yield
 
 # %% ../nbs/00_files.ipynb #aa000002
 _NO_SYNC = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}  # what file systems without fsync answer
@@ -194,17 +226,17 @@ def _raise_if_full(
     unfinished: Path,  # the file that was being written
     error: Exception,  # what the writer says
 ) -> None:
-    "Raise `OSError` where a writer has failed because nothing more can be written."
+    "Raise `OSError` where a writer has failed because nothing, or nothing more, can be written."
     told = re.search(r"\(os error (\d+)\)", str(error))  # Rust's way to give the number
-    if told and int(told[1]) in _NO_ROOM:
-        raise OSError(int(told[1]), os.strerror(int(told[1]))) from error
+    if told and int(told[1]) in _NO_ROOM | _NO_RIGHT:
+        raise OSError(int(told[1]), os.strerror(int(told[1])), str(unfinished)) from error
     try:
         with open(unfinished, "ab") as file:
             file.write(bytes(_BLOCK))
             file.flush()
             os.fsync(file.fileno())
     except OSError as full:
-        if full.errno in _NO_ROOM:
+        if full.errno in _NO_ROOM | _NO_RIGHT:
             raise full from error
 
 # %% ../nbs/00_files.ipynb #67081199
@@ -221,10 +253,12 @@ def atomic_write(
     ------
     StorageError
         If the folder takes no more files: full, read-only, over its quota.
+    OSError
+        If it must not be written to, or `path` is a folder; it names `path`.
     """
     path = Path(path)
     temporary = _unfinished(path)
-    with storing(path.parent):
+    with _telling_full(path.parent), _named(path, lambda file, code: file == temporary or (file is None and code in _NO_RIGHT)):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary

@@ -21,7 +21,7 @@ from .ave import AVEFiles
 from .formats import Imported, import_annotations
 from .recognise import format_of
 from .synth import Plan, SynthSpec, plan_clip, render_clip
-from ..files import shorten, utf8_text
+from ..files import shorten, storing, utf8_text
 from ..media.container import MEDIA_SUFFIXES
 from ..media.write import write_clip
 from ..timeline import Interval, Seconds
@@ -436,7 +436,8 @@ def make_miniature(
     used = {k: plan for k, plan in plans.items() if plan.events or name != "ave"}  # every clip of AVE has an event
     clips = [_MadeUp(_IDS[k], _SPLIT[k], plan, label) for k, plan in used.items()]
     out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    with storing(out.parent):
+        unfinished = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         for file, text in _WRITERS[name](clips).items():
             (unfinished / file).parent.mkdir(parents=True, exist_ok=True)

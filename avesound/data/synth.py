@@ -25,7 +25,7 @@ import numpy as np
 
 import avesound
 from .annotations import COLUMNS, write_annotations
-from ..files import atomic_write, is_abandoned
+from ..files import atomic_write, is_abandoned, storing
 from ..media.decode import decode_audio
 from ..media.write import write_clip
 from ..timeline import Interval, Seconds
@@ -940,7 +940,7 @@ def _begun(out: Path, settings: str) -> Path:
         shutil.rmtree(place)
     for stray in filter(is_abandoned, place.rglob(".*.tmp.*")):  # left by a call that was killed while it wrote
         stray.unlink(missing_ok=True)
-    with atomic_write(place / "synth.json") as temporary:
+    with storing(out.parent), atomic_write(place / "synth.json") as temporary:
         temporary.write_text(settings, encoding="utf-8")
     return place
 

@@ -1,0 +1,161 @@
+"Folders without the right to write: the error names what the user named, and no file that only avesound knows."
+
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from avesound.cli import main
+from avesound.data.sets import make_miniature
+from avesound.data.synth import SynthSpec, make_dataset
+from avesound.files import atomic_write, write_json
+from avesound.media.write import write_clip, write_wav
+from avesound.provenance import write_together
+
+NOBODY = 65534
+
+
+@contextlib.contextmanager
+def as_user():
+    "Root may do anything: within the block it is somebody else."
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+@pytest.fixture
+def closed():
+    "A folder that can be reached, read and searched, and not be written to."
+    if not hasattr(os, "geteuid"):
+        pytest.skip("this system has no such rights")
+    place = Path(tempfile.mkdtemp())
+    place.chmod(0o755)
+    folder = place / "closed"
+    folder.mkdir(mode=0o555)
+    folder.chmod(0o555)
+    try:
+        with as_user():
+            reached = os.access(folder, os.R_OK | os.X_OK, effective_ids=True)
+            if not reached or os.access(folder, os.W_OK, effective_ids=True):
+                pytest.skip(f"{folder}: nobody can be kept from writing there, or is kept from reading")
+        yield folder
+    finally:
+        folder.chmod(0o755)
+        shutil.rmtree(place)
+
+
+def save_torch(path):
+    import torch
+
+    with atomic_write(path) as temporary:
+        torch.save({}, temporary)
+
+
+def save_safetensors(path):
+    import torch
+    from safetensors.torch import save_file
+
+    with atomic_write(path) as temporary:
+        save_file({"a": torch.zeros(1)}, temporary)
+
+
+def save_npz(path):
+    with atomic_write(path) as temporary:
+        np.savez(temporary, a=np.zeros(1))
+
+
+def save_figure(path):
+    import matplotlib.pyplot as plt
+
+    from avesound.drawing import save_figure
+
+    figure = plt.figure()
+    try:
+        save_figure(figure, path)
+    finally:
+        plt.close(figure)
+
+
+WRITERS = {
+    "a.json": lambda path: write_json({}, path),
+    "b.json": lambda path: write_together({path: {"run": {}}}, "r1"),
+    "a.wav": lambda path: write_wav(path, np.zeros(160, np.float32)),
+    "a.mp4": lambda path: write_clip(path, np.zeros((4, 16, 16, 3), np.uint8), 4),
+    "a.pt": save_torch,
+    "a.safetensors": save_safetensors,
+    "a.npz": save_npz,
+    "a.png": save_figure,
+}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of `wave`, for a file that it could not open
+@pytest.mark.parametrize("name", WRITERS)
+def test_whatever_writes_a_file_names_it_where_it_must_not_be_written(name, closed, tmp_path):
+    WRITERS[name](tmp_path / name)  # all that it imports is there now
+    with as_user(), pytest.raises(PermissionError) as refused:
+        WRITERS[name](closed / name)
+    assert str(refused.value) == f"[Errno 13] Permission denied: '{closed / name}'"
+    assert list(closed.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_whatever_writes_a_file_names_it_where_a_folder_is_in_its_place(name, tmp_path):
+    (tmp_path / name).mkdir()
+    with pytest.raises(OSError) as refused:
+        WRITERS[name](tmp_path / name)
+    assert ".tmp" not in str(refused.value) and str(tmp_path / name) in str(refused.value)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return make_dataset(
+        tmp_path_factory.mktemp("made") / "d", n_train=1, n_val=1, n_test=1, spec=SynthSpec(size=(64, 80), fps=15, sample_rate=8000)
+    )
+
+
+COMMANDS = [
+    "annotations --txt {made}/Annotations.txt --out_csv {out}/a.csv",
+    "annotations --file {made}/annotations.csv --to audacity --out_dir {out}/labels",
+    "synth --out_dir {out}/new --n_train 1 --n_val 0 --n_test 0",
+    "extract --vid_dir {made}/AVE --out_dir {out}/cache",
+    "extract --vid_dir {made}/AVE --out_dir {out}/cache --estimate",
+    "extract-wav --vid_dir {made}/AVE --out_dir {out}/wav",
+    "extract-wav --vid_dir {made}/AVE --out_dir {out}",
+    "download --zip {made}/ave.zip --out_dir {out}",
+    "download --zip {made}/ave.zip --out_dir {out}/ave",
+]
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_a_command_names_a_folder_that_it_must_not_write_to(line, closed, made, capsys):
+    shared = closed.parent / "made"
+    shutil.copytree(made, shared)
+    shutil.make_archive(str(shared / "ave"), "zip", shared.parent, "made")
+    for path in shared.rglob("*"):
+        path.chmod(0o755)
+    elsewhere = closed.parent / "open"
+    elsewhere.mkdir()
+    assert main(line.format(made=shared, out=elsewhere).split()) == 0  # all that it imports is there now
+    capsys.readouterr()
+    with as_user():
+        code = main(line.format(made=shared, out=closed).split())
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert code == 1 and re.search(rf"Permission denied: '{re.escape(str(closed))}(/[a-z][^'/]*)*'$", said), said
+    assert list(closed.iterdir()) == []
+
+
+def test_a_set_that_is_made_up_names_the_folder(closed):
+    with as_user(), pytest.raises(PermissionError) as refused:
+        make_miniature(closed / "mini", "ave")
+    assert str(refused.value) == f"[Errno 13] Permission denied: '{closed}'"
