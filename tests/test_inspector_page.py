@@ -217,6 +217,49 @@ def test_a_drag_chooses_a_span_and_m_saves_it(marking):
     assert before != 6.5 and page.text_content(".inspector .bounds") == ""
 
 
+def test_esc_gives_up_a_drag_and_all_is_as_it_was(marking):
+    page, path = marking
+    text = path.read_text()
+
+    def given_up(start, end, y=20):
+        "Drag, press esc, move on, let the pointer go."
+        page.mouse.move(*at(page, start, y))
+        page.mouse.down()
+        page.mouse.move(*at(page, end, y), steps=4)
+        drawn = page.is_visible(".inspector .marking")
+        page.keyboard.press("Escape")
+        page.mouse.move(*at(page, end + 0.3, y), steps=2)
+        page.mouse.up()
+        settled(page, "!video.seeking")
+        return drawn
+
+    assert given_up(7.5, 8.5) and not page.is_visible(".inspector .marking") and page.text_content(".inspector .bounds") == ""
+    for n, edge, away in [(0, 1, 2.6), (1, 0, 2.4), (2, 1, 8.0)]:  # an edge of a mark
+        assert given_up(MARKED[n][1 + edge], away, f".timeline rect.mark[data-n='{n}']") and not page.is_visible(".inspector .marking")
+    page.keyboard.press("Control+z")  # nothing has come to what can be undone
+    page.wait_for_selector(".inspector .said:has-text('There is nothing to undo.')")
+    drag(page, 7.5, 8.5)
+    assert given_up(8.5, 9.3) and bounds(page) == pytest.approx([7.5, 8.5], abs=0.05)  # an edge of a span that is not saved
+    page.mouse.click(*at(page, 0.5))
+    settled(page, "!video.seeking && Math.abs(video.currentTime - 0.5) < 0.1")
+    given_up(2.0, 6.5, page.locator(".inspector .timeline").bounding_box()["height"] - 6)  # a drag that seeks
+    settled(page, "!video.seeking && Math.abs(video.currentTime - 0.5) < 0.1")
+    matrix = box(page, ".matrix")
+    page.mouse.move(matrix["x"] + 0.7 * matrix["width"], matrix["y"] + 0.5 * matrix["height"])
+    page.mouse.down()
+    settled(page, "!video.seeking && video.currentTime > 4")
+    page.keyboard.press("Escape")
+    settled(page, "!video.seeking && Math.abs(video.currentTime - 0.5) < 0.1")
+    page.mouse.move(matrix["x"] + 0.5 * matrix["width"], matrix["y"] + 0.5 * matrix["height"], steps=2)
+    page.mouse.up()
+    assert page.evaluate("document.querySelector('.inspector video').currentTime") == pytest.approx(0.5, abs=0.1)
+    assert page.evaluate("window.reached").count("Escape") == 0 and bounds(page) == pytest.approx([7.5, 8.5], abs=0.05)
+    page.keyboard.press("Escape")  # nothing is dragged: the span is let go
+    assert page.text_content(".inspector .bounds") == "" and path.read_text() == text
+    page.click(".inspector .keys summary")
+    assert "give up a drag" in page.text_content(".inspector .keys")
+
+
 @pytest.mark.parametrize("n, edge, wanted", [(0, 1, ("bell", 1.0, 2.6)), (1, 0, ("door", 2.5, 6.0)), (2, 1, ("bell", 5.0, 8.0))])
 def test_the_edges_of_a_mark_are_dragged(marking, n, edge, wanted):
     page, path = marking
@@ -387,10 +430,17 @@ def test_a_scatter_chooses_clips(many, browser):
             x, y = 40 + (confidence - a) / (b - a) * 216, 190 - (dist - c) / (d - c) * 182
             return area["x"] + x * scale, area["y"] + y * scale
 
-        page.mouse.move(*place(0.6, 1.0))
-        page.mouse.down()
-        page.mouse.move(*place(0.9, 4.0), steps=4)
-        page.mouse.up()
+        for given_up in (True, False):
+            page.mouse.move(*place(0.6, 1.0))
+            page.mouse.down()
+            page.mouse.move(*place(0.9, 4.0), steps=4)
+            assert drawing.locator("rect.mark").count() == 1
+            if given_up:
+                page.keyboard.press("Escape")
+                assert drawing.locator("rect.mark").count() == 0
+            page.mouse.up()
+            settled(page)
+            assert (page.text_content(count) == "4000 clips") is given_up
         page.wait_for_function(f"document.querySelector('{count}')?.textContent.includes(' of 4000')")
         low, high = page.evaluate("model.get('picker').within.dist")
         left, right = page.evaluate("model.get('picker').within.confidence")

@@ -1,4 +1,4 @@
-// What a pointer does on the timeline: a click seeks, a drag chooses a span, an edge of a mark can be pulled; along the time axis, or with shift, a drag seeks.
+// What a pointer does on the timeline: a click seeks, a drag chooses a span, an edge of a mark can be pulled; along the time axis, or with shift, a drag seeks. Esc gives a drag up.
 
 const SLIP = { mouse: 3, pen: 4, touch: 8 }; // px that a click may move
 const REACH = { mouse: 5, pen: 8, touch: 16 }; // px around an edge that take hold of it
@@ -14,7 +14,7 @@ export class Drag {
     node.addEventListener("pointerdown", (event) => this.down(event));
     node.addEventListener("pointermove", (event) => this.move(event));
     node.addEventListener("pointerup", (event) => this.up(event));
-    node.addEventListener("pointercancel", () => { this.held = null; this.app.marks.preview(null); }); // a finger scrolls the page
+    node.addEventListener("pointercancel", () => this.abandon()); // a finger scrolls the page
   }
 
   down(event) {
@@ -23,7 +23,7 @@ export class Drag {
     timeline.node.focus({ preventScroll: true });
     timeline.node.setPointerCapture(event.pointerId);
     const seeks = event.shiftKey || this.onAxis(event);
-    this.held = { ...(seeks ? { seeks } : this.edgeAt(event) ?? { from: t }), over: this.markAt(event), x: event.clientX, moved: false };
+    this.held = { ...(seeks ? { seeks } : this.edgeAt(event) ?? { from: t }), over: this.markAt(event), x: event.clientX, moved: false, was: this.app.player.now() };
     if (seeks) this.app.player.seek(t);
     event.preventDefault();
   }
@@ -46,6 +46,15 @@ export class Drag {
       app.marks.choose(held.over);
     } else if (held.edge === undefined || held.mark === null) app.marks.setDraft(...this.span(t, held));
     else app.marks.change(held.mark, this.span(t, held));
+  }
+
+  // All is as it was before the pointer went down. Whether there was anything to give up.
+  abandon() {
+    const { held, app } = this;
+    this.held = null;
+    app.marks.preview(null);
+    if (held?.seeks) app.player.seek(held.was);
+    return held !== null;
   }
 
   // Of what is pulled, when the pointer is at a moment.

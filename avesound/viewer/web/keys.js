@@ -5,7 +5,7 @@ const KEYS = [
   ["space", "play or pause"], ["← →", "0.1 s back or on; with shift 1 s"], [", .", "one frame back or on"], ["home end", "to the start, the end"],
   ["< >", "slower, faster"], ["n p", "next, previous clip"], ["/", "search"], ["+ − 0", "zoom in, out, whole clip"],
   ["drag", "choose a span; an edge of a mark: move it"], ["click", "seek; so does a drag with shift, or along the time axis"],
-  ["i o", "an event starts, ends here"], ["m", "save the chosen span as an event"], ["esc", "let go of the span or the mark"],
+  ["i o", "an event starts, ends here"], ["m", "save the chosen span as an event"], ["esc", "give up a drag; else let go of the span or the mark"],
   ["N P", "next, previous mark (with shift)"], ["e", "play the span or the mark, up to its end"], ["del", "delete the chosen mark"],
   ["ctrl z", "undo; with shift, or ctrl y: do again"], ["[ ]", "start and end of a span to loop"], ["l", "loop the span, the mark or the event, or stop"],
 ];
@@ -38,6 +38,11 @@ export class Keys {
 
   // Before JupyterLab sees it: there, d d deletes a cell, and the arrows move between them. What is held with ctrl is its own, but for undoing.
   caught(event) {
+    if (event.key === "Escape" && this.givesUp()) { // wherever the focus is
+      event.preventDefault();
+      event.stopPropagation();
+      return;
+    }
     if (!this.app.root.contains(event.target)) return;
     const back = this.takesBack(event);
     if (!back) this.pressed(event);
@@ -46,6 +51,12 @@ export class Keys {
       event.preventDefault();
     }
     if (back || !this.withControl(event)) event.stopPropagation();
+  }
+
+  // Whether something was being dragged, which is as it was now.
+  givesUp() {
+    const { timeline, matrix, scatter } = this.app;
+    return [timeline.drag, matrix, scatter].some((part) => part.abandon());
   }
 
   withControl(event) { return event.ctrlKey || event.metaKey || event.altKey; }

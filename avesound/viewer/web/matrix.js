@@ -7,8 +7,11 @@ export class Matrix {
     this.link = app.link;
     this.cross = h("div", { class: "cross" });
     this.node = h("div", { class: "matrix", tabindex: 0, role: "group", "aria-label": "Similarity of every moment of the picture with every moment of the sound; arrow keys move in time" });
-    this.node.addEventListener("pointerdown", (event) => { if (!event.button) { this.node.setPointerCapture(event.pointerId); this.point(event); } });
-    this.node.addEventListener("pointermove", (event) => { if (this.node.hasPointerCapture(event.pointerId)) this.point(event); });
+    this.was = null; // the moment and the part in view before the pointer went down
+    this.node.addEventListener("pointerdown", (event) => this.down(event));
+    this.node.addEventListener("pointermove", (event) => { if (this.was) this.point(event); });
+    this.node.addEventListener("pointerup", () => { this.was = null; });
+    this.node.addEventListener("pointercancel", () => { this.was = null; });
     this.link.on("change:matrix", () => this.draw());
   }
 
@@ -20,6 +23,23 @@ export class Matrix {
     this.cross.style.height = `${100 * (foot - top) / width}%`;
     this.node.hidden = !this.link.get("matrix");
     this.app.timeline.follow();
+  }
+
+  down(event) {
+    if (event.button) return;
+    this.node.setPointerCapture(event.pointerId);
+    this.was = { t: this.app.player.now(), span: this.link.get("span") };
+    this.point(event);
+  }
+
+  // As it was before the pointer went down. Whether there was anything to give up.
+  abandon() {
+    const { was } = this;
+    this.was = null;
+    if (!was) return false;
+    this.app.player.seek(was.t);
+    this.link.put("span", was.span);
+    return true;
   }
 
   point(event) {

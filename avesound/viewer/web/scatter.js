@@ -19,7 +19,7 @@ export class Scatter {
     this.drawing.addEventListener("pointerdown", (event) => this.down(event));
     this.drawing.addEventListener("pointermove", (event) => this.move(event));
     this.drawing.addEventListener("pointerup", () => this.up());
-    this.drawing.addEventListener("pointercancel", () => { this.corners = null; this.draw(); });
+    this.drawing.addEventListener("pointercancel", () => this.abandon());
     this.link.on("change:choices change:rows", () => this.fill());
     this.link.on("change:order change:picker change:video_id", () => this.draw());
   }
@@ -110,6 +110,14 @@ export class Scatter {
       this.app.list.keep({ [this.x.value]: span(0), [this.y.value]: span(1) });
     }
     this.draw();
+  }
+
+  // No box after all. Whether there was one.
+  abandon() {
+    const drawn = this.corners !== null;
+    this.corners = null;
+    if (drawn) this.draw();
+    return drawn;
   }
 
   // The clip whose point is nearest; those that the list has go first.
