@@ -457,6 +457,32 @@ def test_a_scatter_chooses_clips(many, browser):
         assert page.complaints == []
 
 
+def test_the_scatter_says_which_clips_it_does_not_show(many, browser, tmp_path):
+    path, table = many
+    part = table.head(40).copy()
+    part.loc[:7, ["confidence", "dist"]] = np.nan
+    part.loc[:7, "status"] = ["no_audio"] * 5 + ["missing"] * 3
+    part.loc[8:9, "dist"] = np.nan
+    part.to_csv(tmp_path / "summary.csv", index=False)
+    left = ".inspector .scatter .left"
+    with shown(Inspector(summary_csv=tmp_path / "summary.csv"), browser) as page:
+        page.click(".inspector .scatter summary")
+        page.wait_for_selector(left)
+        chosen = [page.locator(".inspector .scatter select").nth(k).evaluate("node => node.selectedOptions[0].textContent") for k in (0, 1)]
+        said = f"10 of 40 clips not shown: 10 without {chosen[0]}, 8 without {chosen[1]}. Their status: no_audio 5, missing 3, ok 2."
+        assert page.text_content(left) == said and "not shown" not in page.text_content(".inspector .saying")
+        shown_dots = "document.querySelector('.inspector .scatter .dots:not(.out)').getAttribute('d').split('M').length - 1"
+        assert page.evaluate(shown_dots) == 30
+        page.locator(".inspector .scatter label", has_text="Upwards").locator("select").select_option("confidence")  # the same twice
+        said = f"8 of 40 clips not shown: 8 without {chosen[1]}. Their status: no_audio 5, missing 3."
+        page.wait_for_function(f"document.querySelector('{left}').textContent === {said!r}")
+        assert page.complaints == []
+    with shown(Inspector(summary_csv=path), browser) as page:
+        page.click(".inspector .scatter summary")
+        page.wait_for_selector(".inspector .scatter .dots:not(.out)")
+        assert not page.locator(left).is_visible()
+
+
 def test_where_there_are_no_numbers_there_is_no_scatter(run, browser):
     with shown(Inspector(vid_dir=run / "data/AVE"), browser) as page:
         assert not page.locator(".inspector .scatter").is_visible()

@@ -11,9 +11,10 @@ export class Scatter {
     const axis = () => h("select", { onchange: () => this.draw() });
     [this.x, this.y] = [axis(), axis()];
     this.drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
+    this.left = h("p", { class: "quiet left", hidden: true });
     this.all = button("All clips again", () => this.app.list.keep({}));
     this.node = h("details", { class: "scatter", ontoggle: () => this.draw() }, h("summary", {}, "Scatter of the clips"),
-      field("Upwards", this.y), field("To the right", this.x), this.drawing, h("p", { class: "quiet" }, "A click shows a clip, a box keeps those in it."), this.all);
+      field("Upwards", this.y), field("To the right", this.x), this.drawing, this.left, h("p", { class: "quiet" }, "A click shows a clip, a box keeps those in it."), this.all);
     this.points = [];
     this.corners = null; // of the box that is being drawn
     this.drawing.addEventListener("pointerdown", (event) => this.down(event));
@@ -54,7 +55,20 @@ export class Scatter {
       ...(here ? [svg("circle", { class: "here", cx: here.px, cy: here.py, r: 5 })] : []), ...this.boxes());
     const words = ({ selectedOptions: [chosen] }) => chosen?.textContent ?? "";
     this.drawing.setAttribute("aria-label", `${this.points.length} clips by ${words(this.y)} and ${words(this.x)}. The list can be sorted by either.`);
+    this.left.textContent = this.leftOut(rows, words);
+    this.left.hidden = !this.left.textContent;
     this.all.hidden = !Object.keys(this.link.get("picker").within ?? {}).length;
+  }
+
+  // Clips that lack a number have no place: how many, which number, and how the list calls them.
+  leftOut(rows, words) {
+    const lacks = (axis) => (row) => row[axis.value] == null, axes = this.x.value === this.y.value ? [this.y] : [this.y, this.x];
+    const left = rows.filter((row) => axes.some((axis) => lacks(axis)(row))), statuses = {};
+    if (!left.length) return "";
+    for (const { status } of left) statuses[status] = (statuses[status] ?? 0) + 1;
+    const without = axes.map((axis) => [rows.filter(lacks(axis)).length, axis]).filter(([n]) => n).map(([n, axis]) => `${n} without ${words(axis)}`);
+    const called = Object.entries(statuses).sort(([, a], [, b]) => b - a).map(([status, n]) => `${status} ${n}`);
+    return `${left.length} of ${rows.length} clips not shown: ${without.join(", ")}. Their status: ${called.join(", ")}.`;
   }
 
   place(x, y) {
