@@ -409,6 +409,19 @@ def test_every_page_is_in_the_sidebar_once_and_in_reading_order():
     assert {item["href"] for item in QUARTO["website"]["navbar"]["left"]} <= set(pages)
 
 
+def test_the_door_of_tasks_opens_a_page_that_lists_them_all_by_their_titles():
+    (door,) = (item["href"] for item in QUARTO["website"]["navbar"]["left"] if item["text"] == "How do I …")
+    (behind,) = (pages_of(one["contents"]) for one in QUARTO["website"]["sidebar"]["contents"] if one["section"] == "How do I …")
+    page = ROOT / "nbs" / door
+    assert behind[0] == door
+    listed = re.findall(r"^- \[([^]]+)\]\(([^)]+)\)[: ]+\S.*[.?]$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [link for _, link in listed] == behind[1:], "every task and tutorial, in the order of the sidebar, with a sentence"
+    for words, link in listed:
+        target = page.parent / link
+        head = front_matter(target)[0]["title"] if target.suffix == ".md" else cells(target)[0]["source"].partition("\n")[0].lstrip("# ")
+        assert words == head, link
+
+
 def test_the_site_is_light_and_dark_and_asks_nobody_for_letters():
     theme = QUARTO["format"]["html"]["theme"]
     assert {"light", "dark"} == theme.keys() and all(layers[-1] == "theme.scss" for layers in theme.values())
