@@ -300,9 +300,7 @@ def _kept(note: Path, state: str) -> CardSet | None:
 # %% ../nbs/98a_benchmark.ipynb #b5aebca6
 def benchmark(
     encoder: str | Encoder,  # the encoder: its name, or an object
-    data: Sequence[str] | str = (
-        "synth",
-    ),  # data sets: synth (five), synth-hard and the like (one of them), or NAME=FOLDER; ave, llp … as published
+    data: Sequence[str] | str = ("synth",),  # data sets: synth (five), synth-hard … (one of them), or NAME=FOLDER; ave, llp … as published
     out_dir: str | os.PathLike = "reports/benchmark",  # gets card.json, card.md, card.png; sets/ with caches and tables of each data set
     *,
     audio_encoder: str | Encoder | None = None,  # another one for the sound, its name or an object; a projector is fitted on train clips

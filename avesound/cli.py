@@ -108,9 +108,7 @@ def _annotations(
     reading: Call,
     showing: Call,
     *,
-    file: Sequence[
-        str
-    ],  # what to read: AVE's Annotations.txt, files of another format, folders of a data set; with `target` a CSV or a summary
+    file: Sequence[str],  # AVE's Annotations.txt, files of another format, folders of a data set; with `target` a CSV or a summary
     source: str = "ave",  # the format of the files, or the data set
     target: str | None = None,  # the other way: write them for another tool
     folder: str = "exported",  # gets the files for another tool

@@ -68,6 +68,17 @@ def all_functions() -> dict[str, int]:
     return {name: n_lines for name, n_lines, _ in house.functions(rooms)}
 
 
+def test_a_default_stands_on_one_line():
+    "Else the formatter makes three of a parameter and its comment: one that is too long for a line is shortened, or has a name."
+    broken = []
+    for path in sorted((ROOT / "avesound").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                defaults = filter(None, [*node.args.defaults, *node.args.kw_defaults])
+                broken += [f"{path.name}:{default.lineno}" for default in defaults if default.lineno != default.end_lineno]
+    assert broken == []
+
+
 def test_a_function_fits_a_screen(record_property):
     long = {name for name, n_lines in all_functions().items() if n_lines > 60}
     assert long == set(), "a body has at most 60 lines"
