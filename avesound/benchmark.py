@@ -272,7 +272,7 @@ def _measured(of: _Measured, data: DataSet, folder: Path) -> tuple[CardSet, bool
     if of.needs_projector and not any(clip.own_split == "train" for clip in read_clips(data.annotations_csv).clips.values()):
         raise ValueError(
             f"{data.name}: two towers need a projector, fitted on clips of train, and of these are none in {data.annotations_csv}; "
-            "put an annotations.csv that names some into the folder of the data set"
+            f"{_without_train(data)}"
         )
     cache, wrong = _embedded(of, data, folder)
     p = of.protocol
@@ -287,6 +287,18 @@ def _measured(of: _Measured, data: DataSet, folder: Path) -> tuple[CardSet, bool
     made = card_set(result, selection, data=data.about, n_settings=len(report.table), presence=presence)
     write_json({"state": state, "set": made}, note)
     return made, False
+
+
+def _without_train(data: DataSet) -> str:
+    "What to do where no clip of train is in the annotations."
+    title = data.about.get("published")
+    if not any(known.title == title and "train" in known.untimed for known in SETS.values()):
+        return "put an annotations.csv that names some into the folder of the data set"
+    return (
+        f"the train split of {title} is published with labels and no times, so no row is of it, and val, where settings are chosen, is no "
+        "substitute. Its clips will do: name them in a CSV for `avesound fit-projector`, which looks at no event, and give the projector "
+        "to sweep and evaluate"
+    )
 
 
 def _kept(note: Path, state: str) -> CardSet | None:

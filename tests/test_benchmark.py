@@ -17,6 +17,7 @@ from avesound import cli
 from avesound.benchmark import BenchmarkProtocol, SynthClips, benchmark, data_sets
 from avesound.data.annotations import read_annotations, write_annotations
 from avesound.data.sets import SETS, import_set, make_miniature
+from avesound.data.splits import read_clips
 from avesound.embeddings.extract import RunSettings
 from avesound.embeddings.similarity import similarity_set
 from avesound.evaluation.audit import audit_crossmodal, copied_answers, known_events, read_predictions
@@ -222,9 +223,29 @@ def test_what_is_no_published_set_is_named(published, tmp_path):
 
 
 def test_two_towers_without_clips_to_fit_on_are_refused_before_any_work(published, tmp_path):
-    with pytest.raises(ValueError, match="llp: two towers need a projector, .*clips of train, and of these are none"):
+    why = "llp: two towers need a projector.*of these are none.*train split of LLP .* labels and no times.*fit-projector"
+    with pytest.raises(ValueError, match=why):
         benchmark("noise", f"llp={published / 'llp'}", tmp_path, audio_encoder="logmel", protocol=QUICK, progress=False)
     assert not list(tmp_path.rglob("*.npz"))
+    read = data_sets(f"llp={published / 'llp'}", tmp_path / "read")[0]
+    (tmp_path / "mine").mkdir()
+    shutil.copy(read.annotations_csv, tmp_path / "mine/annotations.csv")  # whoever's these are: nothing is known of their train clips
+    (tmp_path / "mine/AVE").symlink_to(read.vid_dir)
+    with pytest.raises(ValueError, match="mine: two towers need .*of these are none in .*; put an annotations.csv that names some into"):
+        benchmark("noise", f"mine={tmp_path / 'mine'}", tmp_path, audio_encoder="logmel", protocol=QUICK, progress=False)
+
+
+def test_clips_of_llps_train_split_fit_a_projector_as_the_page_says(published, tmp_path):
+    "The lines of the page, run; a miniature has too few clips to fit on, and that is what it is told."
+    page = (Path(__file__).parents[1] / "nbs/howto/which_dataset.md").read_text(encoding="utf-8")
+    (block,) = [block for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL) if "AVVP_train" in block]
+    making, fitting = block.split("avesound fit-projector")
+    (tmp_path / "AVVP-ECCV20").symlink_to(published / "llp")
+    subprocess.run(["bash", "-ec", making], cwd=tmp_path, check=True)
+    assert "--annotations_csv llp_train.csv" in fitting and "--split" not in fitting  # train is what it fits on
+    clips = read_clips(tmp_path / "llp_train.csv").of_split("train")
+    files = {path.stem for path in (published / "llp").rglob("*.mp4")}
+    assert clips and {clip.video_id for clip in clips} <= files
 
 
 # ---- trap seven

@@ -41,6 +41,7 @@ class PublishedSet:
     protocol: str  # what its published numbers are
     source: str  # where all this stands
     id_chars: int | None = None  # a file may have so many characters of the id as its name
+    untimed: tuple[str, ...] = ()  # splits whose clips have labels without times: they are in no row
 
 
 SETS: dict[str, PublishedSet] = {
@@ -66,7 +67,7 @@ SETS: dict[str, PublishedSet] = {
         11849, 25, 10, 1,
         "F of seconds and F of events at tIoU 0.5, with the class: what is heard, what is seen, both, and two means of these",
         "https://github.com/YapengTian/AVVP-ECCV20: README.md, data, scripts/download_dataset.py, utils/eval_metrics.py",
-        id_chars=11,
+        id_chars=11, untimed=("train",),
     ),
 }  # fmt: skip
 
