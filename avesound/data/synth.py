@@ -972,6 +972,8 @@ def make_dataset(
     ValueError
         If there is no clip to make or no worker to make it.
     """
+    import scipy.ndimage
+    import scipy.signal  # noqa: F401  before threads do: of two that import it at once one may find half of it
     from tqdm import tqdm
 
     counts = {"train": n_train, "val": n_val, "test": n_test}
