@@ -87,7 +87,11 @@ def shown(inspector, browser, width=1280, height=900, apart="", **more):
     page = browser.new_page(viewport={"width": width, "height": height}, **more)
     page.set_default_timeout(PATIENCE)
     page.complaints = []
-    page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
+    icon = "/favicon.ico"  # which some versions of playwright let the browser ask for
+    page.on(
+        "console",
+        lambda said: page.complaints.append(said.text) if said.type == "error" and not said.location["url"].endswith(icon) else None,
+    )
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
     page.route("**/favicon.ico", lambda route: route.fulfill(body=""))
     page.expose_function("kernel", kernel)
