@@ -28,8 +28,8 @@ WHY = {  # a bound is missed, where it is
     "similarities": "files, settings and spacing of each clip are checked, and its arrays are held until all are joined",
     "similarities before": "reading and checksums alone are the floor below, and files, settings and spacing of each clip are checked now",
     "evaluation before": "each clip is read twice, with its own sound and for wrong ones; then the start of pandas",
-    "sweep before": "the same exponentials and sums in double precision, and most of a whole sweep is spent elsewhere",
-    "sweep": "what is left are exponentials and sums in double precision",
+    "sweep before": "half is exponentials and sums in double precision, a quarter is eleven metrics of each clip and setting",
+    "sweep": "half is exponentials and sums in double precision, a quarter is eleven metrics of each clip and setting",
 }
 KEPT = ("what", "bound", "unit", "status", "median", "min", "max", "note", "skipped", "error", "fault")
 

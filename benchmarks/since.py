@@ -1,6 +1,7 @@
 "The same work with the code of the pinned commit and with that of now: pictures, the video tower, similarities, a sweep, unequal clips."
 
 import statistics
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from .before import alternated, before, ratio, spoken
 from .cache import clip_id, write_cache, write_packed
 from .clips import Bench
 from .rounds import CORES, Row, cpu_seconds, forget_peak, fresh, resident_bytes
+from .sweep import kernel_or_numpy
 from .table import line
 
 
@@ -154,11 +156,11 @@ def sweep_before(bench: Bench):
         ratio(runs),
         at_least=2.5,
         fault=fault,
-        note=f"{spoken(runs)}; metrics differ by {off:.0e} at most",
+        note=f"{spoken(runs)}; {kernel_or_numpy(runs['now'][0]['compiled'])}; metrics differ by {off:.0e} at most",
     )
 
 
-def sweep_cost(out: str, which: str) -> dict[str, float]:
+def sweep_cost(out: str, which: str) -> dict:
     if which == "before":
         from avesound.align import FUSIONS
         from avesound.grid import Grid, grid_metrics
@@ -189,7 +191,7 @@ def sweep_cost(out: str, which: str) -> dict[str, float]:
     for part in parts.values():
         for metric, values in grid_metrics(part, curves, cells, 0.25, events).items():
             kept.setdefault(metric, []).append(values[:, ::64].copy())
-    cost = {"cpu_s": cpu_seconds() - began}
+    cost = {"cpu_s": cpu_seconds() - began, "compiled": bool(sys.modules.get("numba"))}
     np.savez(out, **{metric: np.concatenate(values) for metric, values in kept.items()})
     return cost
 

@@ -2,6 +2,7 @@
 
 import itertools
 import statistics
+import sys
 from functools import partial
 
 import numpy as np
@@ -60,13 +61,19 @@ def grid_rows(what: str, path: str, settings: list, cells: np.ndarray, events: n
     furthest = max(np.abs(np.array([whole[metric][s] for s in settings]) - looped[metric]).max() for metric in looped)
     fault = "" if furthest <= 1e-5 and len(settings) == 1200 else f"{len(settings)} settings, differs by {furthest:.0e}"
     cpu_s = statistics.median(s.cpu_s for s in times["grid"])
-    note = f"{cpu_s:.2f} s of processor time, {CORES} threads; largest difference to the loop {furthest:.0e}"
+    way = kernel_or_numpy(bool(sys.modules.get("numba")))
+    note = f"{cpu_s:.2f} s of processor time, {CORES} threads, {way}; largest difference to the loop {furthest:.0e}"
     rows = [Row(what, [s.wall_s for s in times["grid"]], "s", at_most=1.5, fault=fault, note=note, seconds=as_seconds(times))]
     for of, bound in [("wall_s", 300), ("cpu_s", None)]:
         scaled = [ratio * N_CLIPS / N_SLICE for ratio in ratios(times, "loop", "grid", of)]
         against = f"  a numpy loop over clips and settings against it, {'wall' if bound else 'processor'} time"
         rows.append(Row(against, scaled, at_least=bound, note=f"the loop over {N_SLICE} clips, scaled"))
     return rows
+
+
+def kernel_or_numpy(compiled: bool) -> str:
+    "Which way a grid went."
+    return "compiled by numba" if compiled else "by numpy: numba is not installed"
 
 
 def run_grid(path: str, settings: list, cells: np.ndarray, events: np.ndarray, firsts: dict) -> None:

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,6 +116,105 @@ def test_the_temperature_moves_the_mean_and_fused_peaks():
     ):
         first, second = grid_metrics(rows, curves, cells, 1.0, events)["mae"]
         assert first != second
+
+
+# ---- compiled
+
+
+def both_ways(monkeypatch, *arguments, **options):
+    "What numpy says and what `kernel` says, and how many times that was asked."
+    from avesound.tuning import grid, kernel
+
+    asked, ours = [], kernel.compiled_predictions
+    monkeypatch.setattr(kernel, "compiled_predictions", lambda *a: asked.append(1) or ours(*a))
+    found = []
+    for least in (2**62, 0):
+        monkeypatch.setattr(grid, "_COMPILED_FROM", least)
+        found.append(grid_metrics(*arguments, **options))
+    return *found, len(asked) - 1  # `compile_kernel` asks once
+
+
+@settings(max_examples=150, deadline=None)
+@given(batches(), rows_of(), st.booleans())
+def test_the_kernel_says_what_numpy_says(batch, rows, known):
+    pytest.importorskip("numba")
+    curves, cells, events = batch
+    if known:  # all queries of all clips
+        curves = {length: np.where(np.isnan(cells[:, None, :, 0]), np.nan, np.nan_to_num(curve)) for length, curve in curves.items()}
+    with pytest.MonkeyPatch.context() as patch:
+        numpys, kernels, asked = both_ways(patch, rows, curves, cells, 0.5, events, hit_deltas=(0.3, 1.0), workers=2)
+    assert asked > 0 or not known
+    means = np.array([row.settings.pred_softargmax for row in rows])
+    for name, values in numpys.items():
+        of_moments = name not in ("mass_inside", "log_score")
+        if of_moments:  # those of peaks are equal to the bit; a mean may lie on an edge but for rounding, where hits jump
+            np.testing.assert_array_equal(kernels[name][~means], values[~means], err_msg=name)
+        if name in ("mae", "dist") or not of_moments:
+            np.testing.assert_allclose(kernels[name], values, rtol=0, atol=1e-12, err_msg=name)
+
+
+@pytest.fixture
+def many_clips():
+    "(rows, curves, cells, events), two queries, peaks and means, fixed temperatures and fitted ones."
+    rng = np.random.default_rng(0)
+    cells = np.tile(np.stack([np.arange(20.0), np.arange(1, 21.0)], axis=-1), (200, 1, 1))
+    curves = {length: rng.normal(size=(200, 2, 20)).cumsum(axis=-1) for length in (0.5, 1.0)}
+    grid = Grid((0.5, 1.0, (0.5, 1.0)), (0.001, 1.0), (0.5,), (0.0, 1.0), audio_queries=("multi",))
+    rows = grid.settings() + [replace(row, settings=replace(row.settings, pred_softargmax=True)) for row in grid.settings()[::5]]
+    return rows, curves, cells, np.sort(rng.uniform(0, 20, (200, 1, 2)))
+
+
+def test_a_kernel_that_is_wrong_is_seen(many_clips, monkeypatch):
+    from avesound.tuning import kernel
+
+    rows, curves, cells, events = many_clips
+    numpys, kernels, asked = both_ways(monkeypatch, rows, curves, cells, 1.0, events)
+    assert asked and max(np.abs(numpys[name] - kernels[name]).max() for name in numpys) < 1e-11
+    steps = kernel.compiled_predictions
+    monkeypatch.setattr(kernel, "compiled_predictions", lambda scores, taus, *a: steps(scores, taus * (1 + 1e-9), *a))
+    wrong = grid_metrics(rows, curves, cells, 1.0, events)
+    assert np.abs(numpys["mass_inside"] - wrong["mass_inside"]).max() > 1e-11
+
+
+@pytest.mark.parametrize("missing", ["numba", "a place to keep it", "a disk that is not full"])
+def test_without_numba_numpy_does_it(many_clips, monkeypatch, missing):
+    from avesound.tuning import grid, kernel
+
+    rows, curves, cells, events = many_clips
+    usual = grid_metrics(rows, curves, cells, 1.0, events)
+    monkeypatch.setattr(grid, "_COMPILED_FROM", 0)
+    if missing == "numba":
+        monkeypatch.setitem(sys.modules, "numba", None)
+    else:
+        error = RuntimeError("cannot cache function") if missing == "a place to keep it" else OSError(28, "No space left on device")
+        monkeypatch.setattr(kernel, "compile_kernel", lambda: (_ for _ in ()).throw(error))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = grid_metrics(rows, curves, cells, 1.0, events)
+    assert all(np.array_equal(found[name], usual[name]) for name in usual)
+
+
+def test_numba_is_loaded_for_large_grids_alone(tmp_path):
+    "And where the cache of what is compiled cannot be written, nothing is said."
+    script = """
+import sys, warnings
+import numpy as np
+import avesound.tuning.kernel, avesound.tuning.sweep
+from avesound.tuning import grid
+warnings.simplefilter("error")
+cells = np.stack([np.arange(20.0), np.arange(1, 21.0)], axis=-1)[None]
+rows, curves = grid.Grid().settings(), {1.0: np.sin(np.arange(20.0))[None, None]}
+small = grid.grid_metrics(rows, curves, cells, 1.0, np.array([[[1.0, 2.0]]]))
+assert "numba" not in sys.modules
+import numba.core.caching
+numba.core.caching.CacheImpl._locator_classes = []
+grid._COMPILED_FROM = 0
+again = grid.grid_metrics(rows, curves, cells, 1.0, np.array([[[1.0, 2.0]]]))
+assert not grid._can_compile() and all(np.array_equal(small[name], again[name]) for name in small)
+"""
+    pytest.importorskip("numba")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,12 @@ from ..timeline import Seconds
 if TYPE_CHECKING:
     import pandas as pd
 
+    from avesound.tuning.kernel import FusionStep
+
 # %% ../../nbs/81_tuning_grid.ipynb #c7e62944
+_DEFAULT = AlignSettings()
+
+
 @dataclass(frozen=True)
 class SweepSetting:
     """One row of a sweep.
@@ -82,8 +87,10 @@ class SweepSetting:
     @property
     def canonical(self) -> "SweepSetting":
         "The same with defaults for what has no effect."
-        default = AlignSettings()
-        return replace(self, settings=replace(self.settings, **{name: getattr(default, name) for name in self.without_effect}))
+        idle = {name: getattr(_DEFAULT, name) for name in self.without_effect}
+        if all(getattr(self.settings, name) == value for name, value in idle.items()):
+            return self
+        return replace(self, settings=replace(self.settings, **idle))
 
     def as_row(self) -> dict:
         "Columns of a table: cache, L_sec and every field of the settings; None for those without effect."
@@ -220,7 +227,13 @@ def grid_metrics(
     n_threads = workers or min(8, os.cpu_count() or 1)
     here = dask is None
     work = functools.partial(
-        _scored, rows=rows, hit_deltas=hit_deltas, ranking=ranking, workers=n_threads if here else 1, into=values if here else {}
+        _scored,
+        rows=rows,
+        hit_deltas=hit_deltas,
+        ranking=ranking,
+        compiled=_is_large(rows, ragged),
+        workers=n_threads if here else 1,
+        into=values if here else {},
     )
     for (places, _), columns in map_blocks(work, jobs, dask):
         for name, column in columns.items():
@@ -234,11 +247,13 @@ def _scored(
     rows: Sequence[SweepSetting],
     hit_deltas: Sequence[Seconds],
     ranking: bool,
+    compiled: bool,
     workers: int,
     into: Mapping[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
     "`grid_metrics` of clips that are alike, float64 [shape=(S, G)] each: parts of `into` where these clips stand side by side in it."
     places, clips = job
+    compiled = compiled and _can_compile()
     side_by_side = (np.diff(places) == 1).all()
     columns = {
         name: into[name][:, places[0] : places[-1] + 1] if into and side_by_side else np.empty((len(rows), len(places)))
@@ -247,7 +262,7 @@ def _scored(
     with ThreadPoolExecutor(workers) as pool:
         for (zscore, sigma), fused in _stages(rows).items():
             settings = AlignSettings(score_zscore=zscore, score_smooth_sigma=sigma)
-            _fill_metrics(columns, clips, settings, fused, hit_deltas, pool)
+            _fill_metrics(columns, clips, settings, fused, hit_deltas, compiled, pool)
             if ranking:
                 _fill_ranking(columns, clips, settings, fused)
     return columns
@@ -258,6 +273,27 @@ def _unpadded_curves(curves: "Ragged | np.ndarray", n_cells: np.ndarray) -> Ragg
         return curves
     curves = np.asarray(curves, dtype=np.float64)
     return Ragged.of(curves if (n_cells == curves.shape[-1]).all() else [own[:, :n] for own, n in zip(curves, n_cells)])
+
+# %% ../../nbs/81_tuning_grid.ipynb #1e172884
+# numpy takes 4 ns for each similarity of each setting: 0.15 s here. To load what was compiled takes half a second, once for all parts of a
+# sweep, and to compile it five, once on a machine.
+_COMPILED_FROM = 2**25
+
+
+def _is_large(rows: Sequence[SweepSetting], curves: Mapping[Seconds, Ragged]) -> bool:
+    "Whether it pays to have `kernel` at work."
+    return sum(curves[length].values.size for row in rows for length in row.L_sec) >= _COMPILED_FROM
+
+
+def _can_compile() -> bool:
+    "Whether numba is installed and has a place for what it compiles."
+    try:
+        from avesound.tuning.kernel import compile_kernel
+
+        compile_kernel()
+    except (ImportError, OSError, RuntimeError):  # RuntimeError: "cannot cache function", where no folder can be written
+        return False
+    return True
 
 # %% ../../nbs/81_tuning_grid.ipynb #6a50eabd
 @dataclass(frozen=True, eq=False)
@@ -270,11 +306,13 @@ class _Clips:
     stride_s: Seconds
 
     def scores(self, length: Seconds, settings: AlignSettings) -> np.ndarray:
-        """Scores of all clips, float64 [shape=(G, K, T)]; queries come first in memory, which makes fusing them fast.
-
-        Of a block at a time they would be small products of matrices, which threads of their own slow down.
-        """
+        "Scores of all clips, float64 [shape=(G, K, T)]; queries come first in memory, which makes fusing them fast."
         return np.moveaxis(temporal_scores(np.moveaxis(self.curves[length], 1, 0).copy(), self.stride_s, settings), 0, 1)
+
+    def block(self, part: slice) -> "_Clips":
+        "Some of them."
+        curves = {length: curve[part] for length, curve in self.curves.items()}
+        return replace(self, curves=curves, cells=self.cells[part], events=self.events[part])
 
 # %% ../../nbs/81_tuning_grid.ipynb #dfd1c0a0
 def _fill_metrics(
@@ -283,14 +321,15 @@ def _fill_metrics(
     settings: AlignSettings,  # z-score and smoothing
     parts: dict[tuple, dict],  # of `_stages`
     hit_deltas: Sequence[Seconds],
+    compiled: bool,
     pool: ThreadPoolExecutor,
 ) -> None:
     "Write the metrics of the rows that share z-score and smoothing, a block of clips for each turn of a thread."
-    lengths = sorted({length for _, fused, *_ in parts for length in fused})
-    scores = dict(zip(lengths, pool.map(clips.scores, lengths, itertools.repeat(settings))))
-    size, n = _block_size(parts, scores), len(clips.cells)
+    size, n = _block_size(parts, clips), len(clips.cells)
+    if compiled:
+        size = -(-size // 64) * 64  # so many lie side by side there
     blocks = [slice(first, min(first + size, n)) for first in range(0, n, size)]
-    of_block = functools.partial(_block_metrics, parts, scores, clips, hit_deltas)
+    of_block = functools.partial(_block_metrics, parts, clips, settings, hit_deltas, compiled)
     for _ in pool.map(functools.partial(_fill_block, columns, of_block), blocks):
         pass  # what a thread raised is raised here
 
@@ -356,9 +395,9 @@ def _taus(scores: np.ndarray, temperatures: tuple) -> np.ndarray:
     return np.stack([np.full(shape, tau) if target is None else adapt_tau(scores, target) for tau, target in temperatures])
 
 # %% ../../nbs/81_tuning_grid.ipynb #e0bb6710
-def _block_size(parts: dict[tuple, dict], scores: dict[Seconds, np.ndarray]) -> int:
+def _block_size(parts: dict[tuple, dict], clips: _Clips) -> int:
     "So many clips that the PDFs of one length at all temperatures take two megabytes."
-    largest = max(np.prod(s.shape[1:], dtype=int) for s in scores.values()) * max(map(len, parts.values())) * 8
+    largest = max(np.prod(c.shape[1:], dtype=int) for c in clips.curves.values()) * max(map(len, parts.values())) * 8
     return int(np.clip(2.4e6 // max(largest, 1), 8, 512))
 
 # %% ../../nbs/81_tuning_grid.ipynb #54ddfbff
@@ -372,30 +411,41 @@ class _Predictions:
         self.masses: list[np.ndarray] = []
 
     def add(self, pdf: np.ndarray, softargmax: bool, rows_of: Sequence[list[int]]) -> None:
-        "Predict from PDFs [shape=(S, B, T)] of S settings; each has its rows, for a setting may be asked for twice."
-        copies = [len(rows) for rows in rows_of]
-        self.t_sec.append(np.repeat((soft_argmax if softargmax else peak)(pdf, self.centers), copies, axis=0))
-        self.masses.append(np.repeat(mass_in(self.fraction, pdf), copies, axis=0))
+        "Predict from PDFs [shape=(S, B, T)] of S settings."
+        self.add_predicted((soft_argmax if softargmax else peak)(pdf, self.centers), mass_in(self.fraction, pdf), rows_of)
+
+    def add_predicted(self, t_sec: np.ndarray, mass: np.ndarray, rows_of: Sequence[list[int]]) -> None:
+        "Moments and masses [shape=(S, B)] of S settings; each has its rows, for a setting may be asked for twice."
         self.rows.extend(i for rows in rows_of for i in rows)
+        if any(len(rows) != 1 for rows in rows_of):
+            t_sec, mass = (np.repeat(values, [len(rows) for rows in rows_of], axis=0) for values in (t_sec, mass))
+        self.t_sec.append(t_sec)
+        self.masses.append(mass)
 
     def metrics(self, hit_deltas: Sequence[Seconds]) -> dict[str, np.ndarray]:
         "Metric -> float64 [shape=(rows, B)], in the order of `rows`."
-        mass = np.concatenate(self.masses)
-        metrics = point_metrics(self.events, np.concatenate(self.t_sec), hit_deltas)
+        t_sec, mass = (np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in (self.t_sec, self.masses))
+        metrics = point_metrics(self.events, t_sec, hit_deltas)
         return metrics | {"mass_inside": mass, "log_score": np.log(np.maximum(mass, LOG_SCORE_FLOOR))}
 
 # %% ../../nbs/81_tuning_grid.ipynb #ae6f937d
 def _block_metrics(
     parts: dict[tuple, dict],  # of `_stages`
-    scores: Mapping[Seconds, np.ndarray],  # length -> float64 [shape=(G, K, T)]
     clips: _Clips,
+    settings: AlignSettings,  # z-score and smoothing
     hit_deltas: Sequence[Seconds],
+    compiled: bool,  # by `kernel`, where all scores are known
     block: slice,  # B of the G clips
 ) -> tuple[list[int], dict[str, np.ndarray]]:
     "Numbers of rows, and their metrics [shape=(rows, B)], of a block of clips."
-    predictions = _Predictions(clips.cells[block], clips.events[block])
-    pdfs = _add_single(predictions, parts, {length: score[block] for length, score in scores.items()})
-    _add_fused(predictions, parts, pdfs)
+    here = clips.block(block)
+    predictions = _Predictions(here.cells, here.events)
+    lengths = sorted({length for _, together, *_ in parts for length in together})
+    if compiled and all(np.isfinite(here.curves[length]).all() for length in lengths):
+        _add_compiled(predictions, parts, here, settings)
+    else:
+        scores = {length: here.scores(length, settings) for length in lengths}
+        _add_fused(predictions, parts, _add_single(predictions, parts, scores))
     return predictions.rows, predictions.metrics(hit_deltas)
 
 # %% ../../nbs/81_tuning_grid.ipynb #0ee349ce
@@ -423,6 +473,41 @@ def _add_fused(predictions: _Predictions, parts: dict[tuple, dict], pdfs: Mappin
                 stacked = lengths, tuple(rows_of), reduce
                 scales = np.moveaxis(np.stack([pdfs[length, tuple(rows_of), reduce] for length in lengths]), 0, -2)
             predictions.add(fuse(scales, fusion), softargmax, list(rows_of.values()))
+
+# %% ../../nbs/81_tuning_grid.ipynb #9626e1ba
+def _add_compiled(predictions: _Predictions, parts: dict[tuple, dict], clips: _Clips, settings: AlignSettings) -> None:
+    "What `_add_single` and `_add_fused` do, compiled: settings that have the same temperatures at once."
+    from avesound.tuning.kernel import compiled_predictions
+
+    lengths = sorted({length for _, together, *_ in parts for length in together})
+    ends = np.cumsum([0, *(clips.curves[length].shape[1] for length in lengths)]).tolist()
+    queries = {length: tuple(range(first, end)) for length, (first, end) in zip(lengths, itertools.pairwise(ends))}
+    curves = np.concatenate([clips.curves[length] for length in lengths], axis=1)
+    scores = temporal_scores(curves, clips.stride_s, settings)
+    groups: dict[tuple, dict[tuple, dict]] = {}
+    for key, rows_of in parts.items():
+        groups.setdefault(tuple(rows_of), {})[key] = rows_of
+    for temperatures, group in groups.items():
+        taus, steps = _taus(scores, temperatures), _steps(list(group), queries)
+        t_sec, mass = compiled_predictions(scores, taus, steps, predictions.fraction, predictions.centers)
+        rows = [same for rows_of in group.values() for same in rows_of.values()]
+        predictions.add_predicted(t_sec.reshape(len(rows), -1), mass.reshape(len(rows), -1), rows)
+
+
+def _steps(keys: Sequence[tuple], queries: Mapping[Seconds, tuple[int, ...]]) -> "list[FusionStep]":
+    "One prediction for each (softargmax, lengths, reduce, fusion), in this order; `queries` are the numbers of a length's curves."
+    from avesound.tuning.kernel import FusionStep
+
+    n_curves = sum(map(len, queries.values()))
+    steps: list[FusionStep] = []
+    made: dict[tuple, int] = {}  # (length, reduce) -> number of its PDF
+    for softargmax, lengths, reduce, fusion in keys:
+        for length in lengths:
+            if (length, reduce) not in made:
+                made[length, reduce] = queries[length][0] if len(queries[length]) == 1 else n_curves + len(steps)
+                steps += [FusionStep(queries[length], reduce)] * (len(queries[length]) > 1)
+        steps.append(FusionStep(tuple(made[length, reduce] for length in lengths), fusion, "mean" if softargmax else "peak"))
+    return steps
 
 # %% ../../nbs/81_tuning_grid.ipynb #b4d6b221
 def grid_table(
