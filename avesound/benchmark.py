@@ -23,13 +23,13 @@ from .data.splits import read_clips
 from .data.synth import RULES, SynthSpec, make_dataset
 from .embeddings.cache import EmbeddingCache
 from .embeddings.clips import media_files
-from .embeddings.extract import RunSettings, extract
+from .embeddings.extract import RunSettings, extract, towers_of
 from .embeddings.fit import fit_projector
 from .embeddings.job import WindowSettings
 from .embeddings.projector import load_projector
 from .embeddings.similarity import similarity_set
 from .embeddings.store import fingerprint
-from .encoders.base import Encoder, create_encoder, create_towers
+from .encoders.base import Encoder
 from .evaluation.card import Card, CardSet, card_set, read_card
 from .evaluation.evaluate import Evaluation, Scoring, choose_clips, evaluate
 from .evaluation.protocol import read_selection
@@ -334,11 +334,8 @@ def benchmark(
     NotComparable
         If its weights are random, and that is not allowed.
     """
-    seeing, hearing = create_towers(
-        lambda: create_encoder(encoder) if isinstance(encoder, str) else encoder,
-        None if audio_encoder is None else lambda: create_encoder(audio_encoder) if isinstance(audio_encoder, str) else audio_encoder,
-    )
-    of = _Measured(seeing, hearing, protocol, allow_untrained, run, progress)
+    towers = towers_of(encoder, audio_encoder)
+    of = _Measured(towers.seeing, None if towers.is_one else towers.hearing, protocol, allow_untrained, run, progress)
     sets, fresh = {}, False
     for each in data_sets(data, out_dir, synth, progress):
         sets[each.name], was_there = _measured(of, each, Path(out_dir) / "sets" / each.name)

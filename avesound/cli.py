@@ -199,6 +199,11 @@ def _towers(call: Call, create: Call, config: dict | None, audio_weights: str | 
     return {"encoder": seeing} | ({"audio_encoder": hearing} if hearing else {})
 
 
+def _config(config: dict | None, fps: float | None, size: tuple[int, int] | None) -> dict:
+    "Settings of an encoder; what has an option of its own counts as it was given there."
+    return {**(config or {}), **{name: value for name, value in (("fps", fps), ("size", size)) if value is not None}}
+
+
 def _embed(call: Call, towers: dict, only_estimate: bool, **more) -> int:
     "Extract, or tell how long that takes."
     more |= towers
@@ -230,7 +235,7 @@ def _extract(
     estimate: bool = False,  # only tell how long it would take, from 20 clips; the cache is left as it is
 ) -> int:
     "Video and audio embeddings of a folder of clips."
-    towers = _towers(call, create, {**(encoder_config or {}), "fps": fps, "size": size}, audio_weights, audio_encoder_config)
+    towers = _towers(call, create, _config(encoder_config, fps, size), audio_weights, audio_encoder_config)
     return _embed(call, towers, estimate)
 
 # %% ../nbs/99_cli.ipynb #7330abb0
@@ -247,8 +252,7 @@ def _extract_video(
     estimate: bool = False,  # only tell how long it would take, from 20 clips; the cache is left as it is
 ) -> int:
     "Video embeddings alone."
-    config = {**(encoder_config or {}), "fps": fps, "size": size}
-    return _embed(call, _towers(call, create, config), estimate, kinds=("video",))
+    return _embed(call, _towers(call, create, _config(encoder_config, fps, size)), estimate, kinds=("video",))
 
 # %% ../nbs/99_cli.ipynb #b7a64b9d
 @command(

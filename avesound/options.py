@@ -13,9 +13,10 @@ import difflib
 import functools
 import importlib
 import inspect
+import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn, get_args, get_origin
@@ -237,9 +238,11 @@ def nearest(
     return f"; did you mean {close[0]}?" if close else ""
 
 # %% ../nbs/05_options.ipynb #436b1931
-def _or_none(convert: Callable[[str], Any]) -> Callable[[str], Any]:
+def _or_none(convert: Callable[[str], Any], shown: str = "") -> Callable[[str], Any]:
+    "The same; None for `none`, and for the word that the help shows in its place."
+
     def read(text: str) -> Any:
-        return None if text.lower() == "none" else convert(text)
+        return None if text.lower() in ("none", shown) and text else convert(text)
 
     read.__name__ = convert.__name__
     return read
@@ -271,11 +274,15 @@ def _keywords(option: Option, comment: str) -> dict[str, Any]:
     if convert is reader(dict):
         words["metavar"] = "NAME=VALUE,…"
     may_be_none = type(None) in get_args(option.annotation)  # where None is what stands there, none says so, too
-    return words | {"type": _or_none(convert) if may_be_none else convert}
+    shown = _said(comment, standing)[1] if standing is None else ""
+    return words | {"type": _or_none(convert, shown) if may_be_none else convert}
 
 # %% ../nbs/05_options.ipynb #5pread01
-def _spread(words: Sequence[str], options: Iterable[Option]) -> tuple[str, list[str]]:
-    'The first option after which several values stand in words of their own though commas part them, and these; "" and none.'
+def _spread(words: Sequence[str], options: Iterable[Option], files: bool) -> tuple[str, list[str]]:
+    """The first option after which several values stand in words of their own though commas part them, and these; "" and none.
+
+    Where files may follow, those are values that can hardly be one.
+    """
     commas = {f"--{name}": option for option in options if option.commas for name in option.names}
     starts = [place for place, word in enumerate(words) if word.startswith("--")]
     for start, end in zip(starts, [*starts[1:], len(words)]):
@@ -283,10 +290,22 @@ def _spread(words: Sequence[str], options: Iterable[Option]) -> tuple[str, list[
         values = [*filter(None, [value]), *words[start + 1 : end]]
         if name not in commas or len(values) < 2:
             continue
+        numbers = list(itertools.takewhile(_is_number, values[1:]))
+        if numbers or (files and not values[0].endswith(",")):  # what follows may be files, but numbers that name none are values
+            values = [values[0], *numbers]
         with contextlib.suppress(ValueError):  # what cannot be its value is something else
             (reader(commas[name].annotation) or str)(",".join(value.strip(",") for value in values))
-            return name, values
+            if len(values) > 1:
+                return name, values
     return "", []
+
+
+def _is_number(word: str) -> bool:
+    "Whether a word is a number, and no file."
+    try:
+        return float(word.strip(",")) is not None and not os.path.exists(word)
+    except ValueError:
+        return False
 
 # %% ../nbs/05_options.ipynb #cea38ab8
 class Parser(argparse.ArgumentParser):
@@ -314,16 +333,21 @@ class Parser(argparse.ArgumentParser):
         for word in words[: words.index("--") if "--" in words else None]:
             name = word.partition("=")[0]
             if name.startswith("--") and name not in known:
-                self.error(f"there is no option {name}{nearest(name, known)}")
-        name, several = _spread(words, self.options)
-        advice = f'; several values are written with commas: {name} "{",".join(value.strip(",") for value in several)}"' if name else ""
-        if name and (several[0].endswith(",") or not any(option.entry.positional for option in self.options)):
-            self.error(f"too much: {' '.join(several[1:])}{advice}")
+                self.error(f"there is no option {name}{nearest(name, known - {*words})}")
+        self._refuse_spread(words, any(option.entry.positional for option in self.options))
         blank = argparse.Namespace(**dict.fromkeys([option.name for option in self.options], missing))
         values, left = self.parse_known_args(words, blank)
         if left:
-            self.error(f"too much: {' '.join(left)}{advice if {*left} & {*several[1:]} else ''}")
+            self._refuse_spread(words, False, {*left})
+            self.error(f"too much: {' '.join(left)}")
         return {name: value for name, value in vars(values).items() if value is not missing}
+
+    def _refuse_spread(self, words: Sequence[str], files: bool, left: Collection[str] = ()) -> None:
+        "Say how several values are written, where some stand in words of their own; only if one of them is among those left over."
+        name, several = _spread(words, self.options, files)
+        if name and (not left or set(left) & {*several[1:]}):
+            together = ",".join(value.strip(",") for value in several)
+            self.error(f'too much: {" ".join(several[1:])}; several values are written with commas: {name} "{together}"')
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n`{self.prog} --help` shows what it takes\n")
@@ -336,21 +360,22 @@ def as_typed(
 ) -> str:
     """A message of a function in the words of the command line: a parameter is named by its option, in the spelling that was typed.
 
-    What may be a parameter's name: one in backticks, one with an underscore, and any that something *must* be. A name that was
-    typed as a value is left alone, and so are parts of paths and of longer words.
+    What may be a parameter's name: one in backticks, one with an underscore or a value, and any that something *must* be. A name in a
+    value that was typed is left alone, and so are what is quoted, columns, and parts of paths and of longer words.
     """
     typed = {word.partition("=")[0] for word in normalised(words)}
     named: dict[str, str] = {}
     for option in options:
         spelling = next((f"--{name}" for name in option.names if f"--{name}" in typed), None)
         named |= dict.fromkeys((option.path[-1], option.name), spelling or ("" if option.entry.positional else "--") + option.name)
-    values = {word.rpartition("=")[2] for word in words if not word.startswith("--") or "=" in word}
+    values = {part for word in words if not word.startswith("--") or "=" in word for part in re.split(r"[/\\=,;\s]+", word)}
 
     def name(match: re.Match) -> str:
         word = match[1] or match[2]
         return named[word] if word in named and word not in values else match[0]
 
-    return re.sub(r"`(\w+)`|(?<![\w./\\'\"-])([A-Za-z]\w*_\w*|[A-Za-z]\w*(?= must ))(?![\w/\\'\"-]|\.\w)", name, message)
+    alone = r"(?<!\w)'[^'\n]*'(?!\w)|\"[^\"\n]*\"|\bcolumns? `?\w+`?"
+    return re.sub(rf"{alone}|`(\w+)`|(?<![\w./\\(-])([A-Za-z]\w*(?:_\w*|(?= must |=)))(?![\w/\\'\"-]|\.\w)", name, message)
 
 # %% ../nbs/05_options.ipynb #7061ba36
 def settle(

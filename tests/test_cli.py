@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from avesound.embeddings.store import folder_settings
 from conftest import DATA
 
 SCRIPT = Path(sys.executable).with_name("avesound")
@@ -98,6 +99,13 @@ def test_a_zip_that_is_here_becomes_a_data_set(work, tmp_path):
         (["extract", "--vid_dir", "data/AVE", "--out_dir", "x", "--shard", "3/2"], "shard must be i/N"),
         (["extract", "--vid_dir", "data/AVE", "--out_dir", "x", "--stride", "0"], "--stride must be positive"),
         (["extract", "--vid_dir", "data/AVE", "--out_dir", "x", "--weights", "w.pth"], "no weights to load"),
+        (["extract", "--vid_dir", "data/AVE", "--out_dir", "x", "--fps", "0"], "--fps must be a positive number of frames per second"),
+        (["extract", "--vid_dir", "data/AVE", "--out_dir", "x", "--encoder_config", "size=24"], "not with these values: {'size': 24}"),
+        (["extract", "--vid_dir", "data/AVE", "--out_dir", "x", "--max_s", "-1"], "--max_s must be at least 0"),
+        (["extract", "--vid_dir", "data/AVE", "--out_dir", "x", "--dtype", "float8"], "--dtype must be one of auto, "),
+        (["benchmark", "--encoder", "logmel", "--data", "ours=data"], "encoder 'logmel' cannot see"),
+        (["evaluate", "--vid_emb_dir", "./vid_emb_dir/", "--aud_emb_dir", "no", "--annotations_csv", "data/annotations.csv",
+          "--summary_csv", "s.csv"], "no such folder of video embeddings: vid_emb_dir; "),
         (["annotations", "--txt", "data/synth.json", "--out_csv", "x.csv"], "synth.json"),
         (["evaluate", "--vid_emb_dir", "no", "--aud_emb_dir", "no", "--annotations_csv", "data/annotations.csv",
           "--summary_csv", "s.csv"], "no such folder of video embeddings: no; "),
@@ -109,6 +117,16 @@ def test_a_zip_that_is_here_becomes_a_data_set(work, tmp_path):
 def test_wrong_input_is_one_clear_line_and_a_failing_exit_code(work, words, says):
     code, said, error = avesound(*words, cwd=work)
     assert code == 1 and says in error and error.startswith(f"avesound {words[0]}: ") and "Traceback" not in error, error
+
+
+@pytest.mark.parametrize("command", ["extract", "extract-video"])
+def test_settings_of_an_encoder_count_however_they_are_given(work, tmp_path, command):
+    for name, words in [("config", ["--encoder_config", "fps=8"]), ("options", ["--fps", "8"])]:
+        code, said, error = avesound(command, "--vid_dir", work / "data/AVE", "--out_dir", tmp_path / name, *words)
+        assert code == 0, error
+    made = [folder_settings(tmp_path / name / "vid_emb") for name in ("config", "options")]
+    assert [one["encoder"]["fps"] for one in made] == [8.0, 8.0]
+    assert made[0] == made[1]
 
 
 def test_the_official_annotations_have_the_known_facts(tmp_path):

@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,15 @@ def test_every_option_has_its_line_of_help(name):
             'avesound evaluate: too much: 1; several values are written with commas: --L_sec "0.5,1"',
         ),
         (["locate", "a.mp4", "--L_sec", "0.5", "b.mp4"], "avesound locate: too much: b.mp4"),
+        (
+            ["locate", "--L_sec", "0.5,", "1", "a.mp4"],
+            'avesound locate: too much: 1; several values are written with commas: --L_sec "0.5,1"',
+        ),
+        (
+            ["locate", "--L_sec", "0.5", "1", "a.mp4"],
+            'avesound locate: too much: 1; several values are written with commas: --L_sec "0.5,1"',
+        ),
+        (["status", "--out_dir", "x", "--vid_dir", "y"], "avesound status: there is no option --out_dir"),
         (["evaluate", "--tau"], "avesound evaluate: argument --tau: expected one argument"),
         (["evaluate", "--tau", "x"], "avesound evaluate: argument --tau: invalid float value: 'x'"),
         (["evaluate", "--score_zscore", "x"], "avesound evaluate: argument --score_zscore: invalid true or false value: 'x'"),
@@ -191,3 +201,12 @@ def test_the_list_of_commands_imports_no_room_that_computes():
     assert not {"torch", "torchvision", "pandas", "scipy", "av"} & modules
     rooms = {name for name in modules if name.startswith("avesound.")}
     assert rooms == {f"avesound.{name}" for name in ("cli", "options", "signatures", "layout", "lettering", "files", "drawing")}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_word_that_stands_for_none_in_the_help_can_be_typed(name):
+    "`--split all`, where the help says that all is the default."
+    for option, action in actions(name).items():
+        shown = re.search(r"\(default: (\w+)\)$", action.help or "")
+        if shown and action.default is None and action.type is not None:
+            assert action.type(shown[1]) is None, (option, shown[1])

@@ -42,7 +42,7 @@ class EncoderSpec:
     ------
     ValueError
         If the declaration contradicts itself: no dimension, weights of another form, `fps` without `size`, neither sight nor hearing, or
-        no rate of rows that is one.
+        a rate or size that is none.
     """
 
     name: str  # as `create_encoder` knows it
@@ -67,8 +67,11 @@ class EncoderSpec:
             raise ValueError(f"an encoder that sees needs fps and size, got fps={self.fps}, size={self.size}")
         if self.fps is None and self.sample_rate is None:
             raise ValueError(f"encoder {self.name!r} neither sees nor hears: give fps and size, or sample_rate")
-        if self.frame_rate is not None and not 0 < self.frame_rate < np.inf:
-            raise ValueError(f"frame_rate must be a positive number of rows per second, got {self.frame_rate}")
+        for name, what in (("fps", "frames"), ("sample_rate", "samples"), ("frame_rate", "rows")):
+            if (rate := getattr(self, name)) is not None and not 0 < rate < np.inf:
+                raise ValueError(f"{name} must be a positive number of {what} per second, got {rate}")
+        if self.size is not None and min(self.size) < 1:
+            raise ValueError(f"size must be (height, width) in pixels, at least 1 each, got {self.size}")
 
     @property
     def untrained(self) -> bool:
@@ -319,6 +322,9 @@ def encoder_factory(
     return plugins[name].load()
 
 
+_DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
 def create_encoder(
     name: str,  # one of `encoder_names()`, or hf:owner/name or hf:FOLDER of a model of Hugging Face
     *,
@@ -332,23 +338,29 @@ def create_encoder(
     Raises
     ------
     ValueError
-        If there is no encoder of that name, the message lists those there are; or if it does not take one of the settings.
+        If there is no encoder of that name, the message lists those there are; or if it does not take one of the settings, or `dtype`
+        is none.
     TypeError
         If what a registered factory returns is no `Encoder`.
     FileNotFoundError, ImportError
         If its weights or the library it runs in are not there; the message says how to get them.
     """
     factory = encoder_factory(name)
+    if dtype not in _DTYPES:  # an encoder without arithmetic of its own would not look at it
+        raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}")
+    given = {"weights": weights, "device": device, "dtype": dtype} | config
     try:
-        inspect.signature(factory).bind(weights=weights, device=device, dtype=dtype, **config)
+        inspect.signature(factory).bind(**given)
+        encoder = factory(**given)
     except TypeError as error:
-        raise ValueError(f"encoder {name!r} does not take these settings: {error}") from error
-    encoder = factory(weights=weights, device=device, dtype=dtype, **config)
+        if not config:
+            raise
+        raise ValueError(f"encoder {name!r} does not take these settings, or not with these values: {config} ({error})") from error
     if not isinstance(encoder, Encoder):
         raise TypeError(f"encoder {name!r} is a {type(encoder).__name__} without spec, encode_video or encode_audio")
     if name not in _REGISTERED and encoder.spec.weights.startswith("sha256:"):
         with suppress(TypeError):  # a class of somebody's that cannot be kept track of
-            _RECIPES[encoder] = Recipe(name, {"weights": weights, "device": device, "dtype": dtype} | config, encoder.spec)
+            _RECIPES[encoder] = Recipe(name, given, encoder.spec)
     return encoder
 
 # %% ../../nbs/30_encoders_base.ipynb #twotow02
@@ -427,14 +439,13 @@ def resolve_dtype(
 
     if dtype == "auto":
         return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if dtype not in known:
-        raise ValueError(f"dtype must be one of auto, {', '.join(known)}, got {dtype!r}")
+    if dtype not in _DTYPES:
+        raise ValueError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype!r}")
     if dtype == "float16" and device.type == "cpu":
         raise ValueError("float16 is for GPUs; on a CPU use float32, or bfloat16 where it has the instructions")
     if dtype == "bfloat16" and device.type == "cpu" and not cpu_has_bfloat16():
         warnings.warn("this processor has no instructions for bfloat16: float32 would be faster", stacklevel=2)
-    return known[dtype]
+    return getattr(torch, dtype)
 
 # %% ../../nbs/30_encoders_base.ipynb #0e6438d2
 def cpu_has_bfloat16() -> bool:

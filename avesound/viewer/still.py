@@ -126,7 +126,7 @@ def still(
     opened = run if isinstance(run, OpenRun) else open_run(run if isinstance(run, Run) else run_of(run))
     if all(row["video_id"] != video_id for row in opened.rows):
         n, first = len(opened.rows), opened.rows[0]["video_id"]
-        raise ValueError(f"there is no clip {video_id!r} in {opened.run.name}; its {n} clips begin with {first!r}")
+        raise ValueError(f"there is no clip {video_id!r} among the {n} of this run; the first is {first!r}")
     if out is not None and Path(out).suffix.lower() not in (".html", ".htm"):
         raise ValueError(f"a still is written as .html, got {out}")
     clip, path, duration_s = opened.clip(video_id), opened.media.get(video_id), clip_length(opened, video_id)
