@@ -372,7 +372,7 @@ def clip_jobs(
         raise no_media_error(vid_dir, listed)
     unknown = sorted(set(only) - set(ids))
     if unknown:
-        raise ValueError(f"{vid_dir}: holds no clips {shorten(unknown)} (only)")
+        raise ValueError(f"{vid_dir}: holds no clips {shorten(unknown)} (`only`)")
     sound_of = sound_sources([video_id for video_id in ids if video_id in listed.files], wrong_sound) if wrong_sound else {}
     jobs = {}
     for video_id in ids:

@@ -137,9 +137,9 @@ def second_choice(
     """
     path, before = Path(also), first.annotated
     if not path.is_file():
-        raise FileNotFoundError(f"also: there is no file {path}; name a second CSV of annotations of the same clips")
+        raise FileNotFoundError(f"`also`: there is no file {path}; name a second CSV of annotations of the same clips")
     if path.samefile(before.path):
-        raise ValueError(f"also: {path} is the same file as annotations_csv: two truths need two files")
+        raise ValueError(f"`also`: {path} is the same file as annotations_csv: two truths need two files")
     annotated = read_clips(path)
     if annotated.splits_from or not any(clip.split for clip in annotated.clips.values()):
         split_of = {video_id: clip.split for video_id, clip in before.clips.items()}
