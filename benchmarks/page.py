@@ -25,11 +25,8 @@ WHY = {  # a bound is missed, where it is
     "video tower": "a prototype reached it with another torch; why this does not is not known",
     "log-mel": "windows of 0.25 s begin half a row beside the others, so 25 s of sound are computed instead of 350: 14 × at most",
     "resize": "the clip is made of noise as fine as pixels; the quicker way changes no bit of it",
-    "similarities": "files, settings and spacing of each clip are checked, and its arrays are held until all are joined",
     "similarities before": "reading and checksums alone are the floor below, and files, settings and spacing of each clip are checked now",
     "evaluation before": "each clip is read twice, with its own sound and for wrong ones; then the start of pandas",
-    "sweep before": "half is exponentials and sums in double precision, a quarter is eleven metrics of each clip and setting",
-    "sweep": "half is exponentials and sums in double precision, a quarter is eleven metrics of each clip and setting",
 }
 KEPT = ("what", "bound", "unit", "status", "median", "min", "max", "note", "skipped", "error", "fault")
 
