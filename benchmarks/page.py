@@ -169,7 +169,7 @@ def _after(measured: dict) -> list[str]:
         "",
         f"Seconds. An evaluation of 4,097 clips with all metrics, baselines, 49 wrong sounds and intervals takes {evaluation:.0f} "
         f"s, and a sweep over 1,200 settings "
-        f"{sweep:.1f} s once the similarities are kept (two cores). Each part, against what a careful script does: "
+        f"{sweep:.1f} s once the similarities are kept (two cores, numba installed). Each part, against what a careful script does: "
         "[How fast is each part?](speed.md)",
         "",
     ]
