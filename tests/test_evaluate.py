@@ -781,7 +781,7 @@ def test_what_two_truths_may_not_be(made, capsys):
     for also, how, error, says in [
         (folder / "a.csv", {}, ValueError, "the same file as annotations_csv"),
         (folder / "link.csv", {}, ValueError, "the same file as annotations_csv"),
-        (folder / "none.csv", {}, FileNotFoundError, "also: there is no file"),
+        (folder / "none.csv", {}, FileNotFoundError, "`also`: there is no file"),
         (leaky, {"settings": AlignSettings(audio_query="oracle")}, ValueError, "oracle is told the event"),
         (leaky, {"calibrate_on": "val"}, ProtocolError, f"cannot calibrate on 'val': .*b.csv has 1 of its clips .*{ids[35]}"),
         (leaky, {"tuned_on": tuned}, ProtocolError, f"tuned on 1 of these clips .{ids[35]}"),
