@@ -446,3 +446,22 @@ def test_a_log_file_is_not_filled_with_bars(tmp_path, capfd):
     )
     said = capfd.readouterr().err
     assert "synth: 100%" in said and said.count("clip/s") <= 3
+
+
+def test_scipy_is_there_before_threads_are(tmp_path):
+    "Of two threads that import it at once one may find half of it."
+    program = """
+import sys
+from avesound.data import synth
+
+class Pool(synth.ThreadPoolExecutor):
+    def __init__(self, *args):
+        print(sorted({"scipy.ndimage", "scipy.signal"} - sys.modules.keys()))
+        super().__init__(*args)
+
+print(sorted({"scipy.ndimage", "scipy.signal"} - sys.modules.keys()))
+synth.ThreadPoolExecutor = Pool
+synth.make_dataset(sys.argv[1], n_train=1, n_val=0, n_test=0, spec=synth.SynthSpec("easy", duration_s=2.2, size=(64, 96)))
+"""
+    said = subprocess.run([sys.executable, "-c", program, tmp_path / "set"], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines() == ["['scipy.ndimage', 'scipy.signal']", "[]"]
