@@ -38,7 +38,7 @@ def towers(real_clips, tmp_path_factory):
         shutil.copy(real_clips / f"{i}.mp4", folder / "clips")
     output = run(
         "extract", "--vid_dir", folder / "clips", "--out_dir", folder / "cache", "--encoder", "mc3_18", "--weights", "random", "--win",
-        "0.4", "--stride", "2",
+        "0.4", "--stride", "5", "--size", "64,64", "--workers", "1",
         "--audio_encoder", "ast", "--audio_weights", "random", "--audio_encoder_config",
         "hidden_size=48,num_hidden_layers=2,num_attention_heads=3,intermediate_size=96",
     )  # fmt: skip
@@ -86,7 +86,7 @@ def test_sound_that_is_read_once_stands_beside_windows_of_the_picture(towers, tm
     folder, _ = towers
     small = "hidden_size=48,num_hidden_layers=2,num_attention_heads=3,intermediate_size=96"
     run(
-        "extract-audio", "--vid_dir", folder / "clips", "--out_dir", tmp_path / "aud_emb", "--frames",
+        "extract-audio", "--vid_dir", folder / "clips", "--out_dir", tmp_path / "aud_emb", "--frames", "--workers", "1",
         "--encoder", "ast_frame_level", "--weights", "random", "--encoder_config", small,
     )  # fmt: skip
     settings = folder_settings(tmp_path / "aud_emb")
