@@ -261,6 +261,18 @@ def test_a_pool_whose_workers_die_before_they_begin_is_renewed_and_then_given_up
         list(room.map_workers(str.upper, ["a"], 1))
 
 
+@pytest.mark.skipif("forkserver" not in multiprocessing.get_all_start_methods(), reason="workers are new interpreters here")
+def test_workers_begin_with_what_takes_long_to_import():
+    code = """
+import mailbox, sys
+from avesound.embeddings import workers as room
+room._LIBRARIES = ("mailbox", "poplib")  # one that this run has imported, and one that it has not
+print(sorted(room.map_workers(lambda name: name in sys.modules, ["scipy.ndimage", "mailbox", "poplib"], 1)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "[('mailbox', True), ('poplib', False), ('scipy.ndimage', True)]\n", done.stderr
+
+
 def tripled(n: int) -> list:
     from avesound.embeddings.workers import map_workers
 

@@ -335,12 +335,16 @@ class _Context:
         return getattr(self.context, name)
 
 
+_PRELOADED = ("avesound.embeddings.job", "scipy.ndimage")  # and what takes longest to import of what the default encoder needs
+_LIBRARIES = ("torch", "torchvision")  # of other encoders: imported where the run has imported them
+
+
 def _context() -> _Context:
     "Where workers come from: a fork server that has imported what they need; new interpreters where there is none, or too long a name."
     if _SERVER == "spawn" or len(os.fsencode(tempfile.gettempdir())) > _LONGEST_FOLDER:
         return _Context(multiprocessing.get_context("spawn"), _OfNobody)
     context: Any = multiprocessing.get_context(_SERVER)
-    context.set_forkserver_preload(["avesound.embeddings.job"])
+    context.set_forkserver_preload([*_PRELOADED, *(name for name in _LIBRARIES if name in sys.modules)])
     return _Context(context, _OfServer)
 
 # %% ../../nbs/62a_embeddings_workers.ipynb #61e8056c
