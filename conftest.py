@@ -23,6 +23,12 @@ gc.set_threshold(20_000, 20, 20)
 # of when and how it is done put a function of their own in its place; processes that tests start do wait.
 os.fsync = lambda descriptor: None
 
+
+def pytest_configure(config):
+    if hasattr(config, "workerinput"):  # one of several processes: tests of encoders start workers, which have what it had imported before
+        import torch  # noqa: F401
+
+
 EXPORTS = {"export", "exports", "exporti"}
 WAITING = 5  # a machine that others use, too, may take so much longer
 
