@@ -70,6 +70,8 @@ class Command:
         "Run it with values of options."
         fields, targets = Fields.of(self.options(), values), self.targets()
         calls = {name: Call(function, fields.pop(name, {})) for name, function in targets.items()}
+        for call in calls.values():
+            call.check()
         return self.run(**calls, **arguments(self.run, fields))
 
 # %% ../nbs/99_cli.ipynb #41d0dcf7
@@ -366,28 +368,41 @@ def open_cache(
     aud_emb_dir: str,  # folder of audio embeddings, or the cache that holds it
     projector: str | None = None,  # file of fit-projector: brings the vectors of two towers into one space
     allow_untrained: bool = False,  # compare vectors whose cosines mean nothing; the result is marked
-    win: float | None = None,  # of a cache of rows (extract --frames): length of a video window, s; None: 1
-    stride: float | None = None,  # of a cache of rows: distance between neighbouring windows, s; None: 0.25
+    win_s: float | None = None,  # of a cache of rows (extract --frames): length of a video window, s; None: 1
+    stride_s: float | None = None,  # of a cache of rows: distance between neighbouring windows, s; None: 0.25
 ):
     "The `EmbeddingCache` of two folders."
     from avesound.embeddings.cache import EmbeddingCache
     from avesound.embeddings.projector import load_projector
 
     fitted = load_projector(projector) if projector else None
-    return EmbeddingCache(Path(vid_emb_dir), Path(aud_emb_dir), fitted, allow_untrained, windows=_row_windows(win, stride))
+    return EmbeddingCache(Path(vid_emb_dir), Path(aud_emb_dir), fitted, allow_untrained, windows=_row_windows(win_s, stride_s))
 
 
-def _row_windows(win: float | None, stride: float | None):
+def _row_windows(win_s: float | None, stride_s: float | None):
     "The `RowWindows` that were asked for; None where nothing was."
     from avesound.embeddings.frames import RowWindows
 
-    asked = {"win_s": win, "stride_s": stride}
+    asked = {"win_s": win_s, "stride_s": stride_s}
     given: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
     return RowWindows(**given) if given else None
 
+
+_ROWS = {"win_s": Entry(name="win"), "stride_s": Entry(name="stride")}  # what `open_cache` takes
+
+
+def _asked_windows(folders: Call):
+    return _row_windows(*(folders.values.get(name) for name in _ROWS))
+
 # %% ../nbs/99_cli.ipynb #fd488014
 @command(
-    "embeddings.fit:fit_projector", "cli:open_cache", cache=HIDDEN, out=Entry(place="projector"), projector=HIDDEN, allow_untrained=HIDDEN
+    "embeddings.fit:fit_projector",
+    "cli:open_cache",
+    **_ROWS,
+    cache=HIDDEN,
+    out=Entry(place="projector"),
+    projector=HIDDEN,
+    allow_untrained=HIDDEN,
 )
 def _fit_projector(call: Call, folders: Call) -> int:
     "Bring the vectors of two towers into one space, without labels."
@@ -443,7 +458,7 @@ def _locate(
 
 # %% ../nbs/99_cli.ipynb #6547b240
 @command(
-    "evaluation.evaluate:evaluate", "cli:open_cache", cache=HIDDEN, refiner=HIDDEN,
+    "evaluation.evaluate:evaluate", "cli:open_cache", **_ROWS, cache=HIDDEN, refiner=HIDDEN,
     summary_csv=Entry(place="summary_csv"), annotations_csv=Entry(place="annotations_csv"),
 )  # fmt: skip
 def _evaluate(
@@ -500,8 +515,8 @@ def _say_written(summary_csv: str, curve_dir: str | None, *further: str) -> None
 
 # %% ../nbs/99_cli.ipynb #de97f6a3
 @command(
-    "evaluation.crossmodal:evaluate_crossmodal", "cli:open_cache", "evaluation.audit:audit_crossmodal", segment_s=HIDDEN, cache=HIDDEN,
-    predictions=HIDDEN, vid_emb_dir=Entry(default=None), aud_emb_dir=Entry(default=None),
+    "evaluation.crossmodal:evaluate_crossmodal", "cli:open_cache", "evaluation.audit:audit_crossmodal", **_ROWS,
+    segment_s=HIDDEN, cache=HIDDEN, predictions=HIDDEN, vid_emb_dir=Entry(default=None), aud_emb_dir=Entry(default=None),
 )  # fmt: skip
 def _evaluate_crossmodal(
     call: Call,
@@ -530,6 +545,7 @@ def _evaluate_crossmodal(
     both = [folders.values.get(name) for name in ("vid_emb_dir", "aud_emb_dir")]
     if any(both) and (predictions_csv or not all(both)):
         raise ValueError(f"give both folders of embeddings or neither, and none with --predictions_csv, got {both[0]} and {both[1]}")
+    _asked_windows(folders)  # says what is wrong with them where they have no effect, too
     if predictions_csv:
         result = audit(predictions=read_predictions(predictions_csv), lists=events)
     else:
@@ -585,7 +601,7 @@ def _leaderboard(
     return 0
 
 # %% ../nbs/99_cli.ipynb #e20aac10
-@command("refiner.train:train_refiner", "cli:open_cache", cache=HIDDEN, refiner_ckpt=Entry(place="refiner_ckpt"))
+@command("refiner.train:train_refiner", "cli:open_cache", **_ROWS, cache=HIDDEN, refiner_ckpt=Entry(place="refiner_ckpt"))
 def _train_refiner(call: Call, folders: Call) -> int:
     "A small network that learns from annotated clips to sharpen PDFs."
     from avesound.encoders.base import Problem
@@ -605,7 +621,7 @@ def _train_refiner(call: Call, folders: Call) -> int:
 
 # %% ../nbs/99_cli.ipynb #96ab9ce8
 @command(
-    "evaluation.evaluate:evaluate", "cli:open_cache", split=Entry(default="test"), scoring=("hit_deltas", "n_boot", "seed"),
+    "evaluation.evaluate:evaluate", "cli:open_cache", **_ROWS, split=Entry(default="test"), scoring=("hit_deltas", "n_boot", "seed"),
     summary_csv=Entry(place="refined_csv"), seed=Entry(comment="seed of the bootstrap"),
     **dict.fromkeys(("cache", "refiner", "L_sec", "settings", "tuned_on", "calibrate_on", "shuffled_dirs"), HIDDEN),
 )  # fmt: skip
@@ -620,13 +636,14 @@ def _evaluate_refiner(
     from avesound.evaluation.evaluate import check_summary_csv
 
     check_summary_csv(summary_csv)
+    _asked_windows(folders)
     _check_there(refiner_ckpt=refiner_ckpt, annotations_csv=call["annotations_csv"])
     print(_saved(call(cache=folders(), refiner=refiner_ckpt), summary_csv, curve_dir))
     _say_written(summary_csv, curve_dir)
     return 0
 
 # %% ../nbs/99_cli.ipynb #fffc54a8
-_CACHES = {
+_CACHES = _ROWS | {
     "caches": Entry(several=True, default=None),
     "vid_emb_dir": Entry(place="vid_emb_dir", unless=("caches", "vid_dir")),
     "aud_emb_dir": Entry(place="aud_emb_dir", unless=("caches", "vid_dir")),
@@ -641,7 +658,7 @@ def _caches(folders: Sequence[str] | None, pair: Call, **which: Any) -> list:
     how: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     places = {name: pair.values.get(name) or PLACES[name].path for name in ("vid_emb_dir", "aud_emb_dir")}
     known = find_caches(folders or [pair(**places)], **how, **which)
-    windows = _row_windows(*(pair.values.get(name) for name in ("win", "stride")))
+    windows = _asked_windows(pair)
     return [cache.with_windows(windows) for cache in known]
 
 # %% ../nbs/99_cli.ipynb #87c4b6ef
@@ -681,7 +698,7 @@ def _ablate(
     made_alone = variants is not None and not call["caches"] and not pair.values.get("vid_emb_dir")
     caches = None if made_alone else _caches(call["caches"], pair)
     with figures_as(*format):
-        print(call(caches=caches, variants=variants, n_clips=call["n_clips"] or None))
+        print(call(caches=caches, variants=variants))
     print(f"wrote {Path(call['out_dir']) / 'ablation.csv'}, .md, .json and .png")
     return 0
 

@@ -208,6 +208,10 @@ class Call:
         parameter = inspect.signature(self.function).parameters[name]
         return settings(settings_type(parameter.annotation), self.values.get(name, {}), parameter.default if base is None else base)
 
+    def check(self) -> None:
+        "Raise what settings raise of a value that was given, before anything else is looked at."
+        arguments(self.function, self.values)
+
     def __call__(self, **more: Any) -> Any:
         "Call it; what is named here goes before what was given."
         given = {name: value for name, value in self.values.items() if name not in more}

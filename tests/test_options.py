@@ -149,6 +149,10 @@ def test_a_message_names_every_parameter_by_the_option_as_it_was_typed(name):
         ("extract-audio --win 0", "--win must be positive, got (0.0,)"),
         ("extract-audio-multiscale --stride_sec -1", "--stride_sec must be positive, got -1.0"),
         ("locate x.mp4 --L_sec 0", "--L_sec must be positive, got (0.0,)"),
+        ("sweep --taus 1,-1", "--taus must each be a positive number, got -1.0"),
+        ("sweep --tau-adapts 2", "--tau_adapts must each be None or a normalised entropy between 0 and 1, got 2.0"),
+        ("hparam_2 --smooth_sigmas -1", "--smooth_sigmas must each be 0 or a positive number of seconds, got -1.0"),
+        ("ablate --smooth_sigmas -1", "--smooth_sigmas must each be 0 or a positive number of seconds, got -1.0"),
         ("annotations --file x --to foo", "--to must be one of audacity, elan, labelstudio, activitynet, fiftyone, got 'foo'"),
         (
             "evaluate --plot_n 3 --annotations_csv .",
@@ -162,6 +166,22 @@ def test_a_mistake_is_told_in_the_words_of_the_command_line(line, says, tmp_path
     command = line.split()[0]
     assert cli.main(line.split()) == 1
     assert capsys.readouterr().err.splitlines()[-1] == f"avesound {command}: {says}"
+
+
+@pytest.mark.parametrize("line", ["sweep --lengths 0.5,-1", "ablate --lengths 0", "ablate --L_sec 0"])
+def test_a_length_that_is_none_is_told_by_its_option(line, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(line.split()) == 1
+    command, option, _ = line.split()
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith(f"avesound {command}: {option} must be one or more lengths of audio windows in seconds, positive and of whole ")
+
+
+@pytest.mark.parametrize("option", ["--win", "--stride"])
+def test_the_windows_of_a_cache_of_rows_are_told_by_their_options(option, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["sweep", option, "0"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == f"avesound sweep: {option} must be a positive number, got 0.0"
 
 
 def test_a_download_that_fails_names_the_option_that_takes_a_file(monkeypatch, tmp_path, capsys):

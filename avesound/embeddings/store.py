@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['SETTINGS_FILE', 'FOLDERS', 'TRYING', 'CacheError', 'MixedCaches', 'check_video_id', 'video_file', 'audio_file',
-           'length_ms', 'cache_file_parts', 'sound_set', 'damaged_sets', 'is_cached', 'cached_state', 'cached_videos',
-           'cached_audios', 'Embeddings', 'content_sha256', 'write_embeddings', 'checked_meta', 'file_arrays',
-           'read_embeddings', 'embeddings_in', 'EmbeddingsReader', 'fingerprint', 'folder_settings',
+           'length_ms', 'audio_lengths', 'cache_file_parts', 'sound_set', 'damaged_sets', 'is_cached', 'cached_state',
+           'cached_videos', 'cached_audios', 'Embeddings', 'content_sha256', 'write_embeddings', 'checked_meta',
+           'file_arrays', 'read_embeddings', 'embeddings_in', 'EmbeddingsReader', 'fingerprint', 'folder_settings',
            'remove_unfinished', 'without_unfinished', 'cache_root', 'kinds_in', 'embeddings_folder', 'append_record',
            'journal_file', 'journals', 'read_records']
 
@@ -85,6 +85,23 @@ def length_ms(
     if ms < 1 or abs(ms / 1000 - length_s) > 1e-9:
         raise ValueError(f"audio window lengths are whole milliseconds, at least one, got {length_s} s")
     return ms
+
+
+def audio_lengths(
+    lengths: Sequence[Seconds] | Seconds,
+    name: str = "L_sec",  # of the parameter that they came by
+) -> tuple[Seconds, ...]:
+    "Lengths of audio windows, sorted, each once. Raises `ValueError`, by the parameter's name, where there is none or one is impossible."
+    wanted = f"{name} must be one or more lengths of audio windows in seconds, positive and of whole milliseconds, got {lengths!r}"
+    if isinstance(lengths, str) or not np.size(lengths):
+        raise ValueError(wanted)
+    several = sorted({float(length) for length in np.atleast_1d(np.asarray(lengths, dtype=float))})
+    try:
+        for length in several:
+            length_ms(length)
+    except ValueError as error:
+        raise ValueError(wanted) from error
+    return tuple(several)
 
 # %% ../../nbs/60_embeddings_store.ipynb #ec7d76c6
 _AUDIO_NAME = re.compile(r"(?P<video_id>.+)__L(?P<ms>\d+)ms\.npz")

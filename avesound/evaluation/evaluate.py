@@ -24,6 +24,7 @@ from ..data.senses import ClipSenses, read_senses
 from ..data.splits import AnnotatedClips, read_clips
 from ..embeddings.cache import CacheLike, EmbeddingCache, problems_between
 from ..embeddings.dask import DaskClient
+from ..embeddings.store import audio_lengths
 from ..embeddings.frames import RowWindows
 from ..embeddings.labels import HeardLabels, heard_labels
 from ..embeddings.projector import Projector
@@ -231,13 +232,13 @@ def plan_evaluation(
         check_refiner(refiner, cache.projector, choice.by_id, choice.split)
         trained_on = refiner.record.get("windows")
         windows = _row_windows(cache, None if trained_on is None else RowWindows(**trained_on))
-        return EvaluationPlan(refiner.align, _sorted(refiner.record["L_sec"]), refiner=refiner, windows=windows)
+        return EvaluationPlan(refiner.align, audio_lengths(refiner.record["L_sec"]), refiner=refiner, windows=windows)
     selection = tuned_on if tuned_on is None or isinstance(tuned_on, Selection) else read_selection(tuned_on)
     if selection is None:
         windows = _row_windows(cache, None)
-        return EvaluationPlan(settings or AlignSettings(), _sorted((1.0,) if L_sec is None else L_sec), windows=windows)
+        return EvaluationPlan(settings or AlignSettings(), audio_lengths((1.0,) if L_sec is None else L_sec), windows=windows)
     check_selection(selection, choice.by_id)
-    lengths, windows = _sorted(selection.L_sec if L_sec is None else L_sec), _row_windows(cache, selection.windows)
+    lengths, windows = audio_lengths(selection.L_sec if L_sec is None else L_sec), _row_windows(cache, selection.windows)
     return EvaluationPlan(settings or selection.settings, lengths, selection, windows=windows)
 
 
@@ -273,13 +274,6 @@ def check_second(
 def _row_windows(cache: EmbeddingCache, usual: RowWindows | None) -> RowWindows | None:
     "The windows that are made of a cache's rows: its own, else those of a selection or a refiner; None where it holds windows."
     return cache.with_windows(usual).row_windows if cache.holds_rows else None
-
-
-def _sorted(lengths: Sequence[Seconds] | Seconds) -> tuple[Seconds, ...]:
-    "Lengths of audio windows, a single one too, each once."
-    if isinstance(lengths, str) or not np.size(lengths):
-        raise ValueError(f"L_sec must be one or more lengths of audio windows in seconds, got {lengths!r}")
-    return tuple(sorted({float(length) for length in np.atleast_1d(np.asarray(lengths, dtype=float))}))
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #8a8050a7
 def calibrated(

@@ -57,7 +57,7 @@ class Request:
     def check_deadline(self, source: Source) -> None:
         "Raise `DecodeTimeout` after the deadline."
         if self.deadline is not None and time.monotonic() - self.pauses.seconds > self.deadline:
-            raise DecodeTimeout(f"{source.name}: decoding took longer than allowed; --timeout_s allows more (timeout_s)")
+            raise DecodeTimeout(f"{source.name}: decoding took longer than allowed; --timeout_s allows more")
 
     def check_reach(self, begins_s: Seconds, ends_s: Seconds, source: Source) -> None:
         "Raise `TooLong` where a frame lies, or lasts, beyond what is allowed. What comes after `end_s` does not matter."
@@ -65,7 +65,7 @@ class Request:
             return
         ends_s = ends_s if self.end_s is None else min(ends_s, self.end_s)
         if begins_s - self.start_s > self.max_s or ends_s - self.start_s > self.max_s + SLACK_S:
-            raise TooLong(f"{source.name}: goes on beyond {self.max_s:g} s; --max_s allows more (max_s)")
+            raise TooLong(f"{source.name}: goes on beyond {self.max_s:g} s; --max_s allows more")
 
 # %% ../../nbs/12_media_clock.ipynb #41a8862a
 def _packets(container: av.container.InputContainer, stream: av.stream.Stream, source: Source, request: Request) -> Iterator[av.Packet]:

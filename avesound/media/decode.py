@@ -81,7 +81,7 @@ def _declared_s(source: Source, request: Request) -> Seconds:
 
 def _check_pixels(width: int, height: int, source: Source) -> None:
     if width * height > source.max_pixels:
-        most = f"at most {source.max_pixels} are allowed; --max_pixels allows more (max_pixels)"
+        most = f"at most {source.max_pixels} are allowed; --max_pixels allows more"
         raise TooLarge(f"{source.name}: a picture of {width} x {height} has {width * height} pixels, {most}")
 
 # %% ../../nbs/13_media_decode.ipynb #fb31cdeb
@@ -125,7 +125,7 @@ def check_source(
         raise MediaError(f"{source.name}: {'; '.join(source.undecodable.values()) or 'has neither video nor audio'}")
     length_s = _declared_s(source, request)
     if request.max_s is not None and length_s > request.max_s:
-        raise TooLong(f"{source.name}: {length_s:.0f} s wanted, at most {request.max_s:g} s are allowed; --max_s allows more (max_s)")
+        raise TooLong(f"{source.name}: {length_s:.0f} s wanted, at most {request.max_s:g} s are allowed; --max_s allows more")
     if "video" in kinds and source.picture is not None:
         _check_pixels(*source.picture, source)
 

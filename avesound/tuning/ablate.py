@@ -22,7 +22,7 @@ from ..data.annotations import ClipAnnotation, read_annotations, write_annotatio
 from ..data.splits import with_splits
 from ..embeddings.cache import EmbeddingCache
 from ..embeddings.extract import WindowSettings, extract
-from ..embeddings.store import CacheError
+from ..embeddings.store import CacheError, audio_lengths
 from ..drawing import save_figure
 from ..encoders.base import Encoder, Problem, create_encoder, encoder_names
 from ..encoders.logmel import FILLS
@@ -30,13 +30,13 @@ from ..evaluation.methods import SUBSETS
 from ..files import as_json, atomic_write, write_csv, write_json
 from ..lettering import counted, markdown_text, new_figure, shortened
 from ..localization.align import FUSIONS, AlignSettings
-from ..metrics.bootstrap import FEW, FEW_LINE, MeanInterval, holm, interval_text, paired_difference, paired_p_value
+from ..metrics.bootstrap import FEW, FEW_LINE, MeanInterval, check_draws, holm, interval_text, paired_difference, paired_p_value
 from ..terminal import TextTable, folded
 from ..metrics.clip import LOWER_IS_BETTER, metric_heading, metric_name
 from ..timeline import Seconds
 from ..provenance import run_facts
 from .caches import CommonClips, clips_of_split, common_similarities, find_caches
-from .grid import SweepSetting, grid_metrics, metric_names
+from .grid import SweepSetting, check_each, grid_metrics, metric_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -217,7 +217,13 @@ def _knows_loudness(cache: EmbeddingCache, clips: Iterable[ClipAnnotation], leng
 # %% ../../nbs/83_tuning_ablate.ipynb #bc6187b1
 @dataclass(frozen=True)
 class AblationSettings:
-    "What is changed, and what is measured."
+    """What is changed, and what is measured.
+
+    Raises
+    ------
+    ValueError
+        If a metric is unknown, or a value that is tried is out of its range.
+    """
 
     base: AlignSettings = AlignSettings()
     L_sec: tuple[Seconds, ...] = (1.0,)  # audio windows of the base, s
@@ -231,6 +237,10 @@ class AblationSettings:
         if unknown or not self.metrics:
             got = ", ".join(self.metrics) or "none"
             raise ValueError(f"metrics must be some of {', '.join(metric_names(ranking=True))}, got {got}")
+        for name in ("L_sec", *(["lengths"] if self.lengths is not None else [])):
+            audio_lengths(getattr(self, name), name)
+        for name, field in [("audio_queries", "audio_query"), ("smooth_sigmas", "score_smooth_sigma")]:
+            check_each(getattr(self, name), name, field)
 
 # %% ../../nbs/83_tuning_ablate.ipynb #a7aeb5d9
 def ablate(
@@ -254,8 +264,11 @@ def ablate(
     Raises
     ------
     FileNotFoundError, ValueError
-        As `find_caches`, `common_similarities` and `extract`; or if a split has no clips.
+        As `find_caches`, `common_similarities` and `extract`; or if a split has no clips, or a number is out of its range.
     """
+    check_draws(n_boot, seed)
+    if n_clips is not None and n_clips < 1:
+        raise ValueError(f"n_clips must be at least 1, or None for all, got {n_clips}")
     out_dir, every = Path(out_dir), clips_of_split(annotations_csv, split)
     clips = _drawn(every, n_clips, seed)
     subset = f"all of {split}" if len(clips) == len(every) else f"{n_clips} of {split}, seed {seed}"
@@ -327,8 +340,6 @@ def _measured(rows: Sequence[SweepSetting], common: CommonClips, metrics: Sequen
 # %% ../../nbs/83_tuning_ablate.ipynb #1d645c34
 def _drawn(clips: list[ClipAnnotation], n_clips: int | None, seed: int) -> list[ClipAnnotation]:
     "Some clips in their order; the same whatever the order of the annotations."
-    if n_clips is not None and n_clips < 1:
-        raise ValueError(f"n_clips must be at least 1, or None for all, got {n_clips}")
     if n_clips is None or n_clips >= len(clips):
         return clips
     ids = sorted(clip.video_id for clip in clips)
