@@ -49,7 +49,7 @@ class BenchmarkProtocol:
     Raises
     ------
     ValueError
-        If there is no length.
+        If there is no length, or a number is out of its range.
     """
 
     lengths: tuple[Seconds, ...] = (0.5, 1.0, 2.0)  # lengths of audio windows that are tried on val, s
@@ -66,6 +66,7 @@ class BenchmarkProtocol:
         object.__setattr__(self, "lengths", tuple(sorted({float(length) for length in np.atleast_1d(self.lengths)})))
         if not self.lengths:
             raise ValueError("lengths must be one or more lengths of audio windows in seconds, got none")
+        _ = self.grid, self.scoring  # which say what is out of its range
 
     @property
     def record(self) -> dict[str, Any]:
@@ -87,12 +88,23 @@ class BenchmarkProtocol:
 # %% ../nbs/98a_benchmark.ipynb #c323ae3c
 @dataclass(frozen=True)
 class SynthClips:
-    "The clips that `synth` stands for."
+    """The clips that `synth` stands for.
+
+    Raises
+    ------
+    ValueError
+        If settings could not be chosen, or nothing be scored.
+    """
 
     synth_dir: str | None = None  # folder in which synthetic clips are made, one for each difficulty; None: data/ in the folder of the card
     n_train: int = 20  # clips of the training split of each synthetic set
     n_val: int = 16  # clips of its validation split: settings are chosen on them
     n_test: int = 40  # clips of its test split
+
+    def __post_init__(self) -> None:
+        for name, least in (("n_train", 0), ("n_val", 1), ("n_test", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)

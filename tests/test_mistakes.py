@@ -1,9 +1,14 @@
 "Mistakes that people make: each is answered by one line that says what to do next."
 
+import ast
 import contextlib
+import csv
+import glob
 import io
+import re
 import shlex
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -152,3 +157,60 @@ def test_view_finds_what_the_commands_write_by_default(project):
         assert [str(run.summary_csv), str(run.annotations_csv)] == ["reports/summary.csv", "data/ave/ave_annotations.csv"]
         assert [str(run.vid_dir), str(run.vid_emb_dir)] == ["data/ave/raw/AVE", "cache/vid_emb"]
         assert looked_for(run).endswith(" has no curves (results/curves/curves.csv or reports/curves/curves.csv or curves/curves.csv)")
+
+
+with (Path(__file__).parent / "options.tsv").open(encoding="utf-8", newline="") as table:
+    CONTRACT = list(csv.DictReader(table, delimiter="\t"))
+NEGATIVE = {"--multi_offsets"}  # moments before the middle
+NOTHING = NEGATIVE | set(
+    "--n_train --n_val --n_test --seed --seeds --workers --no_event --no_event_is --wrong_sound --timeout_s --encode_timeout_s --max_s "
+    "--plot_n --n_shuffles --score_smooth_sigma --smooth_sigmas --conf_radius_s --hit_deltas --weight_decay --n_examples --port".split()
+)
+SOMETHING = {("benchmark", "--n_val"), ("benchmark", "--n_test"), ("demo", "--n_test"), ("sweep", "--workers")}
+NEEDED = {  # of what has no place of its own
+    "synth": "--out_dir o",
+    "locate": "data/ave/raw/AVE/*.mp4",
+    "evaluate": "--curve_dir o",
+    "evaluate-crossmodal": "--annotations_csv data/ave/ave_annotations.csv",
+    "compare": "scored/summary.csv scored/summary.csv --names a,b --out_dir o",
+    "benchmark": "--encoder signal --data synth-hard",
+    "view": "--notebook o.ipynb",
+    "analyze": "--summary_csv scored/summary.csv",
+    "annotations": "--file data/ave/ave_annotations.csv",
+    "fit-projector": "--out p.safetensors",
+}
+
+
+def impossible() -> list[tuple[str, str, str]]:
+    "Of every number option of every command what no number of its kind can be."
+    tried = []
+    for row in CONTRACT:
+        value, option = ast.literal_eval(row["value"]), row["option"].split()[0]
+        while isinstance(value, tuple) and value:
+            value = value[-1]
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            tried += [(row["command"], option, "-1")] * (option not in NEGATIVE)
+            tried += [(row["command"], option, "0")] * ((row["command"], option) in SOMETHING or option not in NOTHING)
+    return tried
+
+
+def test_a_number_that_cannot_be_is_refused_before_anything_is_done(project, tmp_path):
+    from avesound.evaluation.evaluate import evaluate
+
+    shutil.copytree(project, tmp_path, dirs_exist_ok=True)
+    with contextlib.chdir(tmp_path):
+        evaluate("cache", "data/ave/ave_annotations.csv", split="test").save("scored/summary.csv")
+        before, wrong, tried = sorted(Path().rglob("*")), [], impossible()
+        for command, option, value in tried:
+            words = [word for text in NEEDED.get(command, "").split() for word in (sorted(glob.glob(text)) or [text])]
+            err = io.StringIO()
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(err):
+                try:
+                    code = main([command, *words, f"{option}={value}"])
+                except SystemExit as end:  # of the parser, which has a second line
+                    code = end.code
+            lines = [line for line in err.getvalue().splitlines() if ": by default --" not in line]
+            told = len(lines) == code and re.search(rf"{option}\b", lines[0])
+            if not told or sorted(Path().rglob("*")) != before:
+                wrong.append((command, option, value, code, lines))
+    assert not wrong and len(tried) > 200, "\n".join(map(str, wrong))

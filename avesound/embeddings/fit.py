@@ -17,8 +17,10 @@ import numpy as np
 import avesound
 from ..data.splits import read_clips
 from .cache import CacheLike, EmbeddingCache, PairReader
-from .projector import Moments, Projector, radii, solve, synchrony
+from .projector import Moments, Projector, check_sizes, radii, solve, synchrony
+from .store import audio_lengths
 from ..files import sha256_of
+from ..metrics.bootstrap import check_draws
 from ..timeline import Seconds, nearest_index
 
 # %% ../../nbs/68_embeddings_fit.ipynb #67b1a7da
@@ -115,6 +117,9 @@ def fit_projector(
     ValueError
         If a setting is out of range, there are no audio windows of that length, or the split has fewer than 10 clips with embeddings.
     """
+    audio_lengths(L_sec)
+    check_draws(seed=seed)
+    check_sizes(shrinkage, dim)
     ids = sorted(clip.video_id for clip in read_clips(annotations_csv).of_split(split))
     reader = PairReader(EmbeddingCache.of(cache), (L_sec,), comparable=False)
     reader.cache.check_lengths([L_sec])

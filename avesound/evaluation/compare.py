@@ -22,7 +22,7 @@ from ..files import atomic_write, read_table, shorten, write_csv
 from ..latex import LatexPart, best_cells, latex_table
 from ..localization.baselines import ORACLES
 from ..lettering import counted, markdown_text, new_figure, shortened
-from ..metrics.bootstrap import FEW_LINE, MeanInterval, holm, interval_text, method_table, paired_p_value, too_few
+from ..metrics.bootstrap import FEW_LINE, MeanInterval, check_draws, holm, interval_text, method_table, paired_p_value, too_few
 from ..metrics.clip import LOWER_IS_BETTER, metric_heading, metric_name
 from ..provenance import one_run
 from ..terminal import TextTable, folded
@@ -155,7 +155,7 @@ def compare(
     ------
     FileNotFoundError, ValueError
         If a file is not there or is no summary, lies beside files of another run, names are no names, a metric or baseline is
-        unknown, there is no clip in common, or the summaries do not agree on where an event is.
+        unknown, there is no clip in common, the summaries do not agree on where an event is, or a number is out of its range.
     """
     if (
         isinstance(summaries, (str, os.PathLike))
@@ -163,6 +163,9 @@ def compare(
         or (names is not None and (len(names) != len(summaries) or len(set(names)) < len(names)))
     ):
         raise ValueError(f"compare needs two or more summaries and a different name for each, got {len(summaries)} and names {names}")
+    check_draws(n_boot, seed)
+    if min_clips < 1:
+        raise ValueError(f"min_clips must be 1 or more, got {min_clips}")
     for path in summaries:
         one_run(files_of_run(path))
     tables = [_read_summary(path, metrics) for path in summaries]

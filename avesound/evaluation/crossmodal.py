@@ -21,12 +21,12 @@ from ..data.annotations import ClipAnnotation, annotations_table
 from ..embeddings.cache import CacheLike, EmbeddingCache, PairReader, misfits, problems_between
 from ..embeddings.frames import RowWindows
 from ..embeddings.similarity import FLAT
-from ..embeddings.store import Embeddings
+from ..embeddings.store import Embeddings, audio_lengths
 from ..encoders.base import Problem
 from ..files import atomic_write, write_json
 from ..localization.align import cosine_similarity
 from ..lettering import counted
-from ..metrics.bootstrap import FEW_LINE, Difference, MeanInterval, interval_text, method_table, paired_p_value
+from ..metrics.bootstrap import FEW_LINE, Difference, MeanInterval, check_draws, interval_text, method_table, paired_p_value
 from ..terminal import TextTable, folded
 from ..timeline import Seconds
 
@@ -310,10 +310,12 @@ def evaluate_crossmodal(
     Raises
     ------
     ValueError
-        If there is no query; and what `embeddings.cache.PairReader` raises.
+        If there is no query, or a number is out of its range; and what `embeddings.cache.PairReader` raises.
     """
     import pandas as pd
 
+    check_draws(n_boot, seed)
+    audio_lengths(L_sec)
     if not queries:
         raise ValueError("need events to find, got none: are there clips with a single event that leaves something of the clip free?")
     rows = pd.DataFrame([vars(q) | {"status": "ok", "detail": ""} for q in queries])

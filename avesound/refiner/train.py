@@ -24,6 +24,7 @@ from ..data.annotations import ClipAnnotation
 from ..data.splits import AnnotatedClips, read_clips
 from ..embeddings.cache import CacheLike, EmbeddingCache, problems_between
 from ..embeddings.similarity import CurveSet, informative, similarity_set
+from ..embeddings.store import audio_lengths
 from ..encoders.base import ORACLE, resolve_device
 from ..files import as_json, shorten
 from ..localization.align import AlignSettings, align
@@ -293,7 +294,7 @@ def train_refiner(
     """
     if refiner_ckpt is not None:
         check_suffix(refiner_ckpt)
-    lengths = sorted({float(length) for length in L_sec})
+    lengths = list(audio_lengths(L_sec))
     if training.architecture == "fusion" and len(lengths) != 1:
         raise ValueError(f"the architecture 'fusion' takes one audio length, got L_sec = {lengths}")
     annotated, cache = read_clips(annotations_csv), EmbeddingCache.of(cache)

@@ -23,6 +23,7 @@ from .. import __version__
 from ..embeddings.clips import media_files
 from ..encoders.base import ORACLE, Problem
 from ..evaluation.tables import UNSAID
+from ..metrics.bootstrap import check_draws
 from ..files import as_json, atomic_write, csv_header, printable, sha256_of, shorten, storing
 from ..provenance import one_run
 from ..lettering import counted, fonts_for
@@ -279,6 +280,7 @@ def analyze(
             "n_examples must be 0 or more, n_boot 1 or more, conf_radius_s 0 or more seconds, "
             f"got {n_examples}, {n_boot} and {conf_radius_s}"
         )
+    check_draws(seed=seed)
     summary_csv = Path(summary_csv)
     summary = read_summary(summary_csv)
     folder = _folder(Path(out_dir), run_tag, overwrite, summary_csv)

@@ -65,6 +65,9 @@ def find_caches(
     ValueError
         If a folder holds no cache, two have the same name, or none has a stride or window that is wanted; the message says how to make it.
     """
+    for name, wanted in (("strides", strides), ("windows", windows)):
+        if wanted is not None and not all(value > 0 for value in wanted):
+            raise ValueError(f"{name} must each be a positive number of seconds, got {tuple(wanted)}")
     projector = projector if projector is None or isinstance(projector, Projector) else load_projector(projector)
     caches: list[EmbeddingCache] = []
     for folder in [folders] if isinstance(folders, (str, os.PathLike, EmbeddingCache)) else folders:

@@ -220,7 +220,13 @@ def _row_cells(row: dict, column: str, n: int) -> tuple[str, ...]:
 # %% ../../nbs/82_tuning_sweep.ipynb #13d19100
 @dataclass(frozen=True)
 class GridScoring:
-    "How the rows of a sweep are scored."
+    """How the rows of a sweep are scored.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of its range.
+    """
 
     hit_deltas: tuple[Seconds, ...] = (0.25, 0.5, 1.0)  # tolerances of hit_* and hit_event_*, s
     ranking: bool = False  # AUROC and average precision, too
@@ -228,6 +234,16 @@ class GridScoring:
     seed: int = 0  # seed of the bootstrap and the sign flips
     workers: int | None = None  # threads; None: one for each core, at most 8
     dask: str | DaskClient | None = None  # a Dask cluster to score on: an address, local:N, or a client; None: this machine
+
+    def __post_init__(self):
+        object.__setattr__(self, "hit_deltas", self.of_one.hit_deltas)
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"workers must be 1 or more, got {self.workers}")
+
+    @property
+    def of_one(self) -> Scoring:
+        "How a single row is evaluated. Raises what `Scoring` raises."
+        return Scoring(hit_deltas=self.hit_deltas, n_boot=self.n_boot, seed=self.seed)
 
     def options(self, n_rows: int) -> dict:
         "What the numbers of a row depend on, JSON values."
@@ -350,8 +366,9 @@ def _evaluated(
 ) -> Overall:
     "The evaluation of a row, in a folder of its own."
     folder = out_dir / "runs" / f"{row.slug}_{split}"
-    how = Scoring(hit_deltas=scoring.hit_deltas, n_boot=scoring.n_boot, seed=scoring.seed)
-    evaluation = evaluate(cache, annotations_csv, L_sec=row.L_sec, settings=row.settings, split=split, tuned_on=tuned_on, scoring=how)
+    evaluation = evaluate(
+        cache, annotations_csv, L_sec=row.L_sec, settings=row.settings, split=split, tuned_on=tuned_on, scoring=scoring.of_one
+    )
     return evaluation.save(folder / "summary.csv", folder).overall
 
 # %% ../../nbs/82_tuning_sweep.ipynb #c86ccc87

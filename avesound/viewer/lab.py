@@ -91,6 +91,8 @@ def view(
     ValueError, FileNotFoundError
         As `viewer.run.open_run` does.
     """
+    if not 0 <= port < 2**16:
+        raise ValueError(f"port must be from 0 to {2**16 - 1}, got {port}")
     if find_spec("jupyterlab") is None:
         raise ImportError("the viewer needs JupyterLab: pip install jupyterlab")
     open_run(run)  # what is wrong with it is said here, and not in a notebook
