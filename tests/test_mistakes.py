@@ -104,6 +104,15 @@ class Broken:
     encode_audio = encode_video
 
 
+def test_the_only_clip_has_no_other_sound(project, tmp_path):
+    clip = next((project / "data/ave/raw/AVE").iterdir())
+    (tmp_path / "one").mkdir()
+    shutil.copy(clip, tmp_path / "one")
+    said = answer("avesound extract --vid_dir one --out_dir wrong --wrong_sound 3", tmp_path)
+    assert said == "--wrong_sound gives a clip the sound of another one, and there is no other: it takes two clips or more with a file"
+    assert not (tmp_path / "wrong").exists()
+
+
 def test_an_encoder_that_fails_on_every_clip_is_named_by_the_run_and_by_evaluate(project, tmp_path):
     report = extract(project / "data/ave/raw/AVE", tmp_path / "cache", encoder=Broken(), progress=False)
     assert report.counts == {"error": 4} and str(report).count("shapes do not fit") == 4
