@@ -33,7 +33,7 @@ from .encoders.base import Encoder
 from .evaluation.card import Card, CardSet, card_set, read_card
 from .evaluation.evaluate import Evaluation, Scoring, choose_clips, evaluate
 from .evaluation.protocol import read_selection
-from .files import as_json, sha256_of, write_json
+from .files import as_json, check_folder, sha256_of, write_json
 from .metrics.bootstrap import MeanInterval
 from .metrics.presence import presence_auroc, presence_scores
 from .provenance import run_facts
@@ -346,6 +346,8 @@ def benchmark(
     NotComparable
         If its weights are random, and that is not allowed.
     """
+    if _card_before(out_dir) is None:
+        check_folder(out_dir, "out_dir")
     towers = towers_of(encoder, audio_encoder)
     of = _Measured(towers.seeing, None if towers.is_one else towers.hearing, protocol, allow_untrained, run, progress)
     sets, fresh = {}, False

@@ -446,6 +446,7 @@ def _locate(
     from avesound.evaluation.locate import Heard, say, save_figures
 
     check_formats(format)
+    _check_places(figure_dir=figure_dir)
     found = call(
         **_towers(call, create, encoder_config, audio_weights, audio_encoder_config),
         sound=Heard(sound_file) if sound_file and sound_is == "heard" else sound_file,
@@ -478,6 +479,7 @@ def _evaluate(
     _check_there(annotations_csv=call["annotations_csv"])
     if plot_n < 0 or (plot_n and curve_dir is None):
         raise ValueError(f"plot_n is a number of figures and needs curve_dir, the folder for them; got {plot_n} and {curve_dir}")
+    _check_places(summary_csv=summary_csv, curve_dir=curve_dir)
     selection = read_selection(call["tuned_on"]) if call["tuned_on"] else None
     settings = call.settings("settings", selection and selection.settings)
     evaluation = _saved(call(cache=folders(), tuned_on=selection, settings=settings), summary_csv, curve_dir)
@@ -497,6 +499,15 @@ def _check_there(**paths: str) -> None:
     for name, path in paths.items():
         if not os.path.exists(path):
             raise missing_error(name, path)
+
+
+def _check_places(**places: str | None) -> None:
+    "Say before the work where nothing could be written."
+    from avesound.files import check_folder
+
+    for name, path in places.items():
+        if path is not None:
+            check_folder(path if name.endswith("_dir") else Path(path).parent, name)
 
 
 def _saved(evaluation, summary_csv: str, curve_dir: str | None):
@@ -546,6 +557,7 @@ def _evaluate_crossmodal(
     if any(both) and (predictions_csv or not all(both)):
         raise ValueError(f"give both folders of embeddings or neither, and none with --predictions_csv, got {both[0]} and {both[1]}")
     _asked_windows(folders)  # says what is wrong with them where they have no effect, too
+    _check_places(out_json=out_json)
     if predictions_csv:
         result = audit(predictions=read_predictions(predictions_csv), lists=events)
     else:
@@ -561,6 +573,7 @@ def _compare(
     format: tuple[str, ...] = (),  # further files of each figure: pdf, svg; png (300 dpi) is always written
 ) -> int:
     "Several evaluations on the same clips."
+    _check_places(out_dir=out_dir)
     with figures_as(*format):
         print(call().save(out_dir))
     print(f"\nwrote {out_dir}")
@@ -595,6 +608,7 @@ def _leaderboard(
     format: tuple[str, ...] = (),  # further files of each figure: pdf, svg; png (300 dpi) is always written
 ) -> int:
     "Cards of several encoders in one table."
+    _check_places(out_dir=out_dir)
     with figures_as(*format):
         print(call().save(out_dir))
     print(f"wrote {out_dir}")
@@ -638,6 +652,7 @@ def _evaluate_refiner(
     check_summary_csv(summary_csv)
     _asked_windows(folders)
     _check_there(refiner_ckpt=refiner_ckpt, annotations_csv=call["annotations_csv"])
+    _check_places(summary_csv=summary_csv, curve_dir=curve_dir)
     print(_saved(call(cache=folders(), refiner=refiner_ckpt), summary_csv, curve_dir))
     _say_written(summary_csv, curve_dir)
     return 0

@@ -15,6 +15,7 @@ from .embeddings.extract import RunReport, WindowSettings, extract
 from .evaluation.evaluate import Evaluation, evaluate
 from .evaluation.figures import plot_overall
 from .drawing import save_figure
+from .files import check_folder
 from .metrics.bootstrap import MeanInterval, too_few
 from .report.analyze import analyze
 
@@ -80,6 +81,7 @@ def run_demo(
     "Run the whole workflow on hard synthetic clips with the encoder `signal`. Run again, it goes on where it was interrupted."
     if n_test < 1:
         raise ValueError(f"n_test must be 1 or more, for these clips are scored, got {n_test}")
+    check_folder(out_dir, "out_dir")
     out_dir = Path(out_dir)
     spec = SynthSpec(difficulty="hard", seed=seed)
     made = make_dataset(

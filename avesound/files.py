@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['ABANDONED_S', 'NO_NUMBER', 'StorageError', 'storing', 'put_in_place', 'process_place', 'is_unfinished',
-           'stem_of_unfinished', 'is_running', 'time_in', 'is_abandoned', 'atomic_write', 'check_output', 'sha256_of',
-           'write_csv', 'as_json', 'write_json', 'shorten', 'printable', 'utf8_text', 'csv_rows', 'csv_header',
-           'csv_table', 'numbers_of', 'read_table', 'LockError', 'locked', 'try_lock']
+           'stem_of_unfinished', 'is_running', 'time_in', 'is_abandoned', 'atomic_write', 'check_output',
+           'check_folder', 'sha256_of', 'write_csv', 'as_json', 'write_json', 'shorten', 'printable', 'utf8_text',
+           'csv_rows', 'csv_header', 'csv_table', 'numbers_of', 'read_table', 'LockError', 'locked', 'try_lock']
 
 # %% ../nbs/00_files.ipynb #0882f8c4
 import csv
@@ -287,6 +287,27 @@ def check_output(
         raise ValueError(f"{path} is a folder: name a file to write")
     if os.path.realpath(path) in set(map(os.path.realpath, sources)):
         raise ValueError(f"{path} is one of the files that are read, and would be lost: write to another file")
+
+
+def check_folder(
+    folder: str | os.PathLike,  # that results are going to be written to; it need not exist
+    name: str,  # of the parameter that says where
+) -> None:
+    """Find out before hours of work whether files can be made in a folder. Nothing stays in it, and it is not made.
+
+    Raises
+    ------
+    OSError
+        What the system answers (`PermissionError`, say), with the folder, and the parameter that takes another place.
+    """
+    place = Path(folder).absolute()
+    there = next(path for path in (place, *place.parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        shown = place if os.fspath(folder) in ("", ".") else folder
+        raise type(error)(f"nothing can be written to {shown} ({error.strerror}): choose another place with `{name}`") from error
 
 # %% ../nbs/00_files.ipynb #8c46adc3
 def sha256_of(

@@ -13,6 +13,7 @@ import pytest
 from avesound.cli import main
 from avesound.data.sets import make_miniature
 from avesound.data.synth import SynthSpec, make_dataset
+from avesound.embeddings.extract import extract
 from avesound.files import atomic_write, write_json
 from avesound.media.write import write_clip, write_wav
 from avesound.provenance import write_together
@@ -159,3 +160,45 @@ def test_a_set_that_is_made_up_names_the_folder(closed):
     with as_user(), pytest.raises(PermissionError) as refused:
         make_miniature(closed / "mini", "ave")
     assert str(refused.value) == f"[Errno 13] Permission denied: '{closed}'"
+
+
+RESULTS = {  # what takes minutes or hours before it writes anything, and the option that says where
+    "evaluate {cache} --summary_csv {out}/results/summary.csv": "--summary_csv",
+    "evaluate {cache} --summary_csv {open}/summary.csv --curve_dir {out}/curves": "--curve_dir",
+    "evaluate-crossmodal --annotations_csv {made}/annotations.csv --out_json {out}/crossmodal.json": "--out_json",
+    "compare {open}/a.csv {open}/b.csv --out_dir {out}/compared": "--out_dir",
+    "leaderboard {open}/card.json --out_dir {out}/board": "--out_dir",
+    "benchmark --encoder signal --out_dir {out}/card": "--out_dir",
+    "fit-projector {cache} --out {out}/projector.safetensors": "--out",
+    "train-refiner {cache} --refiner_ckpt {out}/refiner.pt": "--refiner_ckpt",
+    "sweep {cache} --out_dir {out}/grid": "--out_dir",
+    "ablate {cache} --out_dir {out}/ablation": "--out_dir",
+    "analyze --summary_csv {open}/a.csv --out_dir {out}/analysis": "--out_dir",
+    "locate {made}/AVE --figure {out}/figures": "--figure",
+    "demo --out_dir {out}/demo": "--out_dir",
+}
+
+
+@pytest.fixture(scope="module")
+def cached(made):
+    extract(made / "AVE", made / "cache", progress=False)
+    return made
+
+
+@pytest.mark.parametrize("line, option", RESULTS.items())
+def test_a_place_that_cannot_take_results_is_told_before_the_work(line, option, closed, cached, capsys):
+    shared = closed.parent / "made"
+    shutil.copytree(cached, shared)
+    for path in [shared, *shared.rglob("*")]:
+        path.chmod(0o777)
+    cache = f"--vid_emb_dir {shared}/cache --aud_emb_dir {shared}/cache --annotations_csv {shared}/annotations.csv"
+    there = {"out": closed, "open": shared, "made": shared, "cache": cache}
+    file = shared / "annotations.csv"  # in whose place no folder can be, for root neither: and then all that is imported is there
+    for out, why, who in [(file, "Not a directory", contextlib.nullcontext), (closed, "Permission denied", as_user)]:
+        with who():
+            code = main(line.format(**there | {"out": out}).split())
+        said = capsys.readouterr().err.splitlines()[-1].partition(": ")[2]
+        assert code == 1 and re.fullmatch(
+            rf"nothing can be written to {re.escape(str(out))}\S* \({why}\): choose another place with {option}", said
+        )
+    assert list(closed.iterdir()) == []

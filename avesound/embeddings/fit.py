@@ -10,6 +10,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from ..data.splits import read_clips
 from .cache import CacheLike, EmbeddingCache, PairReader
 from .projector import Moments, Projector, check_sizes, radii, solve, synchrony
 from .store import audio_lengths
-from ..files import sha256_of
+from ..files import check_folder, sha256_of
 from ..metrics.bootstrap import check_draws
 from ..timeline import Seconds, nearest_index
 
@@ -120,6 +121,8 @@ def fit_projector(
     audio_lengths(L_sec)
     check_draws(seed=seed)
     check_sizes(shrinkage, dim)
+    if out is not None:
+        check_folder(Path(out).parent, "out")
     ids = sorted(clip.video_id for clip in read_clips(annotations_csv).of_split(split))
     reader = PairReader(EmbeddingCache.of(cache), (L_sec,), comparable=False)
     reader.cache.check_lengths([L_sec])

@@ -24,7 +24,7 @@ from ..embeddings.clips import media_files
 from ..encoders.base import ORACLE, Problem
 from ..evaluation.tables import UNSAID
 from ..metrics.bootstrap import check_draws
-from ..files import as_json, atomic_write, csv_header, printable, sha256_of, shorten, storing
+from ..files import as_json, atomic_write, check_folder, csv_header, printable, sha256_of, shorten, storing
 from ..provenance import one_run
 from ..lettering import counted, fonts_for
 from ..terminal import folded, waited_for
@@ -281,6 +281,7 @@ def analyze(
             f"got {n_examples}, {n_boot} and {conf_radius_s}"
         )
     check_draws(seed=seed)
+    check_folder(out_dir, "out_dir")
     summary_csv = Path(summary_csv)
     summary = read_summary(summary_csv)
     folder = _folder(Path(out_dir), run_tag, overwrite, summary_csv)

@@ -27,7 +27,7 @@ from ..drawing import save_figure
 from ..encoders.base import Encoder, Problem, create_encoder, encoder_names
 from ..encoders.logmel import FILLS
 from ..evaluation.methods import SUBSETS
-from ..files import as_json, atomic_write, write_csv, write_json
+from ..files import as_json, atomic_write, check_folder, write_csv, write_json
 from ..lettering import counted, markdown_text, new_figure, shortened
 from ..localization.align import FUSIONS, AlignSettings
 from ..metrics.bootstrap import FEW, FEW_LINE, MeanInterval, check_draws, holm, interval_text, paired_difference, paired_p_value
@@ -269,6 +269,7 @@ def ablate(
     check_draws(n_boot, seed)
     if n_clips is not None and n_clips < 1:
         raise ValueError(f"n_clips must be at least 1, or None for all, got {n_clips}")
+    check_folder(out_dir, "out_dir")
     out_dir, every = Path(out_dir), clips_of_split(annotations_csv, split)
     clips = _drawn(every, n_clips, seed)
     subset = f"all of {split}" if len(clips) == len(every) else f"{n_clips} of {split}, seed {seed}"

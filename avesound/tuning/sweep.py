@@ -27,7 +27,7 @@ from ..drawing import FORMATS, save_figure
 from ..encoders.base import Problem
 from ..evaluation.evaluate import Scoring, evaluate
 from ..evaluation.tables import Overall
-from ..files import as_json, atomic_write, write_csv, write_json
+from ..files import as_json, atomic_write, check_folder, write_csv, write_json
 from ..lettering import counted
 from ..metrics.bootstrap import FEW_LINE, MeanInterval, holm, interval_text, paired_difference, paired_p_value
 from ..metrics.clip import metric_heading
@@ -294,6 +294,7 @@ def sweep(
         test clips, or a name is unknown.
     """
     split, test_split = _splits(split, test_split, top_k)
+    check_folder(out_dir, "out_dir")
     scoring = replace(scoring, ranking=scoring.ranking or criterion in ("auroc", "average_precision"))
     if criterion not in metric_names(scoring.hit_deltas, scoring.ranking):
         raise ValueError(f"criterion must be one of {', '.join(metric_names(scoring.hit_deltas, True))}, got {criterion!r}")
