@@ -27,6 +27,7 @@ from avesound.metrics.events import (
     EventMoments,
     apart_array,
     even_moments,
+    event_metric,
     event_numbers,
     found_events,
     read_moments,
@@ -124,7 +125,7 @@ def format_events(
     best = {name: table.differences.get(name) for name in EVENT_METRICS}
     rows.append(("difference", *("–" if d is None else interval_text(d.to_best, sign=True) for d in best.values())))
     rows.append(("  to best:", *("" if d is None else d.best for d in best.values())))
-    head = ("", *(metric_heading(name) for name in EVENT_METRICS))
+    head = ("", *(metric_heading(event_metric(name)) for name in EVENT_METRICS))
     lines += TextTable(head, tuple(rows), "events in the record", name_width=14).lines()
     lines += [FEW_LINE] if any("†" in line for line in lines) else []
     return "\n".join(lines)

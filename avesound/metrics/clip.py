@@ -599,7 +599,8 @@ def metric_name(
 ) -> str:
     "A metric as people read it, with its unit: the same in terminal, figures, report and papers."
     kind, _, value = metric.rpartition("_")
-    words = {"hit": "hit within {} s", "hit_event": "event hit within {} s", "recall": "recall at tIoU {}", "ap": "AP at tIoU {}"}
+    words = {"hit": "hit within {} s", "hit_event": "event hit within {} s", "ap": "AP at tIoU {}"}
+    words |= {"recall": "clip recall at tIoU {}", "event_recall": "event recall at tIoU {}"}  # of its one interval; of all its events
     return METRIC_NAMES.get(metric) or (words[kind].format(value) if kind in words else metric.replace("_", " "))
 
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MOST_MOMENTS', 'DENSEST', 'EVENT_METRICS', 'EventMoments', 'read_moments', 'even_moments', 'apart_array',
-           'pairwise_tiou', 'paired', 'paired_events', 'FoundEvents', 'found_events', 'event_numbers']
+           'pairwise_tiou', 'paired', 'paired_events', 'event_metric', 'FoundEvents', 'found_events', 'event_numbers']
 
 # %% ../../nbs/58a_metrics_events.ipynb #c3048886
 from collections.abc import Sequence
@@ -207,6 +207,13 @@ def paired_events(
 
 # %% ../../nbs/58a_metrics_events.ipynb #5b31675e
 EVENT_METRICS = (*(f"recall_{threshold}" for threshold in RECALL_THRESHOLDS), "ap_0.5", "moment_ap")
+
+
+def event_metric(
+    metric: str,  # of `EVENT_METRICS`
+) -> str:
+    "What `metrics.clip.metric_name` has to be asked for: a recall is of events here, and of clips elsewhere."
+    return f"event_{metric}" if metric.startswith("recall_") else metric
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,7 @@ from ..lettering import counted
 from ..localization.baselines import ORACLES
 from ..metrics.bootstrap import FEW_LINE, MeanInterval, MethodTable, too_few
 from ..metrics.clip import LOWER_IS_BETTER, metric_name
-from ..metrics.events import EVENT_METRICS
+from ..metrics.events import EVENT_METRICS, event_metric
 from avesound.report.html import (
     SUBSET_NAMES,
     Cell,
@@ -150,13 +150,20 @@ def _events_section(record: Mapping[str, Any], encoder: str) -> Section:
     shown = _known(of, EVENT_METRICS)
     first = "recall_0.5" if "recall_0.5" in shown else shown[0]
     events, clips = counted(int(record["n_events"]), "events"), counted(int(record["n_clips"]), "partial clips")
+    name = metric_name(event_metric(first))
     sentence = (
         f"Some clips have several events; here each of the {events} in {clips} counts, and at most {int(record['most_moments'])} moments "
-        f"are named in a clip. {encoder} has a {metric_name(first)} of {_value(of.means['encoder'][first])}."
+        f"are named in a clip. {encoder} has an {name} of {_value(of.means['encoder'][first])}."
     )
-    caption = f"Events one by one, mean [95 % interval by clips]; bold: the best by {metric_name(first)}"
-    table = Table(caption, ["", *map(unbroken_heading, shown)], _method_rows(of, shown, encoder), strong=_best_rows(of, first))
-    return Section("events", "Events one by one", [Text([sentence + _against(of, first, encoder)]), table, *_notes(record, _all_cells(of))])
+    apart = (
+        "Event recall is the share of the events that one of these moments finds; clip recall, elsewhere on this page, is the share of "
+        "the clips whose one predicted interval fits an event."
+    )
+    caption = f"Events one by one, mean [95 % interval by clips]; bold: the best by {name}"
+    head = ["", *(unbroken_heading(event_metric(metric)) for metric in shown)]
+    table = Table(caption, head, _method_rows(of, shown, encoder), strong=_best_rows(of, first))
+    blocks = [Text([sentence + _against(of, first, encoder), apart]), table, *_notes(record, _all_cells(of))]
+    return Section("events", "Events one by one", blocks)
 
 # %% ../../nbs/88a_report_further.ipynb #597c422a
 _Cells = Mapping[str, MeanInterval]
