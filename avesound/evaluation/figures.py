@@ -79,7 +79,9 @@ def _draw_density(ax: "Axes", t: np.ndarray, width: float, density: np.ndarray) 
 
 def _draw_interval(ax: "Axes", row: Mapping[str, Any], y: float) -> None:
     bounds = [row["interval_start_sec"], row["interval_end_sec"]]
-    ax.plot(bounds, [y, y], color=COLORS["peak"], linewidth=4, solid_capstyle="butt", label="predicted interval")
+    apart = not bounds[0] <= row["t_pred_sec"] <= bounds[1]  # the moment is the highest cell, the interval the shortest run of cells
+    words = ": the shortest that holds its\nshare of the PDF; the moment need not be in it" if apart else ""
+    ax.plot(bounds, [y, y], color=COLORS["peak"], linewidth=4, solid_capstyle="butt", label=f"predicted interval{words}")
 
 
 def _outcome(row: Mapping[str, Any], predicted: bool, annotated: bool) -> str:
