@@ -113,6 +113,21 @@ def test_tiles_have_the_dagger_and_the_page_says_what_it_means(n_partial, tmp_pa
     assert any(line.startswith("† fewer than 10 clips") for line in report.overall.in_short)
 
 
+@pytest.mark.usefixtures("blank_figures")
+@pytest.mark.parametrize("n, n_partial, told", [(14, 12, True), (2, 2, False), (14, 3, False)])
+def test_a_few_clips_have_no_calibration_error(n, n_partial, told, tmp_path):
+    cache, table = made(tmp_path, n, n_partial)
+    result = evaluate(cache, table, split="test").save(tmp_path / "s.csv", tmp_path / "curves")
+    assert ("calibration error 0." in str(result)) is told
+    assert (f"confidence, partial clips: too few ({n_partial}) to tell a calibration error" in str(result)) is not told
+    report = analyze(tmp_path / "s.csv", tmp_path / "reports", "few", n_examples=1)
+    short, page = " ".join(report.overall.in_short), report.html.read_text(encoding="utf-8")
+    assert ("% of 2 clips: too few to tell whether it is calibrated." in short) is (n == 2)
+    assert ("The calibration error (ECE) is" in short) is (n > 2)
+    cells = re.findall(r"near, partial events</th>.*?</tr>", page, re.DOTALL)
+    assert len(cells) == 3 and all(row.count("†") == (0 if told else 3) for row in cells), cells
+
+
 def test_one_clip_is_no_clips(tmp_path, capsys):
     cache, table = made(tmp_path, 14, 1)
     evaluate(cache, table, split="test").save(tmp_path / "s.csv", tmp_path / "curves")

@@ -28,7 +28,7 @@ from .tables import Overall, read_parts
 from ..files import as_json, atomic_write
 from ..lettering import counted, markdown_text, new_figure, shortened
 from ..localization.baselines import ORACLES
-from ..metrics.bootstrap import FEW_LINE, Difference, MeanInterval, interval_text, too_few
+from ..metrics.bootstrap import FEW, FEW_LINE, Difference, MeanInterval, interval_text, too_few
 from ..terminal import TextTable, folded
 from ..metrics.clip import LOWER_IS_BETTER, metric_heading, metric_name
 
@@ -367,7 +367,9 @@ def _calibration_line(of: CardSet) -> list[str]:
         return []
     words = {"event": "the whole event", "moment": "a moment of it"}
     held = [f"intervals made to hold {words[t]} did in {interval_text(cell)}" for t, cell in (c.get("covered") or {}).items()]
-    return [f"Calibration error {c['ece']:.2f} (a calibrated predictor: {c['null_ece']:.2f}); " + "; ".join(held) + "."]
+    error = f"Calibration error {c['ece']:.2f} (a calibrated predictor: {c['null_ece']:.2f})"
+    few = f"Calibration error: not to be told from {counted(_n(of), 'clips')}"
+    return ["; ".join([few if _n(of) < FEW else error, *held]) + "."]
 
 # %% ../../nbs/79a_evaluation_card.ipynb #ebdc9f80
 def plot_card(

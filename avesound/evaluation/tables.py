@@ -438,7 +438,9 @@ def _calibration_lines(checks: Mapping[str, Any]) -> list[str]:
     if subset:
         r = checks["reliability"][subset]
         perfect = f"a perfectly calibrated predictor would get {r['null_ece']:.2f}, 95 % of them less than {r['null_ece_high']:.2f}"
-        lines.append(f"\nconfidence, {subset} clips: calibration error {r['ece']:.2f}; {perfect}")
+        error = f"calibration error {r['ece']:.2f}; {perfect}"
+        few = (n := sum(r["n"])) < FEW
+        lines.append(f"\nconfidence, {subset} clips: " + (f"too few ({n}) to tell a calibration error" if few else error))
     fitted: dict[str, Any] = checks.get("fitted") or {"temperature": None, "covered": {}}
     if t := fitted["temperature"]:
         where = f"fitted on {counted(t['n_clips'], 'clips')} of {fitted['split']}"

@@ -140,6 +140,9 @@ def _confidence_in_short(tables: Mapping[str, Any]) -> list[str]:
     sense = "overconfident" if moment["mean_confidence"] > moment["share"] else "underconfident"
     words = f"it is {sense}" if moment["ece"] > moment["null_ece_high"] else "these clips cannot tell it from a calibrated one"
     share = f"{number(100 * moment['share'], 0)} % of {counted(moment['clips'], 'clips')}"
+    if moment["clips"] < FEW:
+        came = f"Its confidence is {number(moment['mean_confidence'])} on average and came true in {share}"
+        return [f"{came}: too few to tell whether it is calibrated."]
     return [
         f"Its confidence is {number(moment['mean_confidence'])} on average and came true in {share}: {words}. "
         f"The calibration error (ECE) is {number(moment['ece'], 3)}; perfectly calibrated predictors of these confidences get "
@@ -689,7 +692,8 @@ def _calibration_blocks(tables: Mapping[str, Any], pictures: list[Picture]) -> l
         for outcome, what in _OUTCOMES.items():
             row = outcomes[outcome]
             values = [number(row["mean_confidence"]), number(row["share"])]
-            errors = [number(row[name], 3) for name in ("ece", "null_ece", "null_ece_high")]
+            mark = "†" if row["clips"] < FEW else ""
+            errors = [f"{number(row[name], 3)}{mark}" for name in ("ece", "null_ece", "null_ece_high")]
             rows.append([f"{what}, {'all clips' if part == 'all' else 'partial events'}", str(row["clips"]), *values, *errors])
     text = [
         f"The confidence is the probability of the moments within {calibration['conf_radius_s']:g} s of the prediction. "
