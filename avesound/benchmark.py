@@ -24,7 +24,7 @@ from .data.synth import RULES, SynthSpec, make_dataset
 from .embeddings.cache import EmbeddingCache
 from .embeddings.clips import media_files
 from .embeddings.extract import RunSettings, extract, towers_of
-from .embeddings.fit import fit_projector
+from .embeddings.fit import LEAST_CLIPS, fit_projector
 from .embeddings.job import WindowSettings
 from .embeddings.projector import load_projector
 from .embeddings.similarity import similarity_set
@@ -281,11 +281,13 @@ def _measured(of: _Measured, data: DataSet, folder: Path) -> tuple[CardSet, bool
         print(f"{data.name}: {data.vid_dir}", file=sys.stderr)
     for split in ("val", "test"):
         choose_clips(data.annotations_csv, split)  # says now, not in an hour, that there are none
-    if of.needs_projector and not any(clip.own_split == "train" for clip in read_clips(data.annotations_csv).clips.values()):
-        raise ValueError(
-            f"{data.name}: two towers need a projector, fitted on clips of train, and of these are none in {data.annotations_csv}; "
-            f"{_without_train(data)}"
-        )
+    if of.needs_projector:
+        n = sum(clip.own_split == "train" for clip in read_clips(data.annotations_csv).clips.values())
+        if n < LEAST_CLIPS:
+            raise ValueError(
+                f"{data.name}: two towers need a projector, fitted on {LEAST_CLIPS} clips of train or more, and of these are {n or 'none'} "
+                f"in {data.annotations_csv}; {_without_train(data)}"
+            )
     cache, wrong = _embedded(of, data, folder)
     p = of.protocol
     scoring = GridScoring(n_boot=p.n_boot, seed=p.seed)
@@ -302,10 +304,12 @@ def _measured(of: _Measured, data: DataSet, folder: Path) -> tuple[CardSet, bool
 
 
 def _without_train(data: DataSet) -> str:
-    "What to do where no clip of train is in the annotations."
+    "What to do where too few clips of train are in the annotations."
+    if "synth" in data.about:
+        return "make more of them with `n_train`"
     title = data.about.get("published")
     if not any(known.title == title and "train" in known.untimed for known in SETS.values()):
-        return "put an annotations.csv that names some into the folder of the data set"
+        return "put an annotations.csv that names them into the folder of the data set"
     return (
         f"the train split of {title} is published with labels and no times, so no row is of it, and val, where settings are chosen, is no "
         "substitute. Its clips will do: name them in a CSV for `avesound fit-projector`, which looks at no event, and give the projector "

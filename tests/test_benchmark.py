@@ -231,8 +231,12 @@ def test_two_towers_without_clips_to_fit_on_are_refused_before_any_work(publishe
     (tmp_path / "mine").mkdir()
     shutil.copy(read.annotations_csv, tmp_path / "mine/annotations.csv")  # whoever's these are: nothing is known of their train clips
     (tmp_path / "mine/AVE").symlink_to(read.vid_dir)
-    with pytest.raises(ValueError, match="mine: two towers need .*of these are none in .*; put an annotations.csv that names some into"):
+    with pytest.raises(ValueError, match="mine: two towers need .*of these are none in .*; put an annotations.csv that names them into"):
         benchmark("noise", f"mine={tmp_path / 'mine'}", tmp_path, audio_encoder="logmel", protocol=QUICK, progress=False)
+    few = "easy: two towers need .* 10 clips of train or more, and of these are 3 in .*; make more of them with `n_train`"
+    with pytest.raises(ValueError, match=few):
+        benchmark("noise", "synth-easy", tmp_path, audio_encoder="logmel", protocol=QUICK, synth=SynthClips(n_train=3, n_val=1, n_test=1))
+    assert not list(tmp_path.rglob("*.npz"))
 
 
 def test_clips_of_llps_train_split_fit_a_projector_as_the_page_says(published, tmp_path):

@@ -133,8 +133,9 @@ def fit_projector(
     first.left_out |= {video_id: detail for video_id, (status, detail) in reader.failures.items() if not status.startswith("missing_")}
     sums = first.of_the_usual_shape()
     if len(first.fold_of) < LEAST_CLIPS:
-        having = f"{len(first.fold_of)} of {len(ids)} clips of split {split!r} have embeddings at L = {L_sec:g} s"
-        raise ValueError(f"{having}: a projector needs {LEAST_CLIPS} at least, and hundreds to be good")
+        needs = f"a projector needs {LEAST_CLIPS} clips at least, and hundreds to be good"
+        named = f"split {split!r} of {annotations_csv} names {len(ids)}, of which {len(first.fold_of)} with embeddings at L = {L_sec:g} s"
+        raise ValueError(f"{needs}; {named}: {'name more there' if len(ids) < LEAST_CLIPS else 'extract the others, too'}")
     tried = SHRINKAGES if shrinkage is None else (shrinkage,)
     scores = _held_out_synchrony(sums, first.fold_of, reader, tried, dim)
     best = max(tried, key=lambda value: (np.nan_to_num(_mean(scores[value]), nan=-1.0), value))
