@@ -249,6 +249,12 @@ class AnalysisReport:
         return folded([*lines, *(f"CONTRADICTION: {one}" for one in self.overall.reading.contradictions_in_words)])
 
 
+def _check_numbers(n_examples: int, conf_radius_s: Seconds | None) -> None:
+    if n_examples < 0 or (conf_radius_s is not None and not 0 <= conf_radius_s < np.inf):
+        got = f"got {n_examples} and {conf_radius_s}"
+        raise ValueError(f"n_examples must be 0 or more, conf_radius_s 0 or more seconds, {got}")
+
+
 def analyze(
     summary_csv: str
     | os.PathLike,  # of evaluate or of an older workflow; <stem>.json and <stem>_baselines.csv are read where they lie beside it
@@ -275,12 +281,8 @@ def analyze(
     FileExistsError
         If the folder holds the analysis of another summary and `overwrite` is not set, or something that is no analysis.
     """
-    if n_examples < 0 or n_boot < 1 or (conf_radius_s is not None and not 0 <= conf_radius_s < np.inf):
-        raise ValueError(
-            "n_examples must be 0 or more, n_boot 1 or more, conf_radius_s 0 or more seconds, "
-            f"got {n_examples}, {n_boot} and {conf_radius_s}"
-        )
-    check_draws(seed=seed)
+    _check_numbers(n_examples, conf_radius_s)
+    check_draws(n_boot, seed)
     check_folder(out_dir, "out_dir")
     summary_csv = Path(summary_csv)
     summary = read_summary(summary_csv)

@@ -162,8 +162,8 @@ def _events_section(record: Mapping[str, Any], encoder: str) -> Section:
     caption = f"Events one by one, mean [95 % interval by clips]; bold: the best by {name}"
     head = ["", *(unbroken_heading(event_metric(metric)) for metric in shown)]
     table = Table(caption, head, _method_rows(of, shown, encoder), strong=_best_rows(of, first))
-    blocks = [Text([sentence + _against(of, first, encoder), apart]), table, *_notes(record, _all_cells(of))]
-    return Section("events", "Events one by one", blocks)
+    text = Text([sentence + _against(of, first, encoder), apart])
+    return Section("events", "Events one by one", [text, table, *_notes(record, _all_cells(of))])
 
 # %% ../../nbs/88a_report_further.ipynb #597c422a
 _Cells = Mapping[str, MeanInterval]
