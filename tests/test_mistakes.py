@@ -73,7 +73,7 @@ LENGTHS = "cache/aud_emb has no audio windows of 3 s, it has windows of 0.5, 1 s
                 "train-refiner --L_sec",
                 "sweep --lengths",
                 "ablate --L_sec",
-                "fit-projector --out p --L_sec",
+                "fit-projector --out p.safetensors --L_sec",
             )
         ],
         # no such GPU, and nothing is computed before that is said

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['REACH', 'APART_S', 'Moments', 'Maps', 'check_sizes', 'solve', 'radii', 'lifted', 'synchrony', 'ProjectorError',
-           'Projector', 'load_projector']
+           'check_projector_file', 'Projector', 'load_projector']
 
 # %% ../../nbs/65_embeddings_projector.ipynb #4f5513e7
 import hashlib
@@ -153,6 +153,14 @@ class ProjectorError(ValueError):
     "A projector that cannot be read, or must not be used on these embeddings."
 
 # %% ../../nbs/65_embeddings_projector.ipynb #565aa03f
+def check_projector_file(
+    path: str | os.PathLike,  # where a projector is going to be written
+) -> None:
+    "Raise `ValueError` where it does not end in .safetensors."
+    if Path(path).suffix != ".safetensors":
+        raise ValueError(f"a projector's file ends in .safetensors, got {path}")
+
+
 @dataclass(frozen=True, eq=False)
 class Projector:
     "Maps from two towers into one space, and how they were fitted."
@@ -198,8 +206,7 @@ class Projector:
         "Write the file."
         from safetensors.numpy import save_file
 
-        if Path(path).suffix != ".safetensors":
-            raise ValueError(f"a projector's file ends in .safetensors, got {path}")
+        check_projector_file(path)
         with atomic_write(path) as temporary:
             save_file(
                 {name: np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS},
