@@ -28,7 +28,7 @@ from ..embeddings.store import audio_lengths
 from ..embeddings.frames import RowWindows
 from ..embeddings.labels import HeardLabels, heard_labels
 from ..embeddings.projector import Projector
-from ..embeddings.similarity import CurveSet, ShuffledCurves, curves_of_clips, shuffled_curves, similarity_set
+from ..embeddings.similarity import CurveSet, ShuffledCurves, curves_of_clips, own_and_shuffled, shuffled_curves, similarity_set
 from ..drawing import save_figure
 from ..encoders.base import ORACLE, Problem
 from .events import EventTable, event_moments, event_table, several_events
@@ -337,7 +337,8 @@ def _wrong_curves(
     if shuffled_dirs:
         yield from extracted_wrong(shuffled_dirs, seen.clips, seen.curves, like=cache, **how)
     elif not (seen.curves.video_meta.get("encoder") or {}).get("video_hears"):
-        yield from shuffled_curves(cache, seen.clips, n_shuffles=scoring.n_shuffles, seed=scoring.seed, **how)
+        anew = shuffled_curves(cache, seen.clips, n_shuffles=scoring.n_shuffles, seed=scoring.seed, **how)
+        yield from anew if seen.wrong is None else seen.wrong
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #5a47dd0f
 def problems_of(
@@ -641,16 +642,26 @@ def evaluate(
     cache = cache.with_windows(plan.windows)
     asked = {clip.video_id: clip for clip in choice.certain}
     asked |= {} if second is None else {clip.video_id: clip for clip in second.certain if clip.video_id not in asked}
-    curves = similarity_set(cache, list(asked.values()), L_sec=plan.L_sec, settings=plan.settings)
+    curves, wrong = _read(cache, list(asked.values()), plan, scoring, own_alone=second is not None or bool(shuffled_dirs))
     if plan.refiner is not None:
         check_encoders(plan.refiner, curves)
     if fitted_on:
         plan = calibrated(plan, cache, fitted_on, scoring.conformal_level)
     answered = encoder_answer(curves, plan.settings)
     if second is None:
-        return _judged(choice, plan, cache, _seen(choice, curves, answered, scoring), shuffled_dirs, scoring)[0]
+        return _judged(choice, plan, cache, replace(_seen(choice, curves, answered, scoring), wrong=wrong), shuffled_dirs, scoring)[0]
     sides = [_judged(either, plan, cache, _part(either, curves, answered, scoring), shuffled_dirs, scoring) for either in (choice, second)]
     return _beside(sides, plan, scoring)
+
+# %% ../../nbs/76_evaluation_evaluate.ipynb #f3cc32ce
+def _read(
+    cache: EmbeddingCache, clips: Sequence[ClipAnnotation], plan: EvaluationPlan, scoring: Scoring, own_alone: bool
+) -> tuple[CurveSet, list[ShuffledCurves] | None]:
+    "The curves of the clips; from the same reading, where they are wanted and few enough to be kept, those with wrong sound."
+    how: dict[str, Any] = {"L_sec": plan.L_sec, "settings": plan.settings}
+    if own_alone or plan.refiner is not None or (cache.made_with["video"].get("encoder") or {}).get("video_hears"):
+        return similarity_set(cache, clips, **how), None
+    return own_and_shuffled(cache, clips, n_shuffles=scoring.n_shuffles, seed=scoring.seed, **how)
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #7a1e5b20
 def _judged(

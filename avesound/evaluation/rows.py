@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.annotations import ClipAnnotation
-from ..embeddings.similarity import CurveSet
+from ..embeddings.similarity import CurveSet, ShuffledCurves
 from .methods import Answer, Method, Truth
 from ..localization.ragged import Ragged
 from ..metrics.bootstrap import bootstrap_interval
@@ -33,6 +33,7 @@ class ScoredClips:
     truth: Truth
     answer: Answer  # what the encoder's similarity says
     tau: np.ndarray  # float64 [shape=(B,)], temperature, mean over queries and scales; NaN = no curve
+    wrong: Sequence[ShuffledCurves] | None = None  # blocks that cover the clips, with the sound of others; None: they were not kept
 
     @property
     def status(self) -> list[str]:

@@ -69,16 +69,30 @@ def unit_vectors(
     vectors: np.ndarray,  # float [shape=(..., D)]
 ) -> np.ndarray:  # float64 [shape=(..., D)], of length 1
     "Vectors brought to length 1. One that is zero, or holds a value that is not finite, becomes zero."
-    vectors = np.array(vectors, dtype=np.float64)
-    squares = np.einsum("...d,...d->...", vectors, vectors)[..., None]
+    vectors, lengths = _with_lengths(vectors)
+    return vectors / lengths[..., None]
+
+
+def _with_lengths(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    "Vectors in double precision and their lengths, > 0 and safe to multiply; where they are not, of vectors of length 1 or zero."
+    vectors = np.asarray(vectors, dtype=np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.vecdot(vectors, vectors)
     if ((squares > 1e-200) & (squares < 1e200)).all():  # false for NaN: nothing here needs care
-        vectors /= np.sqrt(squares)
-        return vectors
-    vectors[~np.isfinite(vectors).all(axis=-1)] = 0.0
+        return vectors, np.sqrt(squares)
+    vectors = np.where(np.isfinite(vectors).all(axis=-1, keepdims=True), vectors, 0.0)
     largest = np.abs(vectors).max(axis=-1, keepdims=True, initial=0.0)  # divided out first: squares neither overflow nor vanish
     vectors /= np.where(largest > 0, largest, 1.0)
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.where(norms > 0, norms, 1.0)
+    return vectors / np.where(norms > 0, norms, 1.0), np.ones(squares.shape)
+
+
+def _rows_at(
+    rows: np.ndarray,  # [shape=(n, ...)]
+    places: np.ndarray,  # int [shape=(m,)]
+) -> np.ndarray:  # [shape=(m, ...)]; `rows` itself, not a copy, where they are all rows in order
+    "Some rows of an array."
+    return rows if len(places) == len(rows) and (places == np.arange(len(rows))).all() else rows[places]
 
 # %% ../../nbs/50_localization_align.ipynb #15389632
 def cosine_similarity(
@@ -191,12 +205,14 @@ def similarity_curves(
     direct = few and video.ndim == audio.ndim == 2 and video.shape[1] == audio.shape[1]
     similarity = None if direct else cosine_similarity(video, audio)
     n_video, n_audio = (len(video), len(audio)) if similarity is None else similarity.shape[-2:]
-    if index.ndim < 2 or index.shape[-1] != n_video or (index < -1).any() or (index >= n_audio).any():
+    if index.ndim < 2 or index.shape[-1] != n_video or index.min(initial=0) < -1 or index.max(initial=-1) >= n_audio:
         raise ValueError(f"index must have shape (..., K, {n_video}) with values from -1 to {n_audio - 1}, got shape {index.shape}")
     if similarity is None:
-        seen, heard = unit_vectors(video), unit_vectors(audio)
-        cosines = [np.einsum("td,td->t", seen, heard[np.maximum(row, 0)]) for row in index]
-        curves = np.clip(np.stack(cosines), -1.0, 1.0)
+        (seen, seen_lengths), (heard, heard_lengths) = _with_lengths(video), _with_lengths(audio)
+        curves = np.empty(index.shape)
+        for curve, meets in zip(curves, np.maximum(index, 0)):
+            curve[:] = np.vecdot(seen, _rows_at(heard, meets)) / (seen_lengths * heard_lengths[meets])
+        curves = np.minimum(np.maximum(curves, -1.0), 1.0)  # a fifth of the time of np.clip on short arrays
     else:
         curves = np.take_along_axis(np.swapaxes(similarity, -1, -2), np.maximum(index, 0), axis=-2)
     return np.where(index < 0, np.nan, curves)
