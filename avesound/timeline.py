@@ -10,6 +10,7 @@ __all__ = ['Seconds', 'LONGEST_S', 'EDGES', 'Interval', 'merge_intervals', 'Wind
 # %% ../nbs/01_timeline.ipynb #902d834c
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -88,7 +89,7 @@ class Windows:
     def __len__(self) -> int:
         return len(self.starts_s)
 
-    @property
+    @cached_property
     def centers_s(self) -> np.ndarray:
         "Middle of each window, float64 [shape=(T,)], seconds."
         return (self.starts_s + self.ends_s) / 2

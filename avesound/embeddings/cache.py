@@ -206,6 +206,7 @@ class PairReader:
     def __post_init__(self):
         self.lengths = tuple(sorted({float(length) for length in self.lengths}))
         self._begun, self._n_read = False, 0
+        self._spaced: tuple[Windows, float] | None = None  # the last windows that were found to be a stride apart
 
     def read(
         self,
@@ -258,9 +259,12 @@ class PairReader:
 
     def _joined(self, video_id: str, seen: Embeddings, heard: list[Embeddings]) -> ClipPair:
         "The parts of a clip, in one space if need be; `ValueError` where they do not fit each other."
-        stride_s, spacing = seen.meta.get("stride_s"), np.diff(seen.centers_sec)
-        if stride_s is not None and (np.abs(spacing - stride_s) > 1e-3 * stride_s).any():
-            raise ValueError(f"its windows are {spacing.min():g} to {spacing.max():g} s apart, and it says {stride_s:g} s")
+        stride_s = seen.meta.get("stride_s")
+        if stride_s is not None and (self._spaced is None or self._spaced[0] is not seen.windows or self._spaced[1] != stride_s):
+            spacing = np.diff(seen.centers_sec)
+            if (np.abs(spacing - stride_s) > 1e-3 * stride_s).any():
+                raise ValueError(f"its windows are {spacing.min():g} to {spacing.max():g} s apart, and it says {stride_s:g} s")
+            self._spaced = seen.windows, stride_s
         projector = self.cache.projector if self.comparable else None
         if projector is not None:
             seen = replace(seen, emb=projector.project_video(seen.emb))

@@ -241,6 +241,7 @@ class _Rows:
 
     def __init__(self, path: Path, dtype: np.dtype, shape: tuple[int, ...]):
         self.path, self.dtype, self.tail = path, dtype, shape[1:]
+        self.row_bytes = dtype.itemsize * math.prod(shape[1:])
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115  closed with the object
         weakref.finalize(self, self._file.close)
         self._lock = threading.Lock()
@@ -249,13 +250,13 @@ class _Rows:
     def read(self, first: int, n: int) -> np.ndarray:
         "Rows `first` to `first + n`, in an array of their own. Raises `ValueError` where the file has become shorter."
         rows = np.empty((n, *self.tail), self.dtype)
-        into = rows.data.cast("B")
-        at = self.offset + first * self.dtype.itemsize * math.prod(self.tail)
-        while into:
-            n_read = self._read_into(into, at)
-            if not n_read:
+        at, n_bytes = self.offset + first * self.row_bytes, n * self.row_bytes
+        n_read = self._read_into(rows.data, at)
+        while n_read < n_bytes:
+            n_more = self._read_into(rows.data.cast("B")[n_read:], at + n_read)
+            if not n_more:
                 raise ValueError(f"{self.path}: ends too early")
-            into, at = into[n_read:], at + n_read
+            n_read += n_more
         return rows
 
     def _read_into(self, into: memoryview, at: int) -> int:

@@ -164,6 +164,8 @@ class _Grids:
         centers = [part.centers_sec for part in (pair.video, *pair.audio)]
         key = pair.video.meta.get("stride_s"), *(of_part.tobytes() for of_part in centers)
         if key not in self._known:
+            if len(self._known) >= 64:  # clips of ever other lengths
+                self._known.clear()
             nearest = [nearest_index(heard, centers[0]) for heard in centers[1:]]
             self._known[key] = _Grid(np.stack([pair.cells.starts_s, pair.cells.ends_s], axis=1), nearest)
         return self._known[key]
@@ -351,6 +353,7 @@ class _Picture(NamedTuple):
     clip: int  # its place among those that were asked for
     pair: ClipPair
     events: np.ndarray
+    unit: np.ndarray  # `_single_units` of its vectors
 
 
 class _Shuffles:
@@ -362,6 +365,7 @@ class _Shuffles:
         self._clips, self._settings, self._n_before = clips, settings, n_shuffles
         self._sounds = [_LastSounds(n_shuffles, settings) for _ in range(n_lengths)]
         self._pictures: list[_Picture] = []
+        self._units = np.empty((0, 0, 0), np.float32)  # of the pictures, as long as they have the same shape
         self._waiting = _Waiting(block)
         self._n_added = 0
 
@@ -369,11 +373,14 @@ class _Shuffles:
         "The next clip."
         place = self.places[self._n_added]
         self._n_added += 1
+        for heard, part in zip(self._sounds, pair.audio):
+            heard.add(part)
         if self._n_added <= self._n_before:
-            for heard, part in zip(self._sounds, pair.audio):
-                heard.add(part)
             return
-        self._pictures.append(_Picture(place, pair, _events(self._clips[place])))
+        if self._units.shape[1:] != pair.video.emb.shape:
+            self._units = np.empty((_TOGETHER, *pair.video.emb.shape), np.float32)
+        unit = _single_units(pair.video.emb, out=self._units[len(self._pictures)])
+        self._pictures.append(_Picture(place, pair, _events(self._clips[place]), unit))
         if len(self._pictures) == _TOGETHER:
             yield from self._compared()
 
@@ -385,7 +392,7 @@ class _Shuffles:
     def _compared(self) -> Iterator[ShuffledCurves]:
         if not self._pictures:
             return
-        scales = [heard.against(self._pictures, k) for k, heard in enumerate(self._sounds)]
+        scales = [heard.against(self._pictures, self._units) for heard in self._sounds]
         for picture, *curves in zip(self._pictures, *scales):
             yield from self._waiting.add(picture.clip, curves)
         self._pictures = []
@@ -404,53 +411,43 @@ class _Sound:
 
 
 class _LastSounds:
-    "The last R sounds, the latest first; as long as their windows lie alike, those before a few clips, and theirs, also as one array."
+    "The sounds of a few pictures and the R before them, the latest first; also as one array, as long as their windows lie alike."
 
     def __init__(self, n: int, settings: AlignSettings):
-        self.sounds, self.settings = deque[_Sound](maxlen=n), settings
-        self.n_places = n + _TOGETHER
+        self.n, self.n_places, self.settings = n, n + _TOGETHER, settings
+        self.sounds = deque[_Sound](maxlen=self.n_places)
         self.array: np.ndarray | None = None
         self.n_added = 0
 
     def add(self, heard: Embeddings) -> None:
         if self.n_added == 0:
             self.array = np.empty((self.n_places, *heard.emb.shape), dtype=np.float32)
-        elif self.array is not None and not self._fits(heard):
+        elif self.array is not None and self.sounds[0].key != (heard.centers_sec.tobytes(), heard.emb.shape):
             self.array = None
         self.sounds.appendleft(_Sound(heard, None if self.array is None else self.array[self.n_added % self.n_places]))
         self.n_added += 1
 
-    def _fits(self, heard: Embeddings) -> bool:
-        return self.sounds[0].key == (heard.centers_sec.tobytes(), heard.emb.shape)
+    def against(self, pictures: Sequence[_Picture], units: np.ndarray) -> list[np.ndarray]:
+        "Of each picture float [shape=(R, K, T)], as `_against` says, with the R sounds before its own. Its own has been added."
+        grids = {picture.pair.video.centers_sec.tobytes() for picture in pictures}
+        if self.settings.audio_query == "sync" and self.array is not None and len(grids) == 1:
+            return self._band(self.array, units[: len(pictures)], pictures[0].pair.video.centers_sec)
+        sounds, n = list(self.sounds), len(pictures)
+        return [_against(picture, sounds[n - k : n - k + self.n], self.settings) for k, picture in enumerate(pictures)]
 
-    def against(self, pictures: Sequence[_Picture], length: int) -> list[np.ndarray]:
-        "Of each picture float [shape=(R, K, T)], as `_against` says, with the R sounds before its own, which is added."
-        heard, grids = [p.pair.audio[length] for p in pictures], {p.pair.video.centers_sec.tobytes() for p in pictures}
-        if self.settings.audio_query == "sync" and self.array is not None and len(grids) == 1 and all(map(self._fits, heard)):
-            return self._band(pictures, heard)
-        curves = []
-        for picture, sound in zip(pictures, heard):
-            curves.append(_against(picture, self.sounds, self.settings))
-            self.add(sound)
-        return curves
-
-    def _band(self, pictures: Sequence[_Picture], heard: Sequence[Embeddings]) -> list[np.ndarray]:
+    def _band(self, heard: np.ndarray, seen: np.ndarray, centers_s: np.ndarray) -> list[np.ndarray]:
         "The same for pictures and sounds that all lie alike."
-        seen = np.stack([_single_units(picture.pair.video.emb) for picture in pictures])
-        before = self.n_added + np.arange(len(pictures))[:, None] - 1 - np.arange(len(self.sounds))  # the latest first
-        meets = nearest_index(heard[0].centers_sec, pictures[0].pair.video.centers_sec)
-        for sound in heard:
-            self.add(sound)
-        assert self.array is not None
-        units = self.array if np.array_equal(meets, np.arange(self.array.shape[1])) else self.array[:, meets]
-        cosines = np.matmul(seen.swapaxes(0, 1), units.transpose(1, 2, 0))  # [shape=(T, pictures, places)]
-        band = cosines[:, np.arange(len(pictures))[:, None], before % self.n_places]
+        meets = nearest_index(self.sounds[0].heard.centers_sec, centers_s)
+        heard = heard if np.array_equal(meets, np.arange(heard.shape[1])) else heard[:, meets]
+        cosines = np.matmul(seen.swapaxes(0, 1), heard.transpose(1, 2, 0))  # [shape=(T, pictures, places)]
+        own = self.n_added - len(seen) + np.arange(len(seen))[:, None]
+        band = cosines[:, np.arange(len(seen))[:, None], (own - 1 - np.arange(self.n)) % self.n_places]  # the latest first
         return [of_picture[:, None] for of_picture in band.transpose(1, 2, 0)]
 
 # %% ../../nbs/67_embeddings_similarity.ipynb #26204cfa
 def _against(picture: _Picture, sounds: Sequence[_Sound], settings: AlignSettings) -> np.ndarray:
     "float64 [shape=(R, K, T)]: the picture of a clip with each of R sounds; K is the largest, NaN where a sound has fewer."
-    pair, seen = picture.pair, _single_units(picture.pair.video.emb)
+    pair, seen = picture.pair, picture.unit
     index: dict[str | tuple, np.ndarray] = {}
     curves = []
     for sound in sounds:

@@ -22,7 +22,7 @@ import stat
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -53,7 +53,7 @@ def check_video_id(
         not video_id
         or video_id in (".", "..")
         or re.search(r"[/\\]", video_id)
-        or printable(video_id) != video_id
+        or not (video_id.isascii() and video_id.isprintable() or printable(video_id) == video_id)
         or len(video_id.encode()) > 200
     ):
         raise CacheError(f"{video_id[:80]!r} cannot be the id of a clip: ids are the stems of file names")
@@ -285,9 +285,9 @@ def _check_types(values: object, types: dict[str, tuple[Callable, str]], what: s
     "The same, if it is a JSON object whose known values have their types. Raises `ValueError`."
     if not isinstance(values, dict):
         raise ValueError(f"{what} is not a JSON object")
-    for name, (is_good, wanted) in types.items():
-        if name in values and not is_good(values[name]):
-            raise ValueError(f"{what}: {name} must be {wanted}, it is {json.dumps(values[name])[:80]}")
+    for name, value in values.items():
+        if name in types and not types[name][0](value):
+            raise ValueError(f"{what}: {name} must be {types[name][1]}, it is {json.dumps(value)[:80]}")
     return values
 
 
@@ -457,8 +457,11 @@ def _arrays_of(path: Path, packed: bool = True) -> dict[str, np.ndarray]:
         raise CacheError(f"{path}: cannot be read as a cache file ({error})") from error
 
 # %% ../../nbs/60_embeddings_store.ipynb #768f06ec
-def _windows_of(arrays: dict[str, np.ndarray], centers: np.ndarray) -> Windows:
-    "The windows of vectors whose middles are known; `ValueError` where their bounds do not fit."
+def _windows_of(arrays: dict[str, np.ndarray]) -> Windows:
+    "The windows of vectors; `ValueError` where their middles lie nowhere, or their bounds do not fit."
+    centers = arrays["centers_sec"].astype(np.float64)
+    if not ((centers >= -1e-6) & (centers <= LONGEST_S)).all():
+        raise ValueError(f"centers_sec must lie between 0 and {LONGEST_S:g} s, they run from {centers.min():g} to {centers.max():g} s")
     if "starts_sec" not in arrays or "ends_sec" not in arrays:
         return cells_of_centers(centers)
     windows = Windows(arrays["starts_sec"].astype(np.float64), arrays["ends_sec"].astype(np.float64))
@@ -468,13 +471,15 @@ def _windows_of(arrays: dict[str, np.ndarray], centers: np.ndarray) -> Windows:
 
 # %% ../../nbs/60_embeddings_store.ipynb #96a08d29
 _REAL = "fiu"  # kinds of dtypes: floating point, integers
+_MOST_KNOWN = 64  # windows that are remembered
 
 
 def _finite_vectors(emb: np.ndarray) -> np.ndarray:
     "The vectors in single precision, an array of their own; `ValueError` where one is not finite."
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore") if emb.dtype != np.float32 else nullcontext():
         emb = emb.astype(np.float32, copy=not emb.flags.writeable)  # what is a view on a file's bytes cannot be written to
-    if not np.isfinite(emb).all():
+    flat = emb.reshape(-1)
+    if not (math.isfinite(np.dot(flat, flat)) or np.isfinite(emb).all()):  # a sum of squares takes less time, and may overflow
         raise ValueError("emb is not finite")
     return emb
 
@@ -486,18 +491,22 @@ def _check_dim(emb: np.ndarray, meta: dict) -> None:
         raise ValueError(f"its vectors have {emb.shape[1]} dimensions, its encoder {meta['encoder'].get('name')!r} makes {declared}")
 
 
-def _vectors_of(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, Windows]:
-    "Vectors and windows; `ValueError` says what is wrong with them."
+def _vectors_of(arrays: dict[str, np.ndarray], known: dict[Any, Windows]) -> tuple[np.ndarray, Windows]:
+    "Vectors and windows, which are checked once for all files that share them; `ValueError` says what is wrong with them."
     for name in _ARRAYS[:4]:
         if name in arrays and arrays[name].dtype.kind not in _REAL:
             raise ValueError(f"{name} must hold real numbers, it holds {arrays[name].dtype}")
-    emb, centers = arrays["emb"], arrays["centers_sec"].astype(np.float64)
+    emb, centers = arrays["emb"], arrays["centers_sec"]
     if emb.ndim != 2 or 0 in emb.shape or centers.shape != (len(emb),):
         raise ValueError(f"emb must be (T, D) with a row for each of T centers_sec, both at least 1, got {emb.shape} and {centers.shape}")
     emb = _finite_vectors(emb)
-    if not ((centers >= -1e-6) & (centers <= LONGEST_S)).all():
-        raise ValueError(f"centers_sec must lie between 0 and {LONGEST_S:g} s, they run from {centers.min():g} to {centers.max():g} s")
-    return emb, _windows_of(arrays, centers)
+    key = tuple((name, arrays[name].dtype, arrays[name].shape, arrays[name].tobytes()) for name in _ARRAYS[1:4] if name in arrays)
+    if key not in known:
+        windows = _windows_of(arrays)
+        if len(known) >= _MOST_KNOWN:
+            known.clear()
+        known[key] = windows
+    return emb, known[key]
 
 # %% ../../nbs/60_embeddings_store.ipynb #pack0003
 def _check_agrees(path: Path, meta: dict) -> None:
@@ -539,13 +548,14 @@ def read_embeddings(
 def embeddings_in(
     arrays: dict[str, np.ndarray],  # of a file
     path: Path,  # of it, for the message
+    known: dict[Any, Windows] | None = None,  # windows of files before, which are not checked again; those of this one are added
 ) -> Embeddings:
     "The vectors among the arrays of a file. Raises `CacheError` as `read_embeddings`."
     missing = {"emb", "centers_sec"} - arrays.keys()
     if missing:
         raise CacheError(f"{path}: lacks {', '.join(sorted(missing))}; it holds {', '.join(sorted(arrays)) or 'nothing'}")
     try:
-        emb, windows = _vectors_of(arrays)
+        emb, windows = _vectors_of(arrays, {} if known is None else known)
         meta = checked_meta(json.loads(str(arrays["meta"][()])) if "meta" in arrays else {})
         _check_dim(emb, meta)
         extras = {
@@ -573,7 +583,7 @@ class EmbeddingsReader:
         self._files = {path.name for path in self.folder.glob("*.npz")} if self._packed else set()
         self._ending = ".npz" if length_s is None else f"__L{length_ms(length_s)}ms.npz"
         self._before = os.path.join(self.folder, "")
-        self._windows: dict[tuple[int, int], Windows] = {}  # of clips whose windows lie alike
+        self._windows: dict[Any, Windows] = {}  # of clips whose windows lie alike
 
     def file(
         self,
@@ -589,7 +599,7 @@ class EmbeddingsReader:
         "The vectors of a clip. Raises as `read_embeddings`."
         if self._packed is None:  # nothing of which a file could be an older or later state
             path = self.file(video_id)
-            return embeddings_in(_arrays_of(path), path)
+            return embeddings_in(_arrays_of(path), path, self._windows)
         if video_id not in self._packed.places or video_id + self._ending in self._files:
             return read_embeddings(self.file(video_id))
         try:
@@ -600,13 +610,15 @@ class EmbeddingsReader:
     def _from_set(self, packed: PackedClips, video_id: str) -> Embeddings:
         "What `embeddings_in` makes of the same arrays; windows are checked once for all clips that share them."
         rows, place = packed.rows_of(video_id), packed.place_of_windows(video_id)
-        if place in self._windows:
+        windows = self._windows.get(place)
+        if windows is not None:
             emb = _finite_vectors(rows.pop("emb"))
         else:
-            emb, self._windows[place] = _vectors_of({"emb": rows.pop("emb"), **packed.windows_of(video_id)})
+            emb, windows = _vectors_of({"emb": rows.pop("emb"), **packed.windows_of(video_id)}, {})
+            self._windows[place] = windows
         meta = checked_meta(packed.meta_of(video_id))
         _check_dim(emb, meta)
-        return Embeddings(emb, self._windows[place], meta, rows)
+        return Embeddings(emb, windows, meta, rows)
 
 # %% ../../nbs/60_embeddings_store.ipynb #08e85659
 SETTINGS_FILE = "settings.json"

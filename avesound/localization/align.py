@@ -444,6 +444,8 @@ class AlignResult:
 # %% ../../nbs/50_localization_align.ipynb #233892e9
 def _mean_of_known(curves: np.ndarray) -> np.ndarray:
     "Mean over the last axis but one of what is not NaN."
+    if curves.shape[-2] == 1:
+        return curves[..., 0, :]
     known = ~np.isnan(curves)
     n = known.sum(axis=-2)
     return np.where(n > 0, np.where(known, curves, 0.0).sum(axis=-2) / np.maximum(n, 1), np.nan)

@@ -79,6 +79,29 @@ def _last_cells(
     return ahead - first + np.arange(n)
 
 # %% ../../nbs/51_localization_predict.ipynb #ea4372c6
+def _fewest_cells(
+    before: np.ndarray,  # as above
+    mass: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """How many cells the run of the fewest has that holds at least `mass`, int64 [shape=(R,)], and what such a run holds that begins
+    at each cell, float64 [shape=(R, T)]; -1 where it holds less, or ends beyond the last."""
+    n_rows, n = before.shape[0], before.shape[1] - 1
+    fewest, held = np.full(n_rows, n), np.full((n_rows, n), -1.0)
+    undecided = [(1, n, np.arange(n_rows), before)]  # at least, at most, and rows of which that is known
+    while undecided:
+        least, most, rows, sums = undecided.pop()
+        middle = (least + most) // 2
+        of_run = sums[:, middle:] - sums[:, : n + 1 - middle]
+        enough = of_run >= mass - 1e-9  # the tolerance keeps rounding from adding one cell more
+        if least == most:
+            fewest[rows], held[rows, : n + 1 - middle] = middle, np.where(enough, of_run, -1.0)
+            continue
+        fits = enough.any(axis=-1)
+        parts = [(least, middle, fits), (middle + 1, most, ~fits)]
+        undecided += [(low, high, rows[some], sums[some]) for low, high, some in parts if some.any()]
+    return fewest, held
+
+# %% ../../nbs/51_localization_predict.ipynb #cc9a2e22
 def highest_density_interval(
     pdf: np.ndarray,  # float [shape=(..., T)], sums to 1; NaN = no cell
     cells: Windows | np.ndarray,  # the T cells, in order, without gaps, see `cell_bounds`
@@ -97,21 +120,45 @@ def highest_density_interval(
         raise ValueError(f"mass must be a probability above 0 and at most 1, got {mass}")
     pdf = np.asarray(pdf, dtype=np.float64)
     n = pdf.shape[-1]
-    starts, ends = (np.broadcast_to(bound, pdf.shape).reshape(-1, n) for bound in cell_bounds(cells))
+    starts, ends = cell_bounds(cells)
     before = np.zeros((pdf.size // n, n + 1))
     np.cumsum(np.where(np.isnan(pdf), 0.0, pdf).reshape(-1, n), axis=-1, out=before[:, 1:])
+    row = np.arange(len(before))
+    if _are_alike(starts, ends):
+        fewest, held = _fewest_cells(before, mass)
+        first = peak_index(held)
+        last = first + fewest - 1
+    else:
+        last_of, held = _shortest_runs(before, *(np.broadcast_to(bound, pdf.shape).reshape(-1, n) for bound in (starts, ends)), mass)
+        first = peak_index(held)
+        last = last_of[row, first]
+    none, leading = held[row, first] < 0, pdf.shape[:-1] + (1,)
+    bounds = [
+        np.take_along_axis(np.broadcast_to(bound, pdf.shape), np.where(none, 0, cell).reshape(leading), axis=-1)
+        for bound, cell in ((starts, first), (ends, last))
+    ]
+    return np.where(none.reshape(leading), np.nan, np.concatenate(bounds, axis=-1))
+
+
+def _are_alike(starts: np.ndarray, ends: np.ndarray) -> bool:
+    "Whether cells are equally wide and touch, so that a run of fewer is shorter."
+    width = (ends - starts).flat[0] if starts.size else np.nan
+    off = max(np.abs(part).max(initial=0.0) for part in (ends - starts - width, starts[..., 1:] - ends[..., :-1]))
+    return bool(off * starts.shape[-1] <= 1e-10)  # False for NaN
+
+
+def _shortest_runs(before: np.ndarray, starts: np.ndarray, ends: np.ndarray, mass: float) -> tuple[np.ndarray, np.ndarray]:
+    """The cell with which a run that begins at each cell holds at least `mass`, int64 [shape=(R, T)], and what the shortest of a row hold,
+    float64 [shape=(R, T)]; -1 for all others."""
+    n = starts.shape[-1]
     last = _last_cells(before, mass)
     enough = last < n
     np.minimum(last, n - 1, out=last)
     row = np.arange(len(last))[:, None]
     length = np.where(enough, ends[row, last] - starts, np.inf)
-    held = before[row, last + 1] - before[:, :-1]
     # The tolerance keeps rounding from preferring one of equal runs.
     shortest = length <= length.min(axis=-1, keepdims=True) + 1e-9
-    best = peak_index(np.where(shortest & enough, held, np.nan))
-    row, first = row[:, 0], np.maximum(best, 0)
-    bounds = np.stack([starts[row, first], ends[row, last[row, first]]], axis=-1)
-    return np.where(best[:, None] < 0, np.nan, bounds).reshape(pdf.shape[:-1] + (2,))
+    return last, np.where(shortest & enough, before[row, last + 1] - before[:, :-1], -1.0)
 
 # %% ../../nbs/51_localization_predict.ipynb #13723cd8
 class DensePart(NamedTuple):
@@ -162,7 +209,9 @@ def confidence(
     "Probability of the cells whose centre lies within `radius_s` of the prediction."
     pdf, t = np.asarray(pdf, dtype=np.float64), np.asarray(t_s, dtype=np.float64)
     near = np.abs(np.asarray(centers_s, dtype=np.float64) - t[..., None]) <= radius_s + 1e-9
-    mass = np.where(near & ~np.isnan(pdf), pdf, 0.0).sum(axis=-1)
+    mass = np.einsum("...t->...", np.where(near, pdf, 0.0))
+    if np.isnan(mass).any():
+        mass = np.where(near & ~np.isnan(pdf), pdf, 0.0).sum(axis=-1)
     return np.where(np.isnan(t) | np.isnan(pdf).all(axis=-1), np.nan, mass)
 
 # %% ../../nbs/51_localization_predict.ipynb #4e79ff58

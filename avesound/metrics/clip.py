@@ -340,7 +340,7 @@ def _ranking(events: np.ndarray, curve: np.ndarray, cells: Windows | np.ndarray)
         nothing = np.full(np.broadcast_shapes(curve.shape, event.shape)[:-1], np.nan)
         return nothing, nothing.copy()
     curve, event = np.broadcast_arrays(curve, event)
-    order = np.argsort(-curve, axis=-1, kind="stable")  # from high to low, NaN last
+    order = np.argsort(-curve, axis=-1)  # from high to low, NaN last; in what order ties are does not matter
     score = np.take_along_axis(curve, order, axis=-1)
     known = ~np.isnan(score)
     is_event = np.take_along_axis(event, order, axis=-1) & known
