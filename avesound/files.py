@@ -326,22 +326,44 @@ def write_csv(
     path: str | os.PathLike,  # CSV file to write
     digits: int = 6,  # significant digits of a number, > 0
 ) -> None:
-    "Write a table without its index, whole or not at all."
+    "Write a table without its index, whole or not at all: as `DataFrame.to_csv` does, which takes three times as long."
     with atomic_write(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
-        for first in range(0, max(1, len(table)), _ROWS_AT_ONCE):
-            part = table.iloc[first : first + _ROWS_AT_ONCE].copy(deep=False)
-            for place, kind in enumerate(part.dtypes):
-                if isinstance(kind, np.dtype) and kind.kind == "f":  # pandas would ask of every single number whether it is one
-                    part.isetitem(place, np.array(_numbers(part.iloc[:, place].to_numpy(), digits), dtype=object))
-            part.to_csv(file, index=False, header=first == 0, float_format=f"%.{digits}g")
+        alone = table.shape[1] == 1
+        file.write(",".join(_field(str(name), alone) for name in table.columns) + os.linesep)
+        for first in range(0, len(table), _ROWS_AT_ONCE):
+            part = table.iloc[first : first + _ROWS_AT_ONCE]
+            columns = [_fields(part.iloc[:, place], digits, alone) for place in range(part.shape[1])]
+            file.writelines(f"{','.join(row)}{os.linesep}" for row in zip(*columns, strict=True))
 
 
-def _numbers(column: np.ndarray, digits: int) -> list[str]:
-    "Numbers as text, as `DataFrame.to_csv` writes them; nothing for NaN."
-    texts = ("\n".join([f"%.{digits}g"] * len(column)) % tuple(column.tolist())).split("\n") if len(column) else []
-    for place in np.flatnonzero(np.isnan(column)):
-        texts[place] = ""
-    return texts
+_PLAIN = re.compile(r"[\w.;:-][\w .;:-]*")  # text that never needs quotes
+
+
+def _field(text: str, alone: bool) -> str:
+    "A field as the standard library writes it, in quotes where it needs them."
+    if _PLAIN.fullmatch(text):
+        return text
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator=os.linesep).writerow([text] if alone else [text, ""])
+    return line.getvalue()[: -len(os.linesep) - (not alone)]
+
+
+def _fields(column: "pd.Series", digits: int, alone: bool) -> list[str]:
+    "The fields of a column; nothing for what is missing. What occurs again and again is made text of once."
+    empty = _field("", alone)
+    if not isinstance(column.dtype, np.dtype) or column.dtype.kind != "f":
+        words = ["" if missing else str(value) for value, missing in zip(column.tolist(), column.isna())]
+        known = {word: _field(word, alone) for word in set(words)}
+        return [known[word] for word in words]
+    numbers = column.to_numpy(dtype=np.float64)
+    bits, texts = numbers.view(np.int64), None  # which tell 0 from -0
+    if 10 * len(np.unique(bits[:1000])) < len(numbers):
+        bits, texts = np.unique(bits, return_inverse=True)
+        numbers = bits.view(np.float64)
+    made = ("\n".join([f"%.{digits}g"] * len(numbers)) % tuple(numbers.tolist())).split("\n") if len(numbers) else []
+    for place in np.flatnonzero(np.isnan(numbers)):
+        made[place] = empty
+    return made if texts is None else np.array(made, dtype=object)[texts].tolist()
 
 # %% ../nbs/00_files.ipynb #3741210c
 def as_json(

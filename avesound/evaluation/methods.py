@@ -45,9 +45,12 @@ class Truth:
         "Of each clip, int64 [shape=(B,)]."
         return (~np.isnan(self.events[..., 0])).sum(axis=-1)
 
-    def blocks(self) -> Iterator[np.ndarray]:  # int64 [shape=(b,)] each
+    def blocks(
+        self,
+        at_once: int = AT_ONCE,  # cells of a block
+    ) -> Iterator[np.ndarray]:  # int64 [shape=(b,)] each
         "Places of clips that are alike in their numbers of cells and of events and in having anything to find, a few at a time."
-        return alike(self.cells.lengths, self.n_events, self.partial)
+        return alike(self.cells.lengths, self.n_events, self.partial, at_once=at_once)
 
     def metrics(
         self,
@@ -253,25 +256,32 @@ def baseline_methods(
     lacking = (() if rates else ("train_prior", "class_prior")) + (() if heard is not None else ("label_heard",))
     names = [name for name in BASELINES if name not in lacking]
     metrics, read = {name: _Columns() for name in names}, {name: _Columns() for name in names}
-    for places in truth.blocks():
+    for places in truth.blocks(AT_ONCE // len(names)):
         cells = curves.cells.block(places)
         of_train, of_class = rates.at([clips[i] for i in places], cells)
         loudness, moved, score = (None if part is None else part.block(places) for part in (curves.loudness_db, curves.motion, heard))
         signals = ClipSignals(cells, curves.duration_s[places], loudness, moved, of_train, of_class, score)
-        for name in names:
-            columns = _baseline_columns(BASELINES[name](signals, settings), cells, settings)
-            read[name].put(len(clips), places, {part: columns[part] for part in columns if part not in ("pdf", "curve")})
+        results = {name: BASELINES[name](signals, settings) for name in names}
+        for drawn in (False, True):  # whether any moment is drawn from the PDF
+            some = [name for name in names if (results[name].t_sec is None) == drawn]
+            columns = _baseline_columns([results[name] for name in some], cells, settings)
             of_block = truth.metrics(places, columns["pdf"], columns.get("t_sec"), columns["interval"], columns["curve"])
-            metrics[name].put(len(clips), places, of_block)
+            for k, name in enumerate(some):
+                read[name].put(len(clips), places, {part: columns[part][k] for part in columns if part not in ("pdf", "curve")})
+                metrics[name].put(len(clips), places, {metric: value[k] for metric, value in of_block.items()})
     said = {name: Answer(c.get("t_sec"), c["interval"], c["confidence"], c["entropy"]) for name, c in read.items()}
     return [Method(name, dict(metrics[name]), said[name]) for name in names]
 
 
-def _baseline_columns(result: BaselineResult, cells: np.ndarray, settings: AlignSettings) -> dict[str, np.ndarray]:
-    "What a baseline says of b clips that are alike: where it names a moment or an interval, these; no t_sec where any moment is drawn."
-    read = {"pdf": result.pdf, "curve": result.curve} | vars(predict(result.pdf, cells, settings))
-    read |= {} if result.interval is None else {"interval": result.interval}
-    return {name: value for name, value in read.items() if name != "t_sec"} | ({} if result.t_sec is None else {"t_sec": result.t_sec})
+def _baseline_columns(results: Sequence[BaselineResult], cells: np.ndarray, settings: AlignSettings) -> dict[str, np.ndarray]:
+    "What n baselines say of b clips that are alike, [shape=(n, b, ...)]: their own intervals and moments; no t_sec where any is drawn."
+    pdf = np.stack([result.pdf for result in results])
+    read = {"pdf": pdf, "curve": np.stack([result.curve for result in results])} | vars(predict(pdf, cells, settings))
+    for interval, result in zip(read["interval"], results):
+        if result.interval is not None:
+            interval[:] = result.interval
+    moments = [result.t_sec for result in results if result.t_sec is not None]
+    return {name: value for name, value in read.items() if name != "t_sec"} | ({"t_sec": np.stack(moments)} if moments else {})
 
 # %% ../../nbs/72_evaluation_methods.ipynb #db26c5ee
 class _TrainingRates:

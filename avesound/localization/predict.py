@@ -129,7 +129,7 @@ def highest_density_interval(
         first = peak_index(held)
         last = first + fewest - 1
     else:
-        last_of, held = _shortest_runs(before, *(np.broadcast_to(bound, pdf.shape).reshape(-1, n) for bound in (starts, ends)), mass)
+        last_of, held = _shortest_runs(before, mass, *(np.broadcast_to(bound, pdf.shape).reshape(-1, n) for bound in (starts, ends)))
         first = peak_index(held)
         last = last_of[row, first]
     none, leading = held[row, first] < 0, pdf.shape[:-1] + (1,)
@@ -147,7 +147,7 @@ def _are_alike(starts: np.ndarray, ends: np.ndarray) -> bool:
     return bool(off * starts.shape[-1] <= 1e-10)  # False for NaN
 
 
-def _shortest_runs(before: np.ndarray, starts: np.ndarray, ends: np.ndarray, mass: float) -> tuple[np.ndarray, np.ndarray]:
+def _shortest_runs(before: np.ndarray, mass: float, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The cell with which a run that begins at each cell holds at least `mass`, int64 [shape=(R, T)], and what the shortest of a row hold,
     float64 [shape=(R, T)]; -1 for all others."""
     n = starts.shape[-1]

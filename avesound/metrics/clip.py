@@ -345,14 +345,20 @@ def _ranking(events: np.ndarray, curve: np.ndarray, cells: Windows | np.ndarray)
     known = ~np.isnan(score)
     is_event = np.take_along_axis(event, order, axis=-1) & known
     alike = 1e-12 * np.fmax.reduce(np.abs(curve), axis=-1, keepdims=True)
-    first, last = tie_groups(~(score[..., :-1] - score[..., 1:] <= alike))
+    falls = ~(score[..., :-1] - score[..., 1:] <= alike)
+    first = last = np.arange(curve.shape[-1])
+    tied = not falls.all()
+    if tied:
+        first, last = tie_groups(falls)
     n_event = is_event.sum(axis=-1)
     n_background = known.sum(axis=-1) - n_event
     both = (n_event > 0) & (n_background > 0)
     n_event, n_background = np.where(both, n_event, 1), np.where(both, n_background, 1)
     ranks = np.where(is_event, (first + last) / 2 + 1, 0.0).sum(axis=-1)  # from the top; ties share the middle of their ranks
     lost = (ranks - n_event * (n_event + 1) / 2) / (n_event * n_background)
-    n_above = np.take_along_axis(np.cumsum(is_event, axis=-1), last, axis=-1)  # event cells that score at least as high
+    n_above = np.cumsum(is_event, axis=-1)  # event cells that score at least as high
+    if tied:
+        n_above = np.take_along_axis(n_above, last, axis=-1)
     precision = np.where(is_event, n_above / (last + 1), 0.0).sum(axis=-1) / n_event
     return np.where(both, 1 - lost, np.nan), np.where(both, precision, np.nan)
 
