@@ -77,7 +77,7 @@ def _check_text(where: str, name: str, text: str) -> None:
     "`ValueError` where an id or a label is empty or cannot be printed, or an id cannot be the stem of a file's name."
     if not text:
         raise ValueError(f"{where}: {name} is empty")
-    if any(unicodedata.category(c) in ("Cc", "Cs") for c in text):
+    if not text.isprintable() and any(unicodedata.category(c) in ("Cc", "Cs") for c in text):
         raise ValueError(f"{where}: {name} {text!r} contains a control character")
     if name == "video_id" and ("/" in text or "\\" in text or text in (".", "..") or len(text.encode()) > 200):
         raise ValueError(f"{where}: video_id {text!r} cannot be the stem of a file name")

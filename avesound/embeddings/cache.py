@@ -189,7 +189,8 @@ class ClipPair:
     @property
     def duration_s(self) -> Seconds:
         "Length of the clip; where the cache does not say, the end of its last cell."
-        return float(self.video.meta.get("duration_s", self.cells.ends_sec[-1]))
+        known = self.video.meta.get("duration_s")
+        return float(self.cells.ends_sec[-1] if known is None else known)
 
 # %% ../../nbs/66_embeddings_cache.ipynb #da7ae104
 @dataclass(eq=False)

@@ -140,11 +140,11 @@ def similarity_set(
     """
     reader = PairReader(EmbeddingCache.of(cache), L_sec)
     gathered, gather = _Gathered(len(reader.lengths)), _Gather(reader, clips, settings)
-    for pair in reader.read(list(gather.events)):
+    for pair in reader.read(list(gather.clips)):
         own = gather.curves_of(pair)
         if own is not None:
             gathered.add(own)
-    return gathered.curve_set(reader, len(gather.events))
+    return gathered.curve_set(reader, len(gather.clips))
 
 # %% ../../nbs/67_embeddings_similarity.ipynb #9611e28d
 class _Grid(NamedTuple):
@@ -176,21 +176,21 @@ class _Gather:
 
     def __init__(self, reader: PairReader, clips: Sequence[ClipAnnotation], settings: AlignSettings):
         self.reader, self.settings, self.grids = reader, settings, _Grids()
-        self.events = {clip.video_id: _events(clip) for clip in clips}
+        self.clips = {clip.video_id: clip for clip in clips}
 
     def curves_of(self, pair: ClipPair) -> _ClipCurves | None:
         "A clip's part; None, with a note, where it lacks what the query needs, loudness say."
         try:
-            return _clip_curves(pair, self.settings, self.events[pair.video_id], self.grids.of(pair))
+            return _clip_curves(pair, self.settings, self.clips[pair.video_id], self.grids.of(pair))
         except ValueError as error:
             self.reader.failures[pair.video_id] = "corrupt_cache", f"{pair.video_id}: {error}"
             return None
 
 
-def _clip_curves(pair: ClipPair, settings: AlignSettings, events: np.ndarray, grid: _Grid) -> _ClipCurves:
+def _clip_curves(pair: ClipPair, settings: AlignSettings, clip: ClipAnnotation, grid: _Grid) -> _ClipCurves:
     "One clip's part of a `CurveSet`. Raises `ValueError` where it lacks what the query needs."
     in_step = settings.audio_query == "sync"
-    queries = [near[None] if in_step else _queries(settings, pair, part, events) for part, near in zip(pair.audio, grid.nearest)]
+    queries = [near[None] if in_step else _queries(settings, pair, part, clip) for part, near in zip(pair.audio, grid.nearest)]
     curves = [similarity_curves(pair.video.emb, part.emb, index) for part, index in zip(pair.audio, queries)]
     unknown = np.full(len(pair.video.emb), np.nan)
     loudness = pair.audio[0].extras.get("loudness_db")
@@ -269,11 +269,8 @@ def _moves(curve: np.ndarray) -> bool:
     return len(known) > 0 and np.ptp(known) > FLAT
 
 # %% ../../nbs/67_embeddings_similarity.ipynb #0193ebea
-def _events(clip: ClipAnnotation) -> np.ndarray:
-    return np.array([(e.start_s, e.end_s) for e in clip.events]).reshape(-1, 2)
-
-# %% ../../nbs/67_embeddings_similarity.ipynb #0ed54e45
-def _queries(settings: AlignSettings, pair: ClipPair, heard: Embeddings, events: np.ndarray) -> np.ndarray:
+def _queries(settings: AlignSettings, pair: ClipPair, heard: Embeddings, clip: ClipAnnotation) -> np.ndarray:
+    events = np.array([(e.start_s, e.end_s) for e in clip.events]).reshape(-1, 2)
     return audio_queries(
         settings, heard.centers_sec, pair.video.centers_sec, pair.duration_s, loudness_db=heard.extras.get("loudness_db"), events=events
     )
@@ -350,9 +347,9 @@ def _single_units(vectors: np.ndarray, out: np.ndarray | None = None) -> np.ndar
 class _Picture(NamedTuple):
     "A clip that waits for the sounds of others."
 
-    clip: int  # its place among those that were asked for
+    place: int  # among the clips that were asked for
+    clip: ClipAnnotation
     pair: ClipPair
-    events: np.ndarray
     unit: np.ndarray  # `_single_units` of its vectors
 
 
@@ -380,7 +377,7 @@ class _Shuffles:
         if self._units.shape[1:] != pair.video.emb.shape:
             self._units = np.empty((_TOGETHER, *pair.video.emb.shape), np.float32)
         unit = _single_units(pair.video.emb, out=self._units[len(self._pictures)])
-        self._pictures.append(_Picture(place, pair, _events(self._clips[place]), unit))
+        self._pictures.append(_Picture(place, self._clips[place], pair, unit))
         if len(self._pictures) == _TOGETHER:
             yield from self._compared()
 
@@ -394,7 +391,7 @@ class _Shuffles:
             return
         scales = [heard.against(self._pictures, self._units) for heard in self._sounds]
         for picture, *curves in zip(self._pictures, *scales):
-            yield from self._waiting.add(picture.clip, curves)
+            yield from self._waiting.add(picture.place, curves)
         self._pictures = []
 
 # %% ../../nbs/67_embeddings_similarity.ipynb #5e59b3a9
@@ -453,7 +450,7 @@ def _against(picture: _Picture, sounds: Sequence[_Sound], settings: AlignSetting
     for sound in sounds:
         key = sound.key if settings.audio_query != "loudest" else str(id(sound))  # else alike for sounds whose windows lie alike
         if key not in index:
-            index[key] = _queries(settings, pair, sound.heard, picture.events)
+            index[key] = _queries(settings, pair, sound.heard, picture.clip)
         meets = index[key]
         if len(meets) < max(2, len(sound.unit)):
             cosines = np.stack([np.vecdot(seen, sound.unit[np.maximum(row, 0)]) for row in meets])
@@ -532,9 +529,9 @@ def own_and_shuffled(
     except MixedCaches:  # whose message names the first, in order
         return similarity_set(cache, clips, L_sec=L_sec, settings=settings), None
     gathered = _Gathered(len(reader.lengths))
-    for video_id in gather.events:
+    for video_id in gather.clips:
         if video_id in parts:
             gathered.add(parts[video_id])
-    reader.failures = {video_id: reader.failures[video_id] for video_id in gather.events if video_id in reader.failures}
+    reader.failures = {video_id: reader.failures[video_id] for video_id in gather.clips if video_id in reader.failures}
     curve_set = gathered.curve_set(reader, len(clips))
     return curve_set, [*kept, *shuffles.rest()] if complete and not reader.failures else None

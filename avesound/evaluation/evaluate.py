@@ -26,7 +26,6 @@ from ..embeddings.cache import CacheLike, EmbeddingCache, problems_between
 from ..embeddings.dask import DaskClient
 from ..embeddings.store import audio_lengths
 from ..embeddings.frames import RowWindows
-from ..embeddings.labels import HeardLabels, heard_labels
 from ..embeddings.projector import Projector
 from ..embeddings.similarity import CurveSet, ShuffledCurves, curves_of_clips, own_and_shuffled, shuffled_curves, similarity_set
 from ..drawing import save_figure
@@ -74,6 +73,8 @@ from ..timeline import Seconds
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from avesound.embeddings.labels import HeardLabels
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #84a426a1
 @dataclass(frozen=True, eq=False)
@@ -316,7 +317,7 @@ def methods_of(
     *,
     shuffled_dirs: Sequence[CacheLike] = (),  # caches made with wrong sound
     scoring: Scoring = Scoring(),
-    heard: HeardLabels | None = None,  # of the same clips; None: no row label_heard
+    heard: "HeardLabels | None" = None,  # of the same clips; None: no row label_heard
 ) -> tuple[list[Method], list[str]]:  # the first is what the evaluation is about; names of its rivals
     "All methods, scored on the same clips."
     scores = None if heard is None else heard.scores
@@ -770,15 +771,17 @@ def _events(
     return event_table(seen, moments, encoder=name, n_boot=scoring.n_boot, seed=scoring.seed)
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #06039f1d
-def _heard(seen: ScoredClips, plan: EvaluationPlan, scoring: Scoring) -> HeardLabels | None:
+def _heard(seen: ScoredClips, plan: EvaluationPlan, scoring: Scoring) -> "HeardLabels | None":
     "How much the clips sound like their categories, where a cache for it is given."
     if scoring.label_heard is None:
         return None
+    from avesound.embeddings.labels import heard_labels  # which brings all that extracts
+
     curves, weights = seen.curves, scoring.label_weights
     return heard_labels(scoring.label_heard, seen.clips, curves.cells, L_sec=plan.L_sec, stride_s=curves.stride_s, weights=weights)
 
 
-def _label_notes(seen: ScoredClips, heard: HeardLabels | None) -> list[str]:
+def _label_notes(seen: ScoredClips, heard: "HeardLabels | None") -> list[str]:
     if heard is None:
         return []
     by, n = f"{heard.encoder['name']} ({heard.encoder['weights'][:19]})", len(seen.clips) - len(heard.failures)

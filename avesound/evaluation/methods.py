@@ -19,7 +19,7 @@ from ..embeddings.dask import DaskClient, map_blocks
 from ..embeddings.similarity import CurveSet, ShuffledCurves, similarity_set
 from ..localization.align import AlignSettings, align
 from ..localization.baselines import BASELINES, ORACLES, BaselineResult, ClipSignals, event_rate
-from ..localization.predict import predict
+from ..localization.predict import moment_and_interval, predict
 from ..localization.ragged import AT_ONCE, Ragged, alike
 from ..metrics.clip import clip_metrics, events_array, is_partial
 from ..timeline import Seconds
@@ -415,9 +415,9 @@ def _drawn(job: tuple[ShuffledCurves, Truth], stride_s: Seconds, settings: Align
     for some in alike(truth.n_events, truth.partial):  # clips with as many events; of such as fill their clip much is known at once
         for draws in _draws(block.curves, len(some)):
             aligned = align([_some(curve[draws], some) for curve in block.curves], stride_s, settings)
-            read = predict(aligned.pdf, truth.cells.block(some), settings)
-            metrics = truth.metrics(some, aligned.pdf, read.t_sec, read.interval, aligned.curve)
-            drawn = metrics | {"interval": read.interval, "confidence": read.confidence}
+            t_sec, interval, confidence = moment_and_interval(aligned.pdf, truth.cells.block(some), settings)
+            metrics = truth.metrics(some, aligned.pdf, t_sec, interval, aligned.curve)
+            drawn = metrics | {"interval": interval, "confidence": confidence}
             columns.put(len(block.rows), some, drawn, (draws, len(block.curves[0])))
     return dict(columns)
 

@@ -92,7 +92,8 @@ def _map_table(
     # A baseline without an answer, for want of loudness say, has no mAP; an encoder whose curves say nothing has one, of 0.
     answers = {name: answer for name, answer in given.items() if name == methods[0].name or not np.isnan(answer[0]).all()}
     mean = {name: float(mean_average_precision(events, *answer)) for name, answer in answers.items()}
-    drawn = {name: mean_average_precision(events, *answer, weights=counts) for name, answer in answers.items()}
+    weights = np.ascontiguousarray(counts.T).T  # whose rows are sorted anew for each method
+    drawn = {name: mean_average_precision(events, *answer, weights=weights) for name, answer in answers.items()}
     cells = {name: {"map": resampled_interval(mean[name], drawn[name], n)} for name in answers}
     first, wrong = methods[0].name, _drawn_method(methods)
     if wrong is not None and n:

@@ -215,7 +215,7 @@ def similarity_curves(
         curves = np.minimum(np.maximum(curves, -1.0), 1.0)  # a fifth of the time of np.clip on short arrays
     else:
         curves = np.take_along_axis(np.swapaxes(similarity, -1, -2), np.maximum(index, 0), axis=-2)
-    return np.where(index < 0, np.nan, curves)
+    return np.where(index < 0, np.nan, curves) if index.min(initial=0) < 0 else curves
 
 # %% ../../nbs/50_localization_align.ipynb #11dfeef6
 def pad_curves(
@@ -480,7 +480,7 @@ def align(
         means.append(_mean_of_known(scores))
         taus.append(tau)
     return AlignResult(
-        pdf=fuse(np.stack(pdfs, axis=-2), settings.scale_fusion),
-        curve=_mean_of_known(np.stack(means, axis=-2)),
+        pdf=pdfs[0] if len(pdfs) == 1 else fuse(np.stack(pdfs, axis=-2), settings.scale_fusion),
+        curve=means[0] if len(means) == 1 else _mean_of_known(np.stack(means, axis=-2)),
         tau=np.concatenate(taus, axis=-1),
     )

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ALMOST_FLAT', 'peak_index', 'peak', 'soft_argmax', 'highest_density_interval', 'DensePart', 'highest_density_region',
-           'confidence', 'Prediction', 'predict', 'flatness']
+           'confidence', 'Prediction', 'moment_and_interval', 'predict', 'flatness']
 
 # %% ../../nbs/51_localization_predict.ipynb #60d03435
 import math
@@ -122,7 +122,9 @@ def highest_density_interval(
     n = pdf.shape[-1]
     starts, ends = cell_bounds(cells)
     before = np.zeros((pdf.size // n, n + 1))
-    np.cumsum(np.where(np.isnan(pdf), 0.0, pdf).reshape(-1, n), axis=-1, out=before[:, 1:])
+    np.cumsum(pdf.reshape(-1, n), axis=-1, out=before[:, 1:])
+    if np.isnan(before[:, -1]).any():
+        np.cumsum(np.where(np.isnan(pdf), 0.0, pdf).reshape(-1, n), axis=-1, out=before[:, 1:])
     row = np.arange(len(before))
     if _are_alike(starts, ends):
         fewest, held = _fewest_cells(before, mass)
@@ -225,17 +227,26 @@ class Prediction:
     entropy: np.ndarray  # float64 [shape=(...)], of the PDF, in nats
 
 # %% ../../nbs/51_localization_predict.ipynb #ec0cbc78
+def moment_and_interval(
+    pdf: np.ndarray,  # float [shape=(..., T)], sums to 1; NaN = no cell
+    cells: Windows | np.ndarray,  # the T cells, see `cell_bounds`
+    settings: AlignSettings,  # `pred_softargmax`, `conf_radius_s`, `interval_mass`
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # float64 [shape=(...)], [shape=(..., 2)], seconds; [shape=(...)], in [0, 1]
+    "Moment, interval and confidence of each PDF; NaN where there is none."
+    starts, ends = cell_bounds(cells)
+    centers = (starts + ends) / 2
+    t = (soft_argmax if settings.pred_softargmax else peak)(pdf, centers)
+    interval = highest_density_interval(pdf, cells, settings.interval_mass)
+    return t, interval, confidence(pdf, centers, t, settings.conf_radius_s)
+
+
 def predict(
     pdf: np.ndarray,  # float [shape=(..., T)], sums to 1; NaN = no cell
     cells: Windows | np.ndarray,  # the T cells, see `cell_bounds`
     settings: AlignSettings,  # `pred_softargmax`, `conf_radius_s`, `interval_mass`
 ) -> Prediction:
     "Moment, interval, confidence and entropy of each PDF."
-    starts, ends = cell_bounds(cells)
-    centers = (starts + ends) / 2
-    t = (soft_argmax if settings.pred_softargmax else peak)(pdf, centers)
-    interval = highest_density_interval(pdf, cells, settings.interval_mass)
-    return Prediction(t, interval, confidence(pdf, centers, t, settings.conf_radius_s), entropy(pdf))
+    return Prediction(*moment_and_interval(pdf, cells, settings), entropy(pdf))
 
 # %% ../../nbs/51_localization_predict.ipynb #flatpdf2
 ALMOST_FLAT = 0.95  # of the largest entropy that a PDF on these cells can have: more, and the moment is hardly better than any other

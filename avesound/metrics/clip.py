@@ -474,12 +474,13 @@ def _average_precisions(
     order = np.flatnonzero(predicted)[np.argsort(-score[predicted], kind="stable")]
     ends = np.append(np.flatnonzero(np.diff(score[order]) < -1e-12), len(order) - 1)[: len(order)]  # of groups of equals
     resamples = weights.reshape(-1, len(events))
-    step = max(1, 2**21 // max(1, len(events)))  # bounds the memory: resamples of many clips, a few at a time
-    totals, parts = [], []
+    step = max(1, 2**22 // max(1, len(events)))  # bounds the memory: resamples of many clips, a few at a time
+    totals, parts, others = [], [], np.flatnonzero(~predicted & (n_events > 0))
     for first in range(0, len(resamples), step):
-        drawn = resamples[first : first + step].T.astype(np.float32)  # exact: these are counts
-        totals.append(n_events.astype(np.float32) @ drawn)
-        parts.append(precision_areas(overlap[order], ends, drawn[order], thresholds))
+        columns = resamples[first : first + step].T
+        drawn = columns[order].astype(np.float32)  # exact: these are counts
+        totals.append(n_events[order].astype(np.float32) @ drawn + n_events[others].astype(np.float32) @ columns[others].astype(np.float32))
+        parts.append(precision_areas(overlap[order], ends, drawn, thresholds))
     total = np.concatenate(totals).reshape(weights.shape[:-1])
     areas = np.concatenate(parts, axis=1).reshape(len(thresholds), *weights.shape[:-1])
     return [np.where(total > 0, area / np.where(total > 0, total, 1), np.nan) for area in areas]
