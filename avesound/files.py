@@ -333,7 +333,7 @@ def write_csv(
         for first in range(0, len(table), _ROWS_AT_ONCE):
             part = table.iloc[first : first + _ROWS_AT_ONCE]
             columns = [_fields(part.iloc[:, place], digits, alone) for place in range(part.shape[1])]
-            file.writelines(f"{','.join(row)}{os.linesep}" for row in zip(*columns, strict=True))
+            file.write(os.linesep.join([*map(",".join, zip(*columns, strict=True)), ""]))
 
 
 _PLAIN = re.compile(r"[\w.;:-][\w .;:-]*")  # text that never needs quotes
@@ -350,20 +350,29 @@ def _field(text: str, alone: bool) -> str:
 
 def _fields(column: "pd.Series", digits: int, alone: bool) -> list[str]:
     "The fields of a column; nothing for what is missing. What occurs again and again is made text of once."
-    empty = _field("", alone)
-    if not isinstance(column.dtype, np.dtype) or column.dtype.kind != "f":
-        words = ["" if missing else str(value) for value, missing in zip(column.tolist(), column.isna())]
-        known = {word: _field(word, alone) for word in set(words)}
-        return [known[word] for word in words]
-    numbers = column.to_numpy(dtype=np.float64)
-    bits, texts = numbers.view(np.int64), None  # which tell 0 from -0
-    if 10 * len(np.unique(bits[:1000])) < len(numbers):
-        bits, texts = np.unique(bits, return_inverse=True)
-        numbers = bits.view(np.float64)
-    made = ("\n".join([f"%.{digits}g"] * len(numbers)) % tuple(numbers.tolist())).split("\n") if len(numbers) else []
-    for place in np.flatnonzero(np.isnan(numbers)):
-        made[place] = empty
-    return made if texts is None else np.array(made, dtype=object)[texts].tolist()
+    import pandas as pd
+
+    empty, kind = _field("", alone), column.dtype.kind if isinstance(column.dtype, np.dtype) else ""
+    if kind == "f":
+        numbers = column.to_numpy(dtype=np.float64)
+        bits = numbers.view(np.int64)  # which tell 0 from -0
+        if 10 * len(np.unique(bits[:1000])) >= len(bits):
+            return _numbers(numbers, digits, empty)
+        places, distinct = pd.factorize(bits)
+        fields = _numbers(distinct.view(np.float64), digits, empty)
+    else:
+        if kind == "O":  # in which 1 and True are one to pandas
+            column = pd.Series(["" if missing else str(value) for value, missing in zip(column, column.isna())], dtype=object)
+        places, distinct = column.factorize()  # -1 for what is missing: the last
+        fields = [*(_field(str(value), alone) for value in distinct), empty]
+    return np.array(fields, dtype=object)[places].tolist()
+
+
+def _numbers(values: np.ndarray, digits: int, missing: str) -> list[str]:
+    texts = ("\n".join([f"%.{digits}g"] * len(values)) % tuple(values.tolist())).split("\n") if len(values) else []
+    for place in np.flatnonzero(np.isnan(values)):
+        texts[place] = missing
+    return texts
 
 # %% ../nbs/00_files.ipynb #3741210c
 def as_json(
