@@ -418,7 +418,7 @@ class _LastSounds:
 
     def add(self, heard: Embeddings) -> None:
         if self.n_added == 0:
-            self.array = np.empty((self.n_places, *heard.emb.shape), dtype=np.float32)
+            self.array = np.zeros((self.n_places, *heard.emb.shape), dtype=np.float32)  # places that are empty yet are multiplied, too
         elif self.array is not None and self.sounds[0].key != (heard.centers_sec.tobytes(), heard.emb.shape):
             self.array = None
         self.sounds.appendleft(_Sound(heard, None if self.array is None else self.array[self.n_added % self.n_places]))
