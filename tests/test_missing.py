@@ -1,17 +1,21 @@
 "What a result lacks is said before what it has: in the first line of the terminal, in the first sentence of the report, on its tiles."
 
 import re
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from test_evaluate import annotate, towers
 
 from avesound import cli
 from avesound.embeddings.cache import EmbeddingCache
 from avesound.evaluation.evaluate import Scoring, evaluate
-from avesound.evaluation.protocol import read_selection
+from avesound.evaluation.protocol import Selection, read_selection
+from avesound.evaluation.tables import UNSAID, missing_or_small
 from avesound.localization.align import AlignSettings
 from avesound.report.analyze import analyze
+from avesound.report.findings import facts
 from avesound.tuning.grid import Grid
 from avesound.tuning.sweep import sweep
 from conftest import ROOT
@@ -24,7 +28,7 @@ def made(folder, n: int, n_partial: int) -> tuple[EmbeddingCache, object]:
     ids = [f"clip{i:02d}" for i in range(2 * n)]
     start = np.random.default_rng(3).integers(0, 7, len(ids))
     events = [(int(s), int(s) + 2) if i % n < n_partial else FULL for i, s in enumerate(start)]
-    towers(folder, ids, 1.5, events=events)
+    towers(folder, ids, 0.5, events=events)  # so loud that not every peak is right
     return EmbeddingCache(folder / "v", folder / "a"), annotate(folder / "a.csv", ids, events, ["val"] * n + ["test"] * n)
 
 
@@ -44,8 +48,12 @@ def test_nothing_is_missing_where_nothing_is(tmp_path):
 @pytest.mark.parametrize(
     "n_partial, how, said",
     [
-        (6, {"calibrate_on": "val"}, "Missing or small: only 6 partial clips."),
-        (1, {"calibrate_on": "val"}, "Missing or small: only 1 partial clip."),
+        (6, {"calibrate_on": "val"}, "Missing or small: only 6 partial clips; temperature fitted on only 6 clips."),
+        (
+            1,
+            {"calibrate_on": "val"},
+            "Missing or small: only 1 partial clip; temperature fitted at the edge of what is tried (0.02), on only 1 clip.",
+        ),
         (0, {}, "Missing or small: no partial clips; nothing was chosen or fitted on a val split."),
         (12, {}, "Missing or small: nothing was chosen or fitted on a val split."),
         (12, {"calibrate_on": "val", "scoring": Scoring(n_shuffles=0)}, "Missing or small: no wrong sound."),
@@ -91,6 +99,78 @@ def test_settings_at_the_edge_of_the_grid_are_named(tmp_path):
     result = evaluate(tmp_path / "c", table, split="test", tuned_on=tmp_path / "grid/selection.json").save(tmp_path / "s.csv")
     assert first_line(result) == "Missing or small: settings chosen at the edge of the grid (tau)."
     assert analyze(tmp_path / "s.csv", tmp_path / "reports", "edge", n_examples=1).overall.in_short[0] == first_line(result)
+
+
+@pytest.mark.usefixtures("blank_figures")
+def test_settings_that_were_not_chosen_are_named_with_those_that_were(tmp_path, monkeypatch):
+    cache, table = made(tmp_path, 14, 12)
+    monkeypatch.setattr(EmbeddingCache, "as_row", lambda cache: {"encoder": "hand"})
+    chosen = Selection(AlignSettings(tau=0.05), (1.0,), "val", ("elsewhere",), "log_score", at_edge=("tau",))
+
+    def said(settings=None, selection=chosen, **how) -> str:
+        return first_line(evaluate(cache, table, split="test", tuned_on=selection, settings=settings, **how))
+
+    assert said() == said(calibrate_on="val") == "Missing or small: settings chosen at the edge of the grid (tau)."
+    described = replace(chosen.settings, interval_mass=0.8, conf_radius_s=1.0)  # how a prediction is described, nothing of it
+    assert said(described) == said()
+    given = replace(chosen.settings, tau=0.1, score_zscore=False)
+    assert said(given) == "Missing or small: settings given instead of those chosen on val (score_zscore, tau)."
+    assert said(selection=replace(chosen, at_edge=(), encoder="hand")) == "14 annotated clips (split: test): 14 ok; 12 of them partial"
+    other = replace(chosen, at_edge=(), encoder="another")
+    assert said(selection=other) == "Missing or small: settings chosen with another encoder (another)."
+    evaluate(cache, table, split="test", tuned_on=chosen, settings=given).save(tmp_path / "s.csv")
+    report = analyze(tmp_path / "s.csv", tmp_path / "reports", "given", n_examples=1)
+    assert dict(facts(report.overall))["Settings chosen on"].endswith("by log_score; given by hand: score_zscore, tau")
+    assert report.overall.in_short[0].endswith("instead of those chosen on val (score_zscore, tau).")
+
+
+def test_a_temperature_at_the_edge_or_of_few_clips_and_intervals_that_nothing_is_known_of_are_named():
+    fit = {"tau_before": 0.5, "tau": 0.02, "n_clips": 30, "log_score_before": -1.0, "log_score": -0.5}
+    fitted = {"split": "val", "n_clips": 8, "temperature": fit, "level": 0.9, "margin_s": {"event": None, "moment": 0.5}}
+    whole = replace(UNSAID, n_partial=20, means={"partial": {"encoder": {}, "shuffled": {}}})
+    lacking = missing_or_small(replace(whole, calibration={"fitted": fitted}))
+    assert lacking == ["temperature fitted at the edge of what is tried (0.02)"]
+    fitted["temperature"] = fit | {"tau": 0.3, "n_clips": 9}
+    assert missing_or_small(replace(whole, calibration={"fitted": fitted})) == ["temperature fitted on only 9 clips"]
+    fitted["temperature"] = fit | {"tau": 0.3}
+    assert missing_or_small(replace(whole, calibration={"fitted": fitted})) == []
+
+
+def test_of_too_few_clips_there_is_no_share_of_intervals_that_hold(tmp_path):
+    cache, table = made(tmp_path, 8, 6)
+    said = str(evaluate(cache, table, split="test", calibrate_on="val"))
+    assert "in 90% of clips: 8 clips of val are too few to say how wide, so each is its whole clip" in said
+    assert "in 90% of clips do so in" not in said and "do so in" in str(
+        evaluate(*made(tmp_path / "more", 14, 12), calibrate_on="val", split="test")
+    )
+
+
+def test_annotations_that_are_not_of_these_clips_make_no_result(tmp_path, recwarn):
+    cache, table = made(tmp_path, 14, 12)
+    rows = pd.read_csv(table)
+    in_ms = rows.assign(start_s=1000 * rows["start_s"], end_s=1000 * rows["end_s"])
+    in_ms.to_csv(tmp_path / "ms.csv", index=False)
+    found = evaluate(cache, tmp_path / "ms.csv", split="test").overall
+    assert [problem.code for problem in found.problems] == ["not_of_these_clips"] and "14 of 14" in found.problems[0].text
+    assert not [w for w in recwarn if "empty slice" in str(w.message)]
+    one = rows.copy()
+    one.loc[len(one) - 1, ["start_s", "end_s"]] = 10.2, 10.8  # begins after its clip, and ends less than a second after it
+    one.to_csv(tmp_path / "one.csv", index=False)
+    found = evaluate(cache, tmp_path / "one.csv", split="test").overall
+    assert not found.problems and any("or begins after it: 1 (clip27)" in note for note in found.notes)
+
+
+def test_clips_that_are_not_in_the_split_they_seem_to_be_in_are_named(tmp_path):
+    cache, table = made(tmp_path, 14, 12)
+    rows = pd.read_csv(table, dtype=str)
+    rows.loc[rows["video_id"] == "clip20", "split"] = ""
+    pd.concat([rows, rows[rows["video_id"] == "clip21"].assign(split="val")]).to_csv(tmp_path / "b.csv", index=False)
+    found = evaluate(cache, tmp_path / "b.csv", split="test").overall
+    assert found.n_clips == 12 and [note for note in found.notes if "split" in note] == [
+        "ids of test that another split names, too, and that count there: 1 (clip21)",
+        "annotated clips without a split, which are in none: 1 (clip20)",
+    ]
+    assert not [note for note in evaluate(cache, tmp_path / "b.csv").overall.notes if "split" in note]
 
 
 def test_a_summary_of_others_is_not_said_to_lack_what_is_not_known(tmp_path):

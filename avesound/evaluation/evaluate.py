@@ -353,6 +353,9 @@ def problems_of(
     if flat and len(flat) == n_events:
         why = f"in none of {len(flat)} clips does the similarity change over time ({seen.curves.flat[flat[0]]})"
         problems.append(Problem("flat", f"no curve says anything, {why}"))
+    if 2 * len(late := _late(seen)) > n_events:
+        what = f"in {len(late)} of {n_events} clips an event ends after the clip does ({shorten(late)})"
+        problems.append(Problem("not_of_these_clips", f"{what}: the annotations are not in seconds, or of other files"))
     if plan.refiner is not None and (stopped_by := len({clip.video_id for clip in seen.clips} & set(plan.refiner.record["val"]))):
         problems.append(Problem("stopped_by", f"{stopped_by} of the clips said when to stop the training of the refiner"))
     return problems
@@ -374,7 +377,7 @@ def notes_of(
     curves, flat = seen.curves, _flat(seen)
     notes = [choice.annotated.splits_from] if choice.annotated.splits_from else []
     notes += _cache_notes(curves, plan.L_sec, projector)
-    notes += _annotation_notes(seen)
+    notes += _split_notes(choice) + _annotation_notes(seen)
     if flat:
         what = f"clips whose similarity is the same at every moment, so that it says nothing about when: {len(flat)} of {len(seen.clips)}"
         notes.append(f"{what} ({shorten(flat)}); they are counted as flat and not scored")
@@ -420,11 +423,29 @@ def _annotation_notes(seen: ScoredClips) -> list[str]:
     if suffixed:
         what = f"annotated ids that are names of files: {len(suffixed)} ({shorten(suffixed)})"
         notes.append(f"{what}; an id is the stem of the file's name, {without_suffix(suffixed[0])} for {suffixed[0]}")
-    ends = zip(seen.clips, seen.curves.duration_s)
-    late = [clip.video_id for clip, end in ends if clip.events and clip.events[-1].end_s > end + 1]  # less is the rounding of labels
-    if late:
-        what = f"clips with an event that ends more than 1 s after the clip does: {len(late)} ({shorten(late)})"
+    if late := _late(seen):
+        what = f"clips with an event that ends more than 1 s after the clip does, or begins after it: {len(late)} ({shorten(late)})"
         notes.append(f"{what}; are the annotations in seconds, and of these files?")
+    return notes
+
+
+def _late(seen: ScoredClips) -> list[str]:
+    "Clips with an event that is not of them: less than a second is the rounding of labels."
+    ends = zip(seen.clips, seen.curves.duration_s)
+    return [c.video_id for c, end in ends if c.events and (c.events[-1].end_s > end + 1 or c.events[-1].start_s >= end)]
+
+
+def _split_notes(choice: ClipChoice) -> list[str]:
+    "Annotated clips that are not in the split that they may be thought to be in."
+    if choice.split is None:
+        return []
+    everyone, notes = choice.annotated.clips.values(), []
+    shared = [clip.video_id for clip in everyone if choice.split in clip.split.split("|") and clip.own_split != choice.split]
+    none = [clip.video_id for clip in everyone if not clip.own_split]
+    if shared:
+        notes.append(f"ids of {choice.split} that another split names, too, and that count there: {len(shared)} ({shorten(shared)})")
+    if none:
+        notes.append(f"annotated clips without a split, which are in none: {len(none)} ({shorten(none)})")
     return notes
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #b8f654d8
@@ -880,7 +901,7 @@ def _overall(
         weights=spec.get("weights", "unknown"),
         encoders={"video": spec, "audio": heard_by},
         projector=_projector_record(cache.projector),
-        tuned_on=_selection_record(plan.selection),
+        tuned_on=_selection_record(plan, cache.as_row()["encoder"]),
         problems=[],
         notes=[],
         settings={name: value for name, value in plan.chosen.items() if name != "refiner"}
@@ -898,8 +919,18 @@ def _projector_record(projector: Projector | None) -> dict[str, Any] | None:
     return None if projector is None else {name: projector.provenance.get(name) for name in names}
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #de3e1bac
-def _selection_record(selection: Selection | None) -> dict[str, Any] | None:
-    if selection is None:
+_NOT_CHOSEN = ("conf_radius_s", "interval_mass")  # say how a prediction is described, not where it lies
+
+
+def _selection_record(plan: EvaluationPlan, encoder: str | None) -> dict[str, Any] | None:
+    "On what settings were chosen, and where others were given, or another encoder is scored."
+    if (selection := plan.selection) is None:
         return None
-    edge = {"at_edge": list(selection.at_edge)} if selection.at_edge else {}
-    return {"split": selection.split, "n_clips": len(selection.video_ids), "criterion": selection.criterion} | edge
+    fitted = ("tau",) if plan.fitted and plan.fitted["temperature"] else ()
+    given, chosen = asdict(plan.settings), asdict(selection.settings)
+    changed = [name for name in given if given[name] != chosen[name] and name not in (*_NOT_CHOSEN, *fitted)]
+    changed += ["L_sec"] * (plan.L_sec != audio_lengths(selection.L_sec))
+    record: dict[str, Any] = {"split": selection.split, "n_clips": len(selection.video_ids), "criterion": selection.criterion}
+    other = selection.encoder if encoder is not None and selection.encoder != encoder else None
+    further = {"at_edge": list(selection.at_edge), "changed": changed, "other_encoder": other}
+    return record | {name: value for name, value in further.items() if value}

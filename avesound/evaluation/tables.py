@@ -35,7 +35,7 @@ from avesound.metrics.bootstrap import (
     rank_p_value,
     resample_counts,
 )
-from ..metrics.calibration import drawn_moments, hdr_coverage, reliability
+from ..metrics.calibration import TEMPERATURES, drawn_moments, hdr_coverage, reliability
 from ..metrics.clip import LOWER_IS_BETTER, mean_average_precision, metric_heading
 from ..provenance import run_id_of
 from ..terminal import TextTable, folded
@@ -185,7 +185,8 @@ def calibration_checks(
         rows = ~np.isnan(right) & (truth.partial if subset == "partial" else True)
         if rows.any():
             checks["reliability"][subset] = vars(reliability(answer.confidence[rows], right[rows], seed=seed))
-            checks["hdr_coverage"][subset] = np.nanmean(covered[:, rows], axis=1)
+            known = covered[:, rows & ~np.isnan(covered[0])]  # not of an event that lies wholly beyond its clip
+            checks["hdr_coverage"][subset] = known.mean(axis=1) if known.size else np.full(len(levels), np.nan)
     return as_json(checks)
 
 # %% ../../nbs/73_evaluation_tables.ipynb #ed4a52ef
@@ -373,8 +374,26 @@ def missing_or_small(
     chosen = overall.tuned_on or overall.calibration.get("fitted") or overall.refiner
     nowhere = (overall.presence or {}).get("fitted_on") == "val"  # of clips with nothing to find, a table of its own
     lacking += [f"nothing {'but the cell nowhere ' * nowhere}was chosen or fitted on a val split"] * (not chosen)
-    edges = (overall.tuned_on or {}).get("at_edge") or []
-    return lacking + [f"settings chosen at the edge of the grid ({', '.join(map(str, edges))})"] * bool(edges)
+    return lacking + _chosen_otherwise(overall.tuned_on or {}) + _badly_fitted(overall.calibration.get("fitted") or {})
+
+
+def _chosen_otherwise(tuned: Mapping[str, Any]) -> list[str]:
+    "What became of settings that were chosen."
+    changed = tuned.get("changed") or []
+    edges, other = [name for name in tuned.get("at_edge") or [] if name not in changed], tuned.get("other_encoder")
+    lines = [f"settings chosen at the edge of the grid ({', '.join(map(str, edges))})"] * bool(edges)
+    lines += [f"settings given instead of those chosen on {tuned.get('split')} ({', '.join(map(str, changed))})"] * bool(changed)
+    return lines + [f"settings chosen with another encoder ({other})"] * bool(other)
+
+
+def _badly_fitted(fitted: Mapping[str, Any]) -> list[str]:
+    "What a fitted temperature cannot be trusted for."
+    if not (fit := fitted.get("temperature")):
+        return []
+    low, high = TEMPERATURES
+    doubts = [f"at the edge of what is tried ({fit['tau']:.2g})"] * (not 1.05 * low < fit["tau"] < high / 1.05)
+    doubts += [f"on only {counted(fit['n_clips'], 'clips')}"] * (fit["n_clips"] < FEW)
+    return [f"temperature fitted {', '.join(doubts)}"] if doubts else []
 
 
 def in_a_sentence(
@@ -449,6 +468,10 @@ def _calibration_lines(checks: Mapping[str, Any]) -> list[str]:
         lines.append(f"temperature {t['tau_before']:g} → {t['tau']:.3g}, {where}: {gain}")
     for target, held in fitted["covered"].items():
         what = "the whole event" if target == "event" else "a moment of the event"
+        if fitted.get("margin_s", {}).get(target, 0.0) is None:
+            few = f"{counted(fitted['n_clips'], 'clips')} of {fitted['split']} are too few to say how wide"
+            lines.append(f"intervals made to hold {what} in {fitted['level']:.0%} of clips: {few}, so each is its whole clip")
+            continue
         width = f"they are {held['mean_width_s']:.1f} s wide on average"
         lines.append(f"intervals made to hold {what} in {fitted['level']:.0%} of clips do so in {interval_text(held)}; {width}")
     return lines

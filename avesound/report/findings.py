@@ -275,9 +275,9 @@ def facts(overall: OverallMetrics) -> list[tuple[str, str]]:  # name and value
         fitted = f"fitted on {counted(projector.get('n_clips') or 0, 'clips')} of {projector.get('split')}"
         rows.append(("Projector", f"{projector.get('method')}, {fitted}"))
     if tuned := run.tuned_on:
-        rows.append(
-            ("Settings chosen on", f"{counted(tuned.get('n_clips') or 0, 'clips')} of {tuned.get('split')}, by {tuned.get('criterion')}")
-        )
+        where = f"{counted(tuned.get('n_clips') or 0, 'clips')} of {tuned.get('split')}, by {tuned.get('criterion')}"
+        by_hand = f"; given by hand: {', '.join(map(str, changed))}" if (changed := tuned.get("changed")) else ""
+        rows.append(("Settings chosen on", where + by_hand))
     version = f"avesound {run.evaluated_with}" if run.evaluated_with != "not known" else "not known"
     return [*rows, ("Evaluated with", version), ("Run tag", overall.run_tag)]
 

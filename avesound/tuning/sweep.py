@@ -26,6 +26,7 @@ from ..embeddings.store import fingerprint
 from ..drawing import FORMATS, save_figure
 from ..encoders.base import Problem
 from ..evaluation.evaluate import Scoring, evaluate
+from ..evaluation.protocol import ids_sha256
 from ..evaluation.tables import Overall
 from ..files import as_json, atomic_write, check_folder, write_csv, write_json
 from ..lettering import counted
@@ -149,7 +150,7 @@ class SweepReport:
         `settings` (fields of `AlignSettings`), `L_sec`, `cache`; by `criterion` (`metric` on `subset`), with `value` and `p_holm`.
     selection[key], on which clips
         `split`, `video_ids` with their `video_ids_sha256`, `n_left_out`; out of `n_settings`; `at_edge`, columns whose best value is
-        the smallest or largest that was tried; `problems`, `avesound`, `run`.
+        the smallest or largest that was tried; `encoder`, the picture's; `problems`, `avesound`, `run`.
     test
         An `Overall`: see there. None without `test_split`.
     """
@@ -402,8 +403,8 @@ def _selection(run: _Run, table: "pd.DataFrame", winner: SweepSetting, split: st
         "settings": asdict(winner.settings), "L_sec": list(winner.L_sec), "avesound": __version__, "cache": winner.cache,
         "metric": run.criterion, "subset": run.common.subset, "value": float(first[f"{run.common.subset}_{run.criterion}"]),
         "p_holm": None if first["is_reference"] else float(first["p_holm"]), "n_settings": len(table), "n_left_out": n_clips - len(ids),
-        "video_ids_sha256": hashlib.sha256("\n".join(ids).encode()).hexdigest(), "problems": list(run.common.problems),
-        "at_edge": [column for column, _ in _edges(table)],
+        "video_ids_sha256": ids_sha256(ids), "problems": list(run.common.problems),
+        "at_edge": [column for column, _ in _edges(table)], "encoder": first["encoder"],
     }  # fmt: skip
     return as_json(selection)  # as it will be read back
 
