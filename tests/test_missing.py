@@ -139,7 +139,7 @@ def test_a_temperature_at_the_edge_or_of_few_clips_and_intervals_that_nothing_is
 def test_of_too_few_clips_there_is_no_share_of_intervals_that_hold(tmp_path):
     cache, table = made(tmp_path, 8, 6)
     said = str(evaluate(cache, table, split="test", calibrate_on="val"))
-    assert "in 90% of clips: 8 clips of val are too few to say how wide, so each is its whole clip" in said
+    assert "in 90% of clips: val has too few (8) to say how wide, so each is its whole clip" in said
     assert "in 90% of clips do so in" not in said and "do so in" in str(
         evaluate(*made(tmp_path / "more", 14, 12), calibrate_on="val", split="test")
     )

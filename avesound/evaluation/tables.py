@@ -469,7 +469,7 @@ def _calibration_lines(checks: Mapping[str, Any]) -> list[str]:
     for target, held in fitted["covered"].items():
         what = "the whole event" if target == "event" else "a moment of the event"
         if fitted.get("margin_s", {}).get(target, 0.0) is None:
-            few = f"{counted(fitted['n_clips'], 'clips')} of {fitted['split']} are too few to say how wide"
+            few = f"{fitted['split']} has too few ({fitted['n_clips']}) to say how wide"
             lines.append(f"intervals made to hold {what} in {fitted['level']:.0%} of clips: {few}, so each is its whole clip")
             continue
         width = f"they are {held['mean_width_s']:.1f} s wide on average"
