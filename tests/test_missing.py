@@ -10,6 +10,7 @@ from test_evaluate import annotate, towers
 
 from avesound import cli
 from avesound.embeddings.cache import EmbeddingCache
+from avesound.evaluation.compare import compare
 from avesound.evaluation.evaluate import Scoring, evaluate
 from avesound.evaluation.protocol import Selection, read_selection
 from avesound.evaluation.tables import UNSAID, missing_or_small
@@ -227,3 +228,27 @@ def test_the_readme_takes_the_wrong_sound_along():
     shell, python = page[page.index("avesound download") :].split("```")[:3:2]
     assert "--wrong_sound 1" in shell and "--shuffled_dirs" in shell
     assert "wrong_sound=1" in python and "shuffled_dirs=" in python
+
+
+# ---- rows that were deleted
+
+
+@pytest.mark.usefixtures("blank_figures")
+@pytest.mark.parametrize("kept, said", [(slice(3), "is of 14 clips, here of 2"), (slice(None), "")])
+def test_a_summary_without_some_of_its_rows_is_said_to_be_no_more_what_it_was(kept, said, tmp_path):
+    "Before all else, in words that say what may have happened; and nothing speaks of a result that nothing speaks against."
+    cache, table = made(tmp_path, 14, 12)
+    evaluate(cache, table, split="test", calibrate_on="val").save(tmp_path / "s.csv")
+    (tmp_path / "t.csv").write_bytes((tmp_path / "s.csv").read_bytes())  # without a record: nothing is known of its rows
+    (tmp_path / "s.csv").write_text("".join((tmp_path / "s.csv").read_text().splitlines(keepends=True)[kept]))
+    report = analyze(tmp_path / "s.csv", tmp_path / "reports", "cut", n_examples=0)
+    page = report.html.read_text(encoding="utf-8")
+    compared = str(compare([tmp_path / "s.csv", tmp_path / "t.csv"], names=["cut", "whole"], baselines=(), n_boot=10, n_perm=9))
+    if not said:
+        assert "of another run" not in str(report) + page + compared and "Nothing in the files speaks against" in page
+        return
+    start = "rows of s.csv were deleted or changed, or s.json is of another run: there "
+    assert said in report.overall.in_short[0] and report.overall.in_short[0].startswith(f"Missing or small: {start}")
+    assert first_line(report).startswith("Missing or small: rows of s.csv were deleted")
+    assert page.index("rows of s.csv were deleted") < page.index('class="tiles"') and "Nothing in the files speaks against" not in page
+    assert f"note: cut: {start}" in " ".join(compared.split()) and "whole: rows" not in compared

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..drawing import save_figure
 from ..encoders.base import Problem
-from .tables import HEADLINE, files_of_run, methods_beside
+from .tables import HEADLINE, files_of_run, methods_beside, of_other_rows, read_overall
 from ..files import atomic_write, read_table, shorten, write_csv
 from ..latex import LatexPart, best_cells, latex_table
 from ..localization.baselines import ORACLES
@@ -175,6 +175,7 @@ def compare(
         raise ValueError("the summaries have no scored clip in common")
     fewer = {name: len(table) - len(ids) for name, table in zip(names, tables)}
     notes = [f"{name}: {counted(n, 'scored clips')} not in all summaries" for name, n in fewer.items() if n > 0]
+    notes += [f"{name}: {other}" for name, path, table in zip(names, summaries, tables) if (other := _other_rows(path, table[[*metrics]]))]
     notes += [f"{name} is NOT A RESULT: {problem}" for name, path in zip(names, summaries) for problem in _problems_beside(path)]
     shared = dict(zip(names, (table.loc[ids] for table in tables)))
     _check_same_events(shared)
@@ -257,6 +258,14 @@ def _read_summary(path: str | os.PathLike, metrics: Sequence[str]) -> "pd.DataFr
     )
 
 # %% ../../nbs/79_evaluation_compare.ipynb #15ac74da
+def _other_rows(path: str | os.PathLike, table: "pd.DataFrame") -> str:
+    "Why the .json beside a summary is not of its rows; empty where it is, or says nothing of them."
+    try:
+        return of_other_rows(read_overall(Path(path).with_suffix(".json")), table, path)
+    except (FileNotFoundError, ValueError):
+        return ""
+
+
 def _problems_beside(path: str | os.PathLike) -> list[Problem]:
     "Why a summary is no result, of the .json beside it; empty where there is none."
     beside = Path(path).with_suffix(".json")

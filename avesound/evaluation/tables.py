@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['HEADLINE', 'ENOUGH_DRAWS', 'UNSAID', 'IN_RECORD', 'SubsetTable', 'subset_table', 'resampled_interval',
            'calibration_checks', 'Overall', 'as_overall', 'read_parts', 'read_overall', 'methods_beside',
-           'files_of_run', 'missing_or_small', 'in_a_sentence', 'format_overall', 'head_lines', 'shown_metrics']
+           'files_of_run', 'own_means', 'of_other_rows', 'missing_or_small', 'in_a_sentence', 'format_overall',
+           'head_lines', 'shown_metrics']
 
 # %% ../../nbs/73_evaluation_tables.ipynb #ef519cec
 import json
@@ -13,7 +14,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -40,6 +41,9 @@ from ..metrics.clip import LOWER_IS_BETTER, mean_average_precision, metric_headi
 from ..provenance import run_id_of
 from ..terminal import TextTable, folded
 from ..timeline import Seconds
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # %% ../../nbs/73_evaluation_tables.ipynb #e52b33de
 HEADLINE: tuple[str, ...] = ("dist", "inside", "mass_inside", "crps", "auroc")  # columns of the printed table; `Overall.means` has all
@@ -364,6 +368,36 @@ def files_of_run(
     return [file for file in (path, path.with_suffix(".json"), methods_beside(path)) if file is not None and file.is_file()]
 
 # %% ../../nbs/73_evaluation_tables.ipynb #f79bf178
+def own_means(
+    overall: Overall | None,
+    subset: str,
+) -> dict[str, MeanInterval]:  # metric -> mean; empty where nothing is said
+    "What evaluate says of the method that a summary is about, an encoder or a refiner."
+    methods = overall.means.get(subset, {}) if overall else {}
+    return methods.get("encoder") or methods.get("refined") or {}
+
+
+def of_other_rows(
+    overall: Overall | None,  # the record beside a summary
+    table: "pd.DataFrame",  # its rows; metrics are numbers, NaN where a clip was not scored
+    summary_csv: str | os.PathLike,  # where they are, to be named
+) -> str:  # in words; empty where record and rows fit
+    "Why a record is not that of the rows it lies beside: another number of clips, or another mean (by more than 0.1 %, or 0.001)."
+    path = Path(summary_csv)
+    for name, cell in own_means(overall, "all").items():
+        if name not in table:
+            continue
+        n, mean = int(table[name].notna().sum()), table[name].mean()
+        there, here = f"the mean {name} is {cell.mean:.4g}", f"{mean:.4g}"
+        if cell.n and cell.n != n:
+            there, here = f"{name} is of {counted(cell.n, 'clips')}", f"of {n}"
+        elif not abs(mean - cell.mean) > 1e-3 * max(1, abs(cell.mean)):  # also where one is NaN
+            continue
+        beside = path.with_suffix(".json").name
+        return f"rows of {path.name} were deleted or changed, or {beside} is of another run: there {there}, here {here}"
+    return ""
+
+
 def missing_or_small(
     overall: Overall,
 ) -> list[str]:  # in words; empty: nothing

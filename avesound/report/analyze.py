@@ -85,7 +85,9 @@ def provenance(
         name=(encoder if encoder != "not known" else "prediction") + (" (refined)" if said.refiner else ""),
     )
     problems = _all_problems(said.problems, run, table)
-    if run.encoder in ("not known", "unknown"):
+    if summary.other_rows:
+        soundness = "Whether the encoder that the files name made these rows cannot be told from them."
+    elif run.encoder in ("not known", "unknown"):
         soundness = (
             "The files do not say which encoder made this summary. Whether its numbers are the performance of a trained encoder cannot be "
             "told from them."

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..encoders.base import Problem
-from ..evaluation.tables import Overall, read_parts
+from ..evaluation.tables import Overall, own_means, read_parts
 from ..files import as_json, shorten
 from ..localization.baselines import ORACLES
 from ..localization.ragged import Ragged, alike
 from ..metrics.bootstrap import FEW, Difference, MeanInterval, MethodTable, bootstrap_interval, method_table
 from ..metrics.calibration import drawn_moments, hdr_coverage, reliability
 from ..metrics.clip import LOWER_IS_BETTER, dist, expected_point_metrics, mae
-from .summary import Contradiction, Summary, moment_metrics, own_means
+from .summary import Contradiction, Summary, moment_metrics
 from ..timeline import Seconds, cells_of_centers
 
 if TYPE_CHECKING:
@@ -478,6 +478,7 @@ class Reading:
     unknown: Sequence[str] = ()  # columns that were kept as they are
     contradictions: Sequence[Contradiction] = ()
     contradictions_in_words: Sequence[str] = ()
+    other_rows: str = ""  # why <stem>.json is not of these rows; empty where it is
 
     @classmethod
     def of(cls, summary: Summary) -> "Reading":
@@ -488,6 +489,7 @@ class Reading:
             unknown=summary.unknown,
             contradictions=summary.contradictions,
             contradictions_in_words=[str(one) for one in summary.contradictions],
+            other_rows=summary.other_rows,
         )
 
 # %% ../../nbs/86_report_breakdown.ipynb #d1a4c0e4

@@ -167,7 +167,8 @@ def _missing_in_short(overall: OverallMetrics) -> list[str]:
     fitted, n = {"fitted": run.fitted}, overall.counts.partial
     said = replace(UNSAID, means=overall.means, calibration=fitted, n_partial=n, tuned_on=chosen, refiner=run.refiner)
     said = replace(said, presence=overall.further.get("presence"))
-    return in_a_sentence(missing_or_small(said)) if overall.counts.all else []
+    other = [overall.reading.other_rows] * bool(overall.reading.other_rows)  # first: it speaks against all that follows
+    return in_a_sentence(other + missing_or_small(said)) if overall.counts.all else in_a_sentence(other)
 
 
 def is_missing(
