@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -57,7 +58,7 @@ def test_there_is_a_line_for_every_file_in_their_order(clips, tmp_path, capsys):
     status, lines = printed(words, capsys)
     assert status == 0
     assert [line.split()[0] for line in lines] == [clips[1].name, "text.mp4", "folder", "nothing.mp4", "pipe.mp4", clips[0].name]
-    assert " s  [" in lines[0] and "% within 0.5 s (10% by chance)" in lines[0]
+    assert " s  [" in lines[0] and re.search(r"% within 0.5 s \(\d+% by chance\)", lines[0])
     assert "corrupt: " in lines[1] and "missing: no such file" in lines[3]
     assert "no_file: " in lines[2] and "no_file: " in lines[4], "a pipe is not waited for"
 
@@ -93,6 +94,19 @@ def test_settings_are_those_of_an_evaluation(data, clips, tmp_path, capsys):
     table = table.set_index("video_id").loc[rows.index]
     for ours, theirs in zip(COLUMNS[2:6], ("t_pred_sec", "interval_start_sec", "interval_end_sec", "confidence")):
         assert np.allclose(rows[ours].astype(float), table[theirs], rtol=0, atol=1e-6), ours
+
+
+@pytest.mark.parametrize("radius_s, softargmax", [(0.5, False), (0.0, False), (0.3, True), (20.0, False)])
+def test_by_chance_is_what_a_pdf_that_knows_nothing_has(radius_s, softargmax, clips):
+    "Of the same cells around the same moment: in the middle, and at both ends of a clip."
+    settings = avesound.AlignSettings(tau=1e9, score_smooth_sigma=0.0, conf_radius_s=radius_s, pred_softargmax=softargmax)
+    flat = avesound.locate(clips[0], settings=settings)
+    n = len(flat.cells)
+    assert n and flat.flatness > 0.9999 and flat.chance == pytest.approx(flat.confidence, abs=1e-6)
+    for t_sec in (*flat.cells[[0, n // 2, -1]].mean(axis=1), flat.t_sec):
+        near = np.abs(flat.cells.mean(axis=1) - t_sec) <= radius_s + 1e-9
+        assert replace(flat, t_sec=float(t_sec)).chance == pytest.approx(near.mean()), t_sec
+    assert re.search(rf" (\d+%) within {radius_s:g} s \(\1 by chance\)", str(flat))
 
 
 def test_mistakes_end_with_a_line(clips, tmp_path, capsys):
