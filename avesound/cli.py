@@ -745,6 +745,8 @@ def _view(
     from avesound.embeddings.projector import load_projector
     from avesound.viewer.run import looked_for, run_of
 
+    if picture["out"] and not still:
+        raise ValueError(f"--out is where the picture of --still goes: add --still={clip or 'ID'}")
     loaded: dict[str, Any] = {"projector": load_projector(fitted)} if fitted else {}
     loaded |= {"windows": parts.settings("windows")} if parts.values.get("windows") else {}
     run = run_of(folder, **{**parts.values, **loaded}) if folder else parts(**loaded)

@@ -82,6 +82,9 @@ LENGTHS = "cache/aud_emb has no audio windows of 3 s, it has windows of 0.5, 1 s
             "extract --encoder mc3_18 --weights random --audio_encoder ast --audio_weights random --device cuda:99",
             "'auto' takes what there is",
         ),
+        # the file of a picture, and no picture
+        ("view --clip c1 --out v.html", "--out is where the picture of --still goes: add --still=c1"),
+        ("view --run data --out v.html", "--out is where the picture of --still goes: add --still=ID"),
         # a folder without a run
         ("view --run data/ave/raw", "holds no run; looked for data/AVE, data/ave/raw/AVE, data, cache/vid_emb, vid_emb, "),
     ],
