@@ -22,6 +22,7 @@ from .data.sets import SETS, import_set
 from .data.splits import read_clips
 from .data.synth import RULES, SynthSpec, make_dataset
 from .embeddings.cache import EmbeddingCache
+from .embeddings.claim import never_overwritten
 from .embeddings.clips import media_files
 from .embeddings.extract import RunSettings, extract, towers_of
 from .embeddings.fit import LEAST_CLIPS, fit_projector
@@ -356,7 +357,8 @@ def benchmark(
     of = _Measured(towers.seeing, None if towers.is_one else towers.hearing, protocol, allow_untrained, run, progress)
     sets, fresh = {}, False
     for each in data_sets(data, out_dir, synth, progress):
-        sets[each.name], was_there = _measured(of, each, Path(out_dir) / "sets" / each.name)
+        with never_overwritten():
+            sets[each.name], was_there = _measured(of, each, Path(out_dir) / "sets" / each.name)
         fresh |= not was_there
     shown = title or "+".join(dict.fromkeys(spec["name"] for spec in of.specs.values()))
     card = Card(name=shown, encoders=of.specs, protocol=protocol.record, sets=sets, run=run_facts(), avesound=__version__)

@@ -9,8 +9,10 @@ __all__ = ['DemoReport', 'run_demo']
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .data.synth import SynthSpec, make_dataset
+from .embeddings.claim import never_overwritten
 from .embeddings.extract import RunReport, WindowSettings, extract
 from .evaluation.evaluate import Evaluation, evaluate
 from .evaluation.figures import plot_overall
@@ -87,14 +89,10 @@ def run_demo(
     made = make_dataset(
         out_dir / "data", spec=spec, n_train=n_train, n_val=n_val, n_test=n_test, workers=os.cpu_count() or 1, progress=progress
     )
-    extraction = extract(
-        made / "AVE",
-        out_dir / "cache",
-        windows=WindowSettings(lengths=(0.5, 1.0, 2.0)),
-        annotations_csv=made / "annotations.csv",
-        progress=progress,
-    )
-    extract(made / "AVE", out_dir / "cache_wrong_sound", annotations_csv=made / "annotations.csv", wrong_sound=1, progress=progress)
+    how: dict[str, Any] = {"annotations_csv": made / "annotations.csv", "progress": progress}
+    with never_overwritten():
+        extraction = extract(made / "AVE", out_dir / "cache", windows=WindowSettings(lengths=(0.5, 1.0, 2.0)), **how)
+        extract(made / "AVE", out_dir / "cache_wrong_sound", wrong_sound=1, **how)
     results = out_dir / "results"
     wrong = [out_dir / "cache_wrong_sound"]
     evaluation = evaluate(

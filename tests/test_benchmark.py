@@ -20,6 +20,7 @@ from avesound.data.sets import SETS, import_set, make_miniature
 from avesound.data.splits import read_clips
 from avesound.embeddings.extract import RunSettings
 from avesound.embeddings.similarity import similarity_set
+from avesound.embeddings.store import CacheError
 from avesound.evaluation.audit import audit_crossmodal, copied_answers, known_events, read_predictions
 from avesound.evaluation.card import Card, read_card
 from avesound.evaluation.crossmodal import DIRECTIONS, Query, evaluate_crossmodal, place_scores, queries_of_clips, segment_vectors
@@ -136,6 +137,9 @@ def test_a_folder_of_ones_own_with_a_broken_clip(small_set, tmp_path):
     assert "1 no_audio" in str(card) and leaderboard([card]).boards[0].entries[0].name
     lost = {entry.name: entry.n_lost for entry in leaderboard([card]).boards[0].entries}
     assert lost["mine too"] == 3
+    with pytest.raises(CacheError, match="was made with other settings .*; choose another place with `out_dir`") as told:
+        benchmark("signal", f"mine={tmp_path / 'set'}", tmp_path / "out", protocol=QUICK, run=RunSettings(workers=0), progress=False)
+    assert "--overwrite" not in str(told.value), "it has none"
 
 
 def test_two_towers_get_a_projector(tmp_path):

@@ -21,6 +21,7 @@ from .. import __version__
 from ..data.annotations import ClipAnnotation, read_annotations, write_annotations
 from ..data.splits import with_splits
 from ..embeddings.cache import EmbeddingCache
+from ..embeddings.claim import never_overwritten
 from ..embeddings.extract import WindowSettings, extract
 from ..embeddings.store import CacheError, audio_lengths
 from ..drawing import save_figure
@@ -145,7 +146,8 @@ def make_variants(
     caches = []
     for name, (encoder, how) in jobs.items():
         folder = Path(out_dir) / name
-        extract(variants.vid_dir, folder, encoder=encoder, windows=how, annotations_csv=annotations_csv, progress=progress)
+        with never_overwritten():
+            extract(variants.vid_dir, folder, encoder=encoder, windows=how, annotations_csv=annotations_csv, progress=progress)
         caches.append(EmbeddingCache.of(folder, name=name))
     return caches, notes
 
