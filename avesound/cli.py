@@ -102,7 +102,8 @@ def command_parser(
 @command(
     "data.annotations:convert_annotations", "data.formats:import_annotations", "data.export:export_annotations",
     file=Entry(also=("txt",), place="txt", several=True), source=Entry(name="from", one_of="data.formats:SOURCES"),
-    target=Entry(name="to", one_of="data.export:WRITERS"), folder=Entry(name="out_dir"), out_csv=Entry(place="annotations_csv"),
+    target=Entry(name="to", one_of="data.export:WRITERS"), folder=Entry(name="out_dir"),
+    out_csv=Entry(place="annotations_csv", unless=("to",)),
     **dict.fromkeys(("txt", "files", "format", "table", "to", "out_dir"), HIDDEN),
 )  # fmt: skip
 def _annotations(
@@ -503,11 +504,11 @@ def _check_there(**paths: str) -> None:
 
 def _check_places(**places: str | None) -> None:
     "Say before the work where nothing could be written."
-    from avesound.files import check_folder
+    from avesound.files import check_file, check_folder
 
     for name, path in places.items():
         if path is not None:
-            check_folder(path if name.endswith("_dir") else Path(path).parent, name)
+            (check_folder if name.endswith("_dir") else check_file)(path, name)
 
 
 def _saved(evaluation, summary_csv: str, curve_dir: str | None):

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['ABANDONED_S', 'NO_NUMBER', 'StorageError', 'storing', 'put_in_place', 'process_place', 'is_unfinished',
            'stem_of_unfinished', 'is_running', 'time_in', 'is_abandoned', 'atomic_write', 'check_output',
-           'check_folder', 'sha256_of', 'write_csv', 'as_json', 'write_json', 'shorten', 'printable', 'utf8_text',
-           'csv_rows', 'csv_header', 'csv_table', 'numbers_of', 'read_table', 'LockError', 'locked', 'try_lock']
+           'check_folder', 'check_file', 'sha256_of', 'write_csv', 'as_json', 'write_json', 'shorten', 'printable',
+           'utf8_text', 'csv_rows', 'csv_header', 'csv_table', 'numbers_of', 'read_table', 'LockError', 'locked',
+           'try_lock']
 
 # %% ../nbs/00_files.ipynb #0882f8c4
 import csv
@@ -308,6 +309,24 @@ def check_folder(
     except OSError as error:
         shown = place if os.fspath(folder) in ("", ".") else folder
         raise type(error)(f"nothing can be written to {shown} ({error.strerror}): choose another place with `{name}`") from error
+
+
+def check_file(
+    path: str | os.PathLike,  # of a file that is going to be written; it need not exist
+    name: str,  # of the parameter that says where
+) -> None:
+    """The same for a single file.
+
+    Raises
+    ------
+    IsADirectoryError
+        If there is a folder of that name.
+    OSError
+        As `check_folder`.
+    """
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"{path} is a folder: name a file to write with `{name}`")
+    check_folder(Path(path).parent, name)
 
 # %% ../nbs/00_files.ipynb #8c46adc3
 def sha256_of(

@@ -288,6 +288,7 @@ def test_the_command_there_and_back(tmp_path, capsys, monkeypatch):
         assert cli.main(words) == 0
         assert read_annotations("back.csv").iloc[:, :4].equals(read_annotations("events.csv").iloc[:, :4]), to
     assert cli.main("annotations --to fiftyone --fps 25 --file events.csv --out_dir frames".split()) == 0
+    assert "by default" not in capsys.readouterr().err, "no word of a CSV that is not written"
     assert cli.main("annotations --from audacity --file missing.txt --out_csv x.csv".split()) == 1
     assert "missing.txt" in capsys.readouterr().err and not (tmp_path / "x.csv").exists()
 

@@ -129,10 +129,7 @@ COMMANDS = [
     "annotations --txt {made}/Annotations.txt --out_csv {out}/a.csv",
     "annotations --file {made}/annotations.csv --to audacity --out_dir {out}/labels",
     "synth --out_dir {out}/new --n_train 1 --n_val 0 --n_test 0",
-    "extract --vid_dir {made}/AVE --out_dir {out}/cache",
     "extract --vid_dir {made}/AVE --out_dir {out}/cache --estimate",
-    "extract-wav --vid_dir {made}/AVE --out_dir {out}/wav",
-    "extract-wav --vid_dir {made}/AVE --out_dir {out}",
     "download --zip {made}/ave.zip --out_dir {out}",
     "download --zip {made}/ave.zip --out_dir {out}/ave",
 ]
@@ -163,6 +160,10 @@ def test_a_set_that_is_made_up_names_the_folder(closed):
 
 
 RESULTS = {  # what takes minutes or hours before it writes anything, and the option that says where
+    "extract --vid_dir {made}/AVE --out_dir {out}/cache": "--out_dir",
+    "extract --vid_dir {made}/AVE --out_dir {out}": "--out_dir",
+    "extract-wav --vid_dir {made}/AVE --out_dir {out}/wav": "--out_dir",
+    "extract-wav --vid_dir {made}/AVE --out_dir {out}": "--out_dir",
     "evaluate {cache} --summary_csv {out}/results/summary.csv": "--summary_csv",
     "evaluate {cache} --summary_csv {open}/summary.csv --curve_dir {out}/curves": "--curve_dir",
     "evaluate-crossmodal --annotations_csv {made}/annotations.csv --out_json {out}/crossmodal.json": "--out_json",
@@ -202,3 +203,15 @@ def test_a_place_that_cannot_take_results_is_told_before_the_work(line, option, 
             rf"nothing can be written to {re.escape(str(out))}\S* \({why}\): choose another place with {option}", said
         )
     assert list(closed.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", ["summary_csv", "out_json", "out", "refiner_ckpt"])
+def test_a_folder_in_place_of_a_file_is_told_before_the_work(option, cached, tmp_path, capsys):
+    line = next(line for line, name in RESULTS.items() if name == f"--{option}")
+    place = tmp_path / f"dd{Path(line).suffix}"
+    place.mkdir()
+    cache = f"--vid_emb_dir {cached}/cache --aud_emb_dir {cached}/cache --annotations_csv {cached}/annotations.csv"
+    words = line.format(out=tmp_path, open=tmp_path, made=cached, cache=cache).split()
+    assert main([*words[:-1], str(place)]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f": {place} is a folder: name a file to write with --{option}")
+    assert list(tmp_path.iterdir()) == [place] and list(place.iterdir()) == []

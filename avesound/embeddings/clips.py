@@ -215,7 +215,9 @@ def sound_sources(
     if len(ids) < 2:
         there = "there is no other" if ids else "there is none"
         raise ValueError(f"`wrong_sound` gives a clip the sound of another one, and {there}: it takes two clips or more with a file")
-    if places < 0 or places % len(ids) == 0:
+    if places < 0:
+        raise ValueError(f"wrong_sound={places}: it counts places after each clip; give 1 to {len(ids) - 1}")
+    if places % len(ids) == 0:
         raise ValueError(f"wrong_sound={places} of {len(ids)} clips would be the clip's own: give 1 to {len(ids) - 1}")
     return {video_id: ids[(k + places) % len(ids)] for k, video_id in enumerate(ids)}
 

@@ -20,7 +20,7 @@ from ..data.splits import read_clips
 from .cache import CacheLike, EmbeddingCache, PairReader
 from .projector import Moments, Projector, check_projector_file, check_sizes, radii, solve, synchrony
 from .store import audio_lengths
-from ..files import check_folder, sha256_of
+from ..files import check_file, sha256_of
 from ..metrics.bootstrap import check_draws
 from ..timeline import Seconds, nearest_index
 
@@ -123,7 +123,7 @@ def fit_projector(
     check_sizes(shrinkage, dim)
     if out is not None:
         check_projector_file(out)
-        check_folder(Path(out).parent, "out")
+        check_file(out, "out")
     ids = sorted(clip.video_id for clip in read_clips(annotations_csv).of_split(split))
     reader = PairReader(EmbeddingCache.of(cache), (L_sec,), comparable=False)
     reader.cache.check_lengths([L_sec])

@@ -74,7 +74,7 @@ class Location:
     def chance(self) -> float:  # in [0, 1]; NaN without cells
         "The confidence that a flat PDF on the same cells has around the same moment."
         n = len(self.cells)
-        return float(confidence(np.full(n, 1 / max(n, 1)), self.cells.mean(axis=1), np.float64(self.t_sec), self.settings.conf_radius_s))
+        return float(confidence(np.full(n, 1 / max(n, 1)), self.cells.mean(axis=1), np.array(self.t_sec), self.settings.conf_radius_s))
 
     def as_dict(self) -> dict[str, Any]:
         "JSON values by `COLUMNS`; None for a number that is not known."

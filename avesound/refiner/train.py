@@ -26,7 +26,7 @@ from ..embeddings.cache import CacheLike, EmbeddingCache, problems_between
 from ..embeddings.similarity import CurveSet, informative, similarity_set
 from ..embeddings.store import audio_lengths
 from ..encoders.base import ORACLE, resolve_device
-from ..files import as_json, check_folder, shorten
+from ..files import as_json, check_file, shorten
 from ..localization.align import AlignSettings, align
 from ..localization.ragged import Ragged
 from ..metrics.clip import events_array
@@ -294,8 +294,8 @@ def train_refiner(
     """
     if refiner_ckpt is not None:
         check_suffix(refiner_ckpt)
-        if not Path(refiner_ckpt).exists():  # else it is taken as it is
-            check_folder(Path(refiner_ckpt).parent, "refiner_ckpt")
+        if not Path(refiner_ckpt).is_file():  # else it is taken as it is
+            check_file(refiner_ckpt, "refiner_ckpt")
     lengths = list(audio_lengths(L_sec))
     if training.architecture == "fusion" and len(lengths) != 1:
         raise ValueError(f"the architecture 'fusion' takes one audio length, got L_sec = {lengths}")
