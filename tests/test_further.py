@@ -16,7 +16,7 @@ from avesound.evaluation.evaluate import Scoring, evaluate
 from avesound.report.analyze import analyze
 from avesound.report.breakdown import read_metrics
 from avesound.report.findings import sections
-from avesound.report.html import Table, Text, number
+from avesound.report.html import Table, Text, method_tables, number
 from avesound.report.summary import read_summary
 
 SPLITS = ["train"] * 15 + ["val"] * 30 + ["test"] * 45
@@ -150,6 +150,8 @@ def test_a_baseline_without_an_answer_is_said_to_have_none_and_has_no_map(tmp_pa
         text = re.sub(r"<[^>]*>", " ", report.html.read_text(encoding="utf-8"))
         assert "Without an answer in these clips, hence not compared with: loudest, motion." in text
         assert "because evaluate did not" not in text and "A star is for what is told the category (class_prior)" in text
+        rows = [row[0] for table in method_tables(report.overall) for row in table.rows]
+        assert rows.count("class_prior*") == 2 and "class_prior" not in rows and "centre" in rows, "as the sentence above them says"
         assert report.overall.best_baseline not in ("class_prior", None), "nobody has to beat it"
         (tmp_path / "s.json").unlink(missing_ok=True)
 

@@ -15,6 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from ..evaluation.tables import HEADLINE
+from ..localization.baselines import ORACLES
 from ..lettering import counted
 from ..metrics.bootstrap import FEW_ALIKE, Difference, MeanInterval, too_few
 from ..metrics.clip import LOWER_IS_BETTER, metric_heading, metric_name
@@ -185,7 +186,10 @@ def method_tables(
             continue
         n = max(own[m].n for m in shown)
         rows: list[list[Cell]] = [
-            [overall.run.name if method == "encoder" else method, *(with_interval(cells.get(m)) for m in shown)]
+            [
+                overall.run.name if method == "encoder" else f"{method}{'*' * (method in ORACLES)}",
+                *(with_interval(cells.get(m)) for m in shown),
+            ]
             for method, cells in methods.items()
         ]
         rows += difference_rows(overall.differences[subset], shown)
