@@ -19,7 +19,6 @@ import numpy as np
 
 from ..evaluation.tables import Overall, as_overall, files_of_run, methods_beside, of_other_rows, own_means
 from ..files import shorten
-from ..metrics.bootstrap import MeanInterval
 from ..metrics.clip import dist, hit, hit_event, inside, is_partial, mae
 from .columns import ALIASES, TEXTS, Columns, read_columns
 from ..provenance import one_run
