@@ -130,6 +130,7 @@ COMMANDS = [
     "annotations --file {made}/annotations.csv --to audacity --out_dir {out}/labels",
     "synth --out_dir {out}/new --n_train 1 --n_val 0 --n_test 0",
     "extract --vid_dir {made}/AVE --out_dir {out}/cache --estimate",
+    "extract-wav --vid_dir {made}/AVE --out_dir {out}",
     "download --zip {made}/ave.zip --out_dir {out}",
     "download --zip {made}/ave.zip --out_dir {out}/ave",
 ]
@@ -161,9 +162,7 @@ def test_a_set_that_is_made_up_names_the_folder(closed):
 
 RESULTS = {  # what takes minutes or hours before it writes anything, and the option that says where
     "extract --vid_dir {made}/AVE --out_dir {out}/cache": "--out_dir",
-    "extract --vid_dir {made}/AVE --out_dir {out}": "--out_dir",
     "extract-wav --vid_dir {made}/AVE --out_dir {out}/wav": "--out_dir",
-    "extract-wav --vid_dir {made}/AVE --out_dir {out}": "--out_dir",
     "evaluate {cache} --summary_csv {out}/results/summary.csv": "--summary_csv",
     "evaluate {cache} --summary_csv {open}/summary.csv --curve_dir {out}/curves": "--curve_dir",
     "evaluate-crossmodal --annotations_csv {made}/annotations.csv --out_json {out}/crossmodal.json": "--out_json",
@@ -215,3 +214,12 @@ def test_a_folder_in_place_of_a_file_is_told_before_the_work(option, cached, tmp
     assert main([*words[:-1], str(place)]) == 1
     assert capsys.readouterr().err.splitlines()[-1].endswith(f": {place} is a folder: name a file to write with --{option}")
     assert list(tmp_path.iterdir()) == [place] and list(place.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["extract", "extract-video", "extract-wav"])
+def test_a_file_in_place_of_a_cache_is_told_before_the_work(command, made, tmp_path, capsys):
+    (tmp_path / "afile").write_text("mine")
+    assert main([command, "--vid_dir", str(made / "AVE"), "--out_dir", str(tmp_path / "afile")]) == 1
+    said = f"nothing can be written to {tmp_path / 'afile'} (Not a directory): choose another place with --out_dir"
+    assert capsys.readouterr().err.splitlines()[-1] == f"avesound {command}: {said}"
+    assert [path.name for path in tmp_path.iterdir()] == ["afile"] and (tmp_path / "afile").read_text() == "mine"

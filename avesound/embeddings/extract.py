@@ -421,7 +421,8 @@ def extract(
     """
     if run.dask is not None:  # a worker elsewhere has another working directory
         vid_dir, out_dir = Path(vid_dir).absolute(), Path(out_dir).absolute()
-    check_folder(out_dir, "out_dir")
+    if not Path(out_dir).is_dir():  # one that is there may be read-only, and all done
+        check_folder(out_dir, "out_dir")
     plan, towers = planned(out_dir, encoder, audio_encoder, windows, kinds, wrong_sound=wrong_sound, run=run)
     jobs = clip_jobs(vid_dir, plan, annotations_csv=annotations_csv, shard=run.shard, only=run.only, wrong_sound=wrong_sound)
     with claimed({plan.folders[kind]: plan.settings[kind] for kind in plan.kinds}, **_claim_of(run, vid_dir, annotations_csv)):
@@ -523,7 +524,8 @@ def extract_wav(
         If the folder was made with another sample rate, or holds WAV files that are not of these clips.
     """
     vid_dir, out_dir = Path(vid_dir), Path(out_dir)
-    check_folder(out_dir, "out_dir")
+    if not Path(out_dir).is_dir():  # one that is there may be read-only, and all done
+        check_folder(out_dir, "out_dir")
     run = RunSettings(shard=shard, workers=workers, overwrite=overwrite, retry=retry, timeout_s=timeout_s, max_s=max_s)
     if sample_rate < 1:
         raise ValueError(f"sample_rate must be positive, got {sample_rate}")
