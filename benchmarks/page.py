@@ -26,7 +26,7 @@ WHY = {  # a bound is missed, where it is
     "log-mel": "windows of 0.25 s begin half a row beside the others, so 25 s of sound are computed instead of 350: 14 × at most",
     "resize": "the clip is made of noise as fine as pixels; the quicker way changes no bit of it",
     "similarities before": "reading and checksums alone are the floor below, and files, settings and spacing of each clip are checked now",
-    "evaluation before": "of 4 s reading and curves take 1.4, wrong sounds 0.9, tables and their files 0.8, numpy and pandas 0.5; nothing of it stands out",
+    "evaluation before": "of 4 s reading and curves take 1.4, wrong sounds 0.9, tables and files 0.8, numpy and pandas 0.5",
 }
 KEPT = ("what", "bound", "unit", "status", "median", "min", "max", "note", "skipped", "error", "fault")
 

@@ -102,7 +102,11 @@ def write_wav_pieces(
     import wave
 
     n_samples = 0
-    with atomic_write(path, check=check) as temporary, wave.open(str(temporary), "wb") as out:
+    with (
+        atomic_write(path, check=check) as temporary,
+        open(temporary, "wb") as file,  # by us: `wave` that cannot open a file leaves half a writer, which complains when it is collected
+        wave.open(file, "wb") as out,
+    ):
         out.setnchannels(1)
         out.setsampwidth(2)
         out.setframerate(sample_rate)
