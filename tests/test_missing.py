@@ -10,6 +10,7 @@ from test_evaluate import annotate, towers
 
 from avesound import cli
 from avesound.embeddings.cache import EmbeddingCache
+from avesound.evaluation.card import _calibration
 from avesound.evaluation.compare import compare
 from avesound.evaluation.evaluate import Scoring, evaluate
 from avesound.evaluation.protocol import Selection, read_selection
@@ -252,3 +253,11 @@ def test_a_summary_without_some_of_its_rows_is_said_to_be_no_more_what_it_was(ke
     assert first_line(report).startswith("Missing or small: rows of s.csv were deleted")
     assert page.index("rows of s.csv were deleted") < page.index('class="tiles"') and "Nothing in the files speaks against" not in page
     assert f"note: cut: {start}" in " ".join(compared.split()) and "whole: rows" not in compared
+
+
+def test_a_card_says_nothing_of_intervals_that_are_whole_clips(tmp_path):
+    def covered(n: int) -> dict:
+        cache, table = made(tmp_path / str(n), n, n - 2)
+        return _calibration(evaluate(cache, table, split="test", calibrate_on="val").overall)["covered"]
+
+    assert covered(8) == {} and set(covered(14)) == {"event", "moment"}

@@ -173,7 +173,9 @@ def _calibration(overall: Overall) -> dict[str, Any]:
     shown = reliability.get("partial") or reliability.get("all") or {}
     fitted = checks.get("fitted") or {}
     known = {name: shown[name] for name in ("ece", "null_ece", "null_ece_high") if name in shown}
-    return known | {"temperature": (fitted.get("temperature") or {}).get("tau"), "covered": fitted.get("covered", {})}
+    margins = fitted.get("margin_s", {})  # None: too few clips, and each interval is its whole clip
+    covered = {target: cell for target, cell in fitted.get("covered", {}).items() if margins.get(target, 0.0) is not None}
+    return known | {"temperature": (fitted.get("temperature") or {}).get("tau"), "covered": covered}
 
 
 def _clip_values(evaluation: Evaluation) -> dict[str, list]:
