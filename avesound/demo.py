@@ -55,7 +55,7 @@ class DemoReport:
         overall = self.evaluation.overall
         distance = overall.differences["partial"].get("dist")
         if distance is None:
-            return "There are no partial events, so there is nothing to find."
+            return "There are no partial events: every moment is right."
         lines = [f"Is {overall.encoder} nearer to the partial events? Its distance minus that of"]
         for baseline, cell in distance.to.items():
             interval = f"95 % interval [{cell.low:+.2f}, {cell.high:+.2f}]"

@@ -164,8 +164,8 @@ def test_what_was_written_is_whole_even_if_writing_fails(tmp_path, monkeypatch):
 # ---- what a reviewer would try
 
 
-def towers(folder, ids, lift, seed=0, events=None):
-    "Caches of two towers that see and hear apart: vectors agree during the event, by `lift`."
+def towers(folder, ids, lift, seed=0, events=None, files=None):
+    "Caches of two towers that see and hear apart: vectors agree during the event, by `lift`. `files` has the sha256 of each clip's file."
     rng = np.random.default_rng(seed)
     windows = sliding_windows(10.0, 1.0, 0.25)
     meta = {
@@ -178,6 +178,7 @@ def towers(folder, ids, lift, seed=0, events=None):
         start, end = events[i]
         during = ((windows.centers_sec >= start) & (windows.centers_sec < end))[:, None]
         shared = rng.normal(size=(40, 12))
+        meta |= {} if files is None else {"source": {"name": f"{name}.mp4", "size": 1, "sha256": files[name]}}
         write_embeddings(video_file(folder / "v", name), rng.normal(size=(40, 12)) + lift * during * shared, windows, meta)
         write_embeddings(audio_file(folder / "a", name, 1.0), rng.normal(size=(40, 12)) + lift * during * shared, windows, meta)
 

@@ -1,5 +1,6 @@
 "What a result lacks is said before what it has: in the first line of the terminal, in the first sentence of the report, on its tiles."
 
+import json
 import re
 from dataclasses import replace
 
@@ -173,6 +174,56 @@ def test_clips_that_are_not_in_the_split_they_seem_to_be_in_are_named(tmp_path):
         "annotated clips without a split, which are in none: 1 (clip20)",
     ]
     assert not [note for note in evaluate(cache, tmp_path / "b.csv").overall.notes if "split" in note]
+
+
+def test_events_without_a_length_and_labels_that_are_nearly_the_same_are_named(tmp_path):
+    cache, table = made(tmp_path, 14, 12)
+    rows = pd.read_csv(table)
+    whole = evaluate(cache, table, split="test").overall
+    assert not [note for note in whole.notes if "ends where it begins" in note or "capitals" in note]
+    rows.loc[rows["video_id"] == "clip20", ["start_s", "end_s"]] = 3.0, 3.0
+    rows.loc[rows["video_id"] == "clip21", "event_label"] = " CLASS  1"
+    rows.loc[rows["video_id"] == "clip02", "event_label"] = "Class 2"  # of val
+    rows.to_csv(tmp_path / "b.csv", index=False)
+    found = evaluate(cache, tmp_path / "b.csv", split="test").overall
+    assert found.status == {"ok": 13, "no_event": 1}
+    assert [note for note in found.notes if note.startswith("c")] == [
+        "clips with an event that ends where it begins: 1 (clip20); such an event is none, a clip without another no_event",
+        "categories that differ in capitals or spaces alone, and are counted as several: 1 (CLASS  1 = class 1)",
+    ]
+
+
+def test_comparisons_say_in_what_else_the_runs_differ(tmp_path):
+    cache, table = made(tmp_path, 14, 12)
+    tuned = Selection(AlignSettings(tau=0.3), (1.0,), "val", ("clip00", "clip01"), "log_score on partial clips")
+    for name, how in {"a": {}, "b": {"tuned_on": tuned}, "c": {"calibrate_on": "val"}, "d": {}}.items():
+        evaluate(cache, table, split="test", scoring=Scoring(n_boot=20), **how).save(tmp_path / f"run_{name}.csv")
+    record = json.loads((tmp_path / "run_d.json").read_text())
+    record["settings"]["stride_s"] = 0.5
+    (tmp_path / "run_d.json").write_text(json.dumps(record))
+    (tmp_path / "run_e.csv").write_bytes((tmp_path / "run_a.csv").read_bytes())  # nothing is known of it
+
+    def notes(*names: str) -> tuple[str, ...]:
+        paths, names = [tmp_path / f"run_{name}.csv" for name in names], list(names)
+        return compare(paths, names=names, baselines=(), metrics=("dist",), n_boot=20, n_perm=19).notes
+
+    assert notes("a", "e") == ()
+    assert notes("a", "b") == ("settings were not chosen alike: a as given, or the defaults; b on val",)
+    assert notes("a", "c") == ("temperatures were not fitted alike: a not at all; c on val",)
+    assert notes("b", "d")[-1] == "windows do not lie alike: b every 0.25 s; d every 0.5 s" and len(notes("b", "d")) == 2
+
+
+def test_p_values_say_how_many_comparisons_they_are_corrected_for(tmp_path):
+    cache, table = made(tmp_path, 14, 12)
+    for tau in (0.5, 0.3):
+        evaluate(cache, table, split="test", settings=AlignSettings(tau=tau), scoring=Scoring(n_boot=20)).save(tmp_path / f"{tau}.csv")
+    found = compare([tmp_path / "0.5.csv", tmp_path / "0.3.csv"], baselines=(), metrics=("dist",), min_clips=3, n_boot=20, n_perm=19)
+    n = int(found.table["p_holm"].notna().sum())
+    assert (
+        n > 2
+        and f"p (Holm): corrected for {n} comparisons of a column, 2 of them shown" in str(found)
+        and "2 of them shown" in found.as_markdown()
+    )
 
 
 def test_a_summary_of_others_is_not_said_to_lack_what_is_not_known(tmp_path):

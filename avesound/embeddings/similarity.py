@@ -37,6 +37,7 @@ class CurveSet:
     video_meta: dict  # of the cache; empty for a foreign one
     audio_meta: dict
     flat: dict[str, str] = field(default_factory=dict)  # clips whose curves say nothing: id -> why
+    files: tuple[str, ...] = ()  # of each clip the sha256 of the picture's file, "": not known; empty: of none
 
     @property
     def is_flat(self) -> np.ndarray:
@@ -119,6 +120,7 @@ class _Gathered:
             video_meta=reader.video_meta,
             audio_meta=reader.audio_meta,
             flat=self.flat,
+            files=tuple(reader.files.get(video_id, "") for video_id in self.dims),
         )
         return every if len(fit) == len(self.dims) else replace(curves_of_clips(every, fit), failures=reader.failures)
 
@@ -231,6 +233,7 @@ def curves_of_clips(
         motion=curve_set.motion.of_clips(rows),
         failures=failures,
         flat={video_id: why for video_id, why in curve_set.flat.items() if video_id in asked},
+        files=tuple(curve_set.files[i] for i in rows if curve_set.files),
     )
 
 

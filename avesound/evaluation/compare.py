@@ -8,7 +8,8 @@ __all__ = ['METRICS', 'MANY_STRATA', 'Comparison', 'compare', 'plot_forest']
 # %% ../../nbs/79_evaluation_compare.ipynb #181a004e
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ import numpy as np
 
 from ..drawing import save_figure
 from ..encoders.base import Problem
-from .tables import HEADLINE, files_of_run, methods_beside, of_other_rows, read_overall
+from .tables import HEADLINE, Overall, files_of_run, methods_beside, of_other_rows, read_overall
 from ..files import atomic_write, read_table, shorten, write_csv
 from ..latex import LatexPart, best_cells, latex_table
 from ..localization.baselines import ORACLES
@@ -68,7 +69,16 @@ class Comparison:
         grids = [self._grid(stratum) for stratum in strata if len(self.rows(stratum))]
         tables = [TextTable(tuple(head), tuple(map(tuple, body)), "comparison.csv has them") for head, *body in grids]
         lines = [line for table in tables for line in [*table.lines(), ""]][:-1]
-        return [*lines, *([FEW_LINE] if any("†" in line for line in lines) else [])]
+        return [*lines, *self._footnotes(strata, lines)]
+
+    def _footnotes(self, strata: Sequence[str], lines: Sequence[str]) -> list[str]:
+        "What the p-values are corrected for, and which intervals are not to be trusted."
+        compared = self.table[self.table["p_holm"].notna()]
+        n, n_shown = (
+            int(rows.groupby("metric").size().max()) if len(rows) else 0 for rows in (compared, compared[compared["stratum"].isin(strata)])
+        )
+        corrected = f"p (Holm): corrected for {counted(n, 'comparisons')} of a column" + f", {n_shown} of them shown" * (n_shown < n)
+        return [corrected] * (n > 1) + [FEW_LINE] * any("†" in line for line in lines)
 
     def save(
         self,
@@ -96,7 +106,7 @@ class Comparison:
             for stratum in strata
             if len(self.rows(stratum))
         ]
-        return "\n\n".join([*tables, *([FEW_LINE] if any("†" in table for table in tables) else [])])
+        return "\n\n".join([*tables, *self._footnotes(strata, tables)])
 
     def as_latex(self, strata: Sequence[str] = ("all", "partial")) -> str:
         "The same as a table for a paper, with booktabs, see `latex_table`; the best of each column is bold."
@@ -177,6 +187,7 @@ def compare(
     notes = [f"{name}: {counted(n, 'scored clips')} not in all summaries" for name, n in fewer.items() if n > 0]
     notes += [f"{name}: {other}" for name, path, table in zip(names, summaries, tables) if (other := _other_rows(path, table[[*metrics]]))]
     notes += [f"{name} is NOT A RESULT: {problem}" for name, path in zip(names, summaries) for problem in _problems_beside(path)]
+    notes += _unlike_notes(names, summaries)
     shared = dict(zip(names, (table.loc[ids] for table in tables)))
     _check_same_events(shared)
     values = {name: {m: table[m].to_numpy(dtype=float) for m in metrics} for name, table in shared.items()}
@@ -264,6 +275,37 @@ def _other_rows(path: str | os.PathLike, table: "pd.DataFrame") -> str:
         return of_other_rows(read_overall(Path(path).with_suffix(".json")), table, path)
     except (FileNotFoundError, ValueError):
         return ""
+
+
+_ALIKE: dict[str, Callable[[Overall], str]] = {  # what moves numbers, and how it is said
+    "settings were not chosen alike": lambda overall: (
+        "with the refiner"
+        if overall.refiner
+        else f"on {overall.tuned_on.get('split')}"
+        if overall.tuned_on
+        else "as given, or the defaults"
+    ),
+    "temperatures were not fitted alike": lambda overall: (
+        f"on {fitted.get('split')}" if (fitted := overall.calibration.get("fitted")) and fitted.get("temperature") else "not at all"
+    ),
+    "windows do not lie alike": lambda overall: (
+        f"every {stride_s:g} s" if isinstance(stride_s := overall.settings.get("stride_s"), (int, float)) else "nobody knows how"
+    ),
+}
+
+
+def _unlike_notes(names: Sequence[str], summaries: Sequence[str | os.PathLike]) -> list[str]:
+    "In what the evaluations differ beside their encoders, as the .json beside each says."
+    known: dict[str, Overall] = {}
+    for name, path in zip(names, summaries):
+        with suppress(FileNotFoundError, ValueError):  # nothing beside it, or of an older version
+            known[name] = read_overall(Path(path).with_suffix(".json"))
+    said = {what: {name: of(overall) for name, overall in known.items()} for what, of in _ALIKE.items()}
+    return [
+        f"{what}: {'; '.join(f'{name} {how}' for name, how in by_name.items())}"
+        for what, by_name in said.items()
+        if len(set(by_name.values())) > 1
+    ]
 
 
 def _problems_beside(path: str | os.PathLike) -> list[Problem]:

@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['ClipChoice', 'choose_clips', 'second_choice', 'Scoring', 'EvaluationPlan', 'plan_evaluation', 'check_second',
-           'calibrated', 'methods_of', 'problems_of', 'notes_of', 'Evaluation', 'check_summary_csv', 'spread',
-           'evaluate']
+           'calibrated', 'methods_of', 'problems_of', 'looked_at', 'seen_before', 'notes_of', 'Evaluation',
+           'check_summary_csv', 'spread', 'evaluate']
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #97816117
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from .. import __version__
 from ..data.annotations import ClipAnnotation, split_name, without_suffix
 from ..data.senses import ClipSenses, read_senses
 from ..data.splits import AnnotatedClips, read_clips
-from ..embeddings.cache import CacheLike, EmbeddingCache, problems_between
+from ..embeddings.cache import CacheLike, EmbeddingCache, copies, problems_between, same_file_notes
 from ..embeddings.dask import DaskClient
 from ..embeddings.store import audio_lengths
 from ..embeddings.frames import RowWindows
@@ -194,6 +194,7 @@ class EvaluationPlan:
     selection: Selection | None = None  # where the settings come from
     refiner: Refiner | None = None
     fitted: dict[str, Any] | None = None  # what was calibrated, and on which clips
+    fitted_on: tuple[str, ...] = ()  # these clips
     windows: RowWindows | None = None  # that are made of a cache of rows; None: it holds windows
 
     @property
@@ -297,7 +298,8 @@ def calibrated(
         pdf = align(curves.scales(places), curves.stride_s, settings).pdf
         interval[places] = predict(pdf, curves.cells.block(places), settings).interval
     margins = {target: conformal_margin(truth.events, interval, level, target) for target in TARGETS}
-    return replace(plan, settings=settings, fitted=fitted | {"level": level, "margin_s": margins, "covered": {}})
+    fitted |= {"level": level, "margin_s": margins, "covered": {}}
+    return replace(plan, settings=settings, fitted=fitted, fitted_on=curves.video_ids)
 
 
 def _log_scores(truth: Truth, curves: CurveSet, settings: AlignSettings, tau: float) -> np.ndarray:
@@ -361,6 +363,40 @@ def problems_of(
     return problems
 
 
+def looked_at(
+    plan: EvaluationPlan,
+    projector: Projector | None,  # of the cache
+    fitted_on: Iterable[str] = (),  # clips that the threshold of the cell nowhere is fitted on
+) -> dict[str, list[str]]:  # what for -> ids
+    "Clips of which something was learnt before these are scored."
+    refiner = {} if plan.refiner is None else plan.refiner.record
+    return {
+        "the settings were chosen on": list(plan.selection.video_ids if plan.selection else ()),
+        "the refiner was trained on": [*refiner.get("train", ()), *refiner.get("val", ())],
+        "the projector was fitted on": list(projector.provenance.get("clips", ()) if projector else ()),
+        "the temperature and the margins were fitted on": list(plan.fitted_on),
+        "the cell nowhere was fitted on": list(fitted_on),
+    }
+
+
+def seen_before(
+    seen: ScoredClips,
+    cache: EmbeddingCache,
+    learnt: Mapping[str, Sequence[str]],  # what for -> ids, see `looked_at`
+) -> list[Problem]:  # one, or none
+    "That some clips were learnt from under another id, as far as the cache knows of which file each is."
+    scored = {video_id: file for video_id, file in zip(seen.curves.video_ids, seen.curves.files) if file}
+    found = {what: copies(scored, cache.files_of(ids)) for what, ids in learnt.items() if ids and scored}
+    parts = [
+        f"{len(same)} of the scored clips are files that {what}, under other ids ({_equal(same)})" for what, same in found.items() if same
+    ]
+    return [Problem("same_file", f"{'; '.join(parts)}: leave one of each two out of the annotations")] if parts else []
+
+
+def _equal(same: Mapping[str, str]) -> str:
+    return shorten([f"{one} is {other}" for one, other in same.items()])
+
+
 def _flat(seen: ScoredClips) -> list[str]:
     return [clip.video_id for clip in seen.clips if clip.events and clip.video_id in seen.curves.flat]
 
@@ -377,7 +413,7 @@ def notes_of(
     curves, flat = seen.curves, _flat(seen)
     notes = [choice.annotated.splits_from] if choice.annotated.splits_from else []
     notes += _cache_notes(curves, plan.L_sec, projector)
-    notes += _split_notes(choice) + _annotation_notes(seen)
+    notes += _split_notes(choice) + _annotation_notes(seen) + same_file_notes(dict(zip(curves.video_ids, curves.files)))
     if flat:
         what = f"clips whose similarity is the same at every moment, so that it says nothing about when: {len(flat)} of {len(seen.clips)}"
         notes.append(f"{what} ({shorten(flat)}); they are counted as flat and not scored")
@@ -426,6 +462,15 @@ def _annotation_notes(seen: ScoredClips) -> list[str]:
     if late := _late(seen):
         what = f"clips with an event that ends more than 1 s after the clip does, or begins after it: {len(late)} ({shorten(late)})"
         notes.append(f"{what}; are the annotations in seconds, and of these files?")
+    if dots := [clip.video_id for clip in seen.clips if clip.n_zero_length]:
+        what = f"clips with an event that ends where it begins: {len(dots)} ({shorten(dots)})"
+        notes.append(f"{what}; such an event is none, a clip without another no_event")
+    spellings: dict[str, set[str]] = {}
+    for label in {label for clip in seen.clips for label, _ in clip.labelled_events}:
+        spellings.setdefault(" ".join(label.casefold().split()), set()).add(label)
+    if several := [" = ".join(sorted(labels)) for labels in spellings.values() if len(labels) > 1]:
+        what = f"categories that differ in capitals or spaces alone, and are counted as several: {len(several)}"
+        notes.append(f"{what} ({shorten(sorted(several))})")
     return notes
 
 
@@ -695,13 +740,17 @@ def _judged(
     test_ids = [clip.video_id for clip in seen.clips if clip.own_split == "test"]
     test_run = TestRun(cache.root, plan.chosen, tuple(test_ids))
     lacks_shuffled = plan.refiner is None and scoring.n_shuffles > 0 and all(method.draws is None for method in methods)
-    problems, notes = problems_of(seen, plan), notes_of(seen, plan, choice, cache.projector, lacks_shuffled, test_run)
-    notes += _wrong_sound_notes(methods) + _label_notes(seen, heard)
+    presence = _presence(choice, plan, cache, seen, shuffled_dirs, scoring)
+    apart = [clip.video_id for clip in choice.apart("val")] if presence is not None and presence.fitted_on else []
+    problems = problems_of(seen, plan) + seen_before(seen, cache, looked_at(plan, cache.projector, apart))
+    notes = (
+        notes_of(seen, plan, choice, cache.projector, lacks_shuffled, test_run) + _wrong_sound_notes(methods) + _label_notes(seen, heard)
+    )
     summary, covered = _summary(cache, choice, plan, seen, methods[0], scoring, bool(problems))
     overall = _overall(cache, choice, plan, seen, methods, rivals, scoring)
     facts = run_facts(choice.annotated.path, splits=choice.annotated.splits_from or "annotations")
     further: dict[str, Any] = {
-        "presence": _presence(choice, plan, cache, seen, shuffled_dirs, scoring),
+        "presence": presence,
         "pointing": None if scoring.senses_csv is None else _pointing(plan, cache, seen, shuffled_dirs, scoring),
         "events": _events(plan, cache, seen, shuffled_dirs, scoring),
     }

@@ -183,7 +183,7 @@ def _overlapping(events: np.ndarray) -> int:
 
 
 def _notes(found: Mapping[str, FoundEvents], overlapping: int, n_filled: int) -> tuple[str, ...]:
-    notes = [f"{counted(n_filled, 'clips')} that events fill left out: there is nothing to find"] if n_filled else []
+    notes = [f"{counted(n_filled, 'clips')} that events fill left out: every moment of them is right"] if n_filled else []
     if overlapping:
         notes.append(f"{overlapping} events overlap another: a curve knows no labels, and moments do not overlap, so not all can be found")
     if "shuffled" in found:

@@ -22,8 +22,8 @@ import numpy as np
 import avesound
 from ..data.annotations import ClipAnnotation
 from ..data.splits import AnnotatedClips, read_clips
-from ..embeddings.cache import CacheLike, EmbeddingCache, problems_between
-from ..embeddings.similarity import CurveSet, informative, similarity_set
+from ..embeddings.cache import CacheLike, EmbeddingCache, copies, problems_between
+from ..embeddings.similarity import CurveSet, curves_of_clips, informative, similarity_set
 from ..embeddings.store import audio_lengths
 from ..encoders.base import ORACLE, resolve_device
 from ..files import as_json, check_file, shorten
@@ -82,7 +82,8 @@ def _material(
     for split in ("train", "val"):
         usable = material.usable(split)
         used = _in_sample(cache, usable, material.notes) if split == "train" else cache
-        curves = material.curves[split] = informative(similarity_set(used, usable, L_sec=lengths, settings=settings))
+        curves = informative(similarity_set(used, usable, L_sec=lengths, settings=settings))
+        curves = material.curves[split] = curves if split == "train" else _without_copies(curves, material)
         material.left_out |= {video_id: status for video_id, (status, _) in curves.failures.items()}
         material.examples[split], strays = _examples(used, annotated.clips, curves, training, settings, lengths)
         material.left_out |= dict.fromkeys(strays, "event outside the clip")
@@ -90,6 +91,21 @@ def _material(
     return material
 
 # %% ../../nbs/70_refiner_train.ipynb #8430c35b
+def _without_copies(curves: CurveSet, material: _Material) -> CurveSet:
+    "The validation clips without those that are files of training clips, under other ids. Raises `ValueError` where none is left."
+    train = material.curves["train"]
+    same = copies(dict(zip(curves.video_ids, curves.files)), dict(zip(train.video_ids, train.files)))
+    if not same:
+        return curves
+    material.left_out |= dict.fromkeys(same, "the file of a training clip")
+    which = shorten([f"{one} is {other}" for one, other in same.items()])
+    material.notes.append(f"validation clips that are files of training clips under other ids, and are left out: {len(same)} ({which})")
+    kept = [video_id for video_id in curves.video_ids if video_id not in same]
+    if not kept:
+        raise ValueError(f"each validation clip is the file of a training clip, under another id ({which})")
+    return curves_of_clips(curves, kept)
+
+
 def _in_sample(cache: EmbeddingCache, clips: Sequence[ClipAnnotation], notes: list[str]) -> EmbeddingCache:
     "The same with a projector that may have been fitted on these clips: their PDFs flatter it, but nothing is judged by them."
     if cache.projector is None:
