@@ -9,10 +9,12 @@ import pytest
 from test_evaluate import annotate, towers
 
 from avesound import cli
+from avesound.data.splits import read_clips
 from avesound.embeddings.cache import EmbeddingCache
 from avesound.embeddings.extract import extract
 from avesound.embeddings.pack import pack
 from avesound.embeddings.projector import Projector
+from avesound.evaluation.crossmodal import evaluate_crossmodal, queries_of_clips
 from avesound.evaluation.evaluate import Scoring, evaluate
 from avesound.evaluation.protocol import Selection
 from avesound.localization.align import AlignSettings
@@ -142,6 +144,18 @@ def test_files_copied_under_another_name_are_found_from_the_first_command_to_the
     capsys.readouterr()
     assert cli.main(["evaluate-crossmodal", *events.split()]) == 0
     assert "clips that are one file under several ids: 2" in " ".join(capsys.readouterr().out.split())
+
+
+def test_what_a_projector_was_fitted_on_is_known_to_every_command_that_scores_with_it(tmp_path):
+    cache, table = made(tmp_path, {"train0": "test2", "train1": "val2"})
+    cache = EmbeddingCache(cache.vid_emb_dir, cache.aud_emb_dir, projector=plain_projector("train0", "train1", "train2"))
+    swept = sweep(cache, table, out_dir=tmp_path / "sweep", grid=Grid(taus=(0.1, 0.5)), test_split=None, progress=False)
+    (problem,) = json.loads((tmp_path / "sweep/selection.json").read_text())["problems"]
+    told = "1 of the scored clips are files that the projector was fitted on, under other ids"
+    assert problem["code"] == "same_file" and problem["text"].startswith(f"{told} (val2 is train1)") and "NOT A RESULT" in str(swept)
+    queries = queries_of_clips(read_clips(table).of_split("test"))
+    (problem,) = evaluate_crossmodal(queries, cache, n_boot=10).overall.problems
+    assert problem.code == "same_file" and problem.text.startswith(f"{told} (test2 is train0)")
 
 
 def test_the_page_on_choosing_settings_says_so():

@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import __version__
 from ..data.annotations import ClipAnnotation, annotations_table
-from ..embeddings.cache import CacheLike, EmbeddingCache, PairReader, misfits, problems_between, same_file_notes
+from ..embeddings.cache import CacheLike, EmbeddingCache, PairReader, misfits, problems_between, same_file_notes, seen_before
 from ..embeddings.frames import RowWindows
 from ..embeddings.similarity import FLAT
 from ..embeddings.store import Embeddings, audio_lengths
@@ -327,7 +327,7 @@ def evaluate_crossmodal(
         vectors, reader = _segments(cache, queries, L_sec, segment_s)
         values, rows = _with_encoder(queries, vectors, reader, values, rows, seed)
         spec = reader.video_meta.get("encoder") or {}
-        problems = problems_between(reader.video_meta, reader.audio_meta)
+        problems = problems_between(reader.video_meta, reader.audio_meta) + seen_before(reader.files, cache, {})
         notes = _notes(reader, spec, segment_s)
     table = method_table(values, own="encoder" if "encoder" in values else "chance", n_boot=n_boot, seed=seed)
     overall = CrossModalOverall(

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ClipChoice', 'choose_clips', 'second_choice', 'Scoring', 'EvaluationPlan', 'plan_evaluation', 'check_second',
-           'calibrated', 'methods_of', 'problems_of', 'looked_at', 'seen_before', 'notes_of', 'Evaluation',
-           'check_summary_csv', 'spread', 'evaluate']
+           'calibrated', 'methods_of', 'problems_of', 'looked_at', 'notes_of', 'Evaluation', 'check_summary_csv',
+           'spread', 'evaluate']
 
 # %% ../../nbs/76_evaluation_evaluate.ipynb #97816117
 import os
@@ -22,7 +22,7 @@ from .. import __version__
 from ..data.annotations import ClipAnnotation, split_name, without_suffix
 from ..data.senses import ClipSenses, read_senses
 from ..data.splits import AnnotatedClips, read_clips
-from ..embeddings.cache import CacheLike, EmbeddingCache, copies, problems_between, same_file_notes
+from ..embeddings.cache import CacheLike, EmbeddingCache, problems_between, same_file_notes, seen_before
 from ..embeddings.dask import DaskClient
 from ..embeddings.store import audio_lengths
 from ..embeddings.frames import RowWindows
@@ -365,7 +365,6 @@ def problems_of(
 
 def looked_at(
     plan: EvaluationPlan,
-    projector: Projector | None,  # of the cache
     fitted_on: Iterable[str] = (),  # clips that the threshold of the cell nowhere is fitted on
 ) -> dict[str, list[str]]:  # what for -> ids
     "Clips of which something was learnt before these are scored."
@@ -373,28 +372,9 @@ def looked_at(
     return {
         "the settings were chosen on": list(plan.selection.video_ids if plan.selection else ()),
         "the refiner was trained on": [*refiner.get("train", ()), *refiner.get("val", ())],
-        "the projector was fitted on": list(projector.provenance.get("clips", ()) if projector else ()),
         "the temperature and the margins were fitted on": list(plan.fitted_on),
         "the cell nowhere was fitted on": list(fitted_on),
     }
-
-
-def seen_before(
-    seen: ScoredClips,
-    cache: EmbeddingCache,
-    learnt: Mapping[str, Sequence[str]],  # what for -> ids, see `looked_at`
-) -> list[Problem]:  # one, or none
-    "That some clips were learnt from under another id, as far as the cache knows of which file each is."
-    scored = {video_id: file for video_id, file in zip(seen.curves.video_ids, seen.curves.files) if file}
-    found = {what: copies(scored, cache.files_of(ids)) for what, ids in learnt.items() if ids and scored}
-    parts = [
-        f"{len(same)} of the scored clips are files that {what}, under other ids ({_equal(same)})" for what, same in found.items() if same
-    ]
-    return [Problem("same_file", f"{'; '.join(parts)}: leave one of each two out of the annotations")] if parts else []
-
-
-def _equal(same: Mapping[str, str]) -> str:
-    return shorten([f"{one} is {other}" for one, other in same.items()])
 
 
 def _flat(seen: ScoredClips) -> list[str]:
@@ -742,7 +722,8 @@ def _judged(
     lacks_shuffled = plan.refiner is None and scoring.n_shuffles > 0 and all(method.draws is None for method in methods)
     presence = _presence(choice, plan, cache, seen, shuffled_dirs, scoring)
     apart = [clip.video_id for clip in choice.apart("val")] if presence is not None and presence.fitted_on else []
-    problems = problems_of(seen, plan) + seen_before(seen, cache, looked_at(plan, cache.projector, apart))
+    files = dict(zip(seen.curves.video_ids, seen.curves.files))
+    problems = problems_of(seen, plan) + seen_before(files, cache, looked_at(plan, apart))
     notes = (
         notes_of(seen, plan, choice, cache.projector, lacks_shuffled, test_run) + _wrong_sound_notes(methods) + _label_notes(seen, heard)
     )

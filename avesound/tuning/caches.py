@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from .. import __version__
 from ..data.annotations import ClipAnnotation
 from ..data.splits import read_clips
-from ..embeddings.cache import EmbeddingCache, problems_between
+from ..embeddings.cache import EmbeddingCache, problems_between, seen_before
 from ..embeddings.frames import RowWindows
 from ..embeddings.projector import Projector, load_projector
 from ..embeddings.similarity import similarity_set
@@ -183,6 +183,7 @@ def cached_similarities(
     cache.check_lengths(lengths)
     curves = similarity_set(cache, clips, L_sec=lengths, settings=settings)
     problems = problems_between(curves.video_meta, curves.audio_meta)
+    problems += seen_before(dict(zip(curves.video_ids, curves.files)), cache, {})
     failures = curves.failures | {video_id: ("flat", why) for video_id, why in curves.flat.items()}
     of_length = dict(zip(lengths, curves.curves))
     every = Similarities(curves.video_ids, of_length, curves.cells, curves.duration_s, curves.stride_s, failures, tuple(problems))
