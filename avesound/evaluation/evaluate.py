@@ -10,7 +10,7 @@ __all__ = ['ClipChoice', 'choose_clips', 'second_choice', 'Scoring', 'Evaluation
 # %% ../../nbs/76_evaluation_evaluate.ipynb #97816117
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
