@@ -70,11 +70,11 @@ LONGEST = (
     "test_inspector_page.py",
     "test_reference.py",
     "test_workflow.py",
-    "34_encoders_resnet3d.ipynb",
-    "90_report_analyze.ipynb",
-    "76_evaluation_evaluate.ipynb",
-    "82_tuning_sweep.ipynb",
-    "24_data_synth.ipynb",
+    "330_encoders_resnet3d.ipynb",
+    "885_report_analyze.ipynb",
+    "745_evaluation_evaluate.ipynb",
+    "815_tuning_sweep.ipynb",
+    "240_data_synth.ipynb",
 )
 
 

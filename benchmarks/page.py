@@ -156,7 +156,7 @@ def _own() -> list[str]:
         "```",
         "",
         "embeds 20 of them with your encoder on your machine, throws the vectors away, and prints time, disk and memory, also for shards "
-        "([how](64c_embeddings_estimate.ipynb)). If it is too long: [Out of memory, or too slow](howto/out_of_memory.md).",
+        "([how](565_embeddings_estimate.ipynb)). If it is too long: [Out of memory, or too slow](howto/out_of_memory.md).",
         "",
     ]
 

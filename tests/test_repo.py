@@ -125,7 +125,7 @@ def test_notebook_is_a_small_chapter(notebook):
     if notebook in CHAPTERS:
         module = module_of(notebook)
         assert module, "names its module: #| default_exp"
-        assert re.fullmatch(rf"\d\d[a-z]?_{re.escape(module.replace('.', '_'))}", notebook.stem), (
+        assert re.fullmatch(rf"\d{{3}}_{re.escape(module.replace('.', '_'))}", notebook.stem), (
             f"is numbered and named after its module, {module}"
         )
         names = {module, module.rpartition(".")[2]}
