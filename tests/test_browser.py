@@ -157,7 +157,26 @@ def video(page, what):
 
 
 def settled(page, condition):
-    page.wait_for_function(f"(() => {{ const video = document.querySelector('.inspector video'); return {condition}; }})()")
+    try:
+        page.wait_for_function(f"(() => {{ const video = document.querySelector('.inspector video'); return {condition}; }})()")
+    except playwright.TimeoutError as error:
+        raise AssertionError(f"{condition} never came: {at_a_stand(page)}; complaints: {page.complaints}") from error
+
+
+def at_a_stand(page) -> str:
+    "What the page shows when nothing comes any more, or that it does not even answer."
+    try:
+        return page.wait_for_function(
+            """JSON.stringify((({src, readyState, networkState, currentTime, seeking, paused, playbackRate, error}) =>
+            ({src, readyState, networkState, currentTime, seeking, paused, playbackRate, error: error && error.message,
+            title: document.querySelector('.inspector h2').textContent, focus: document.activeElement.className,
+            stale: Boolean(document.querySelector('.inspector .stale')),
+            list: document.querySelector('.inspector .clips .quiet').textContent}))
+            (document.querySelector('.inspector video')))""",
+            timeout=5000,
+        ).json_value()
+    except playwright.TimeoutError:
+        return "the page does not answer"
 
 
 @pytest.fixture
