@@ -183,23 +183,25 @@ def test_events_without_a_length_and_labels_that_are_nearly_the_same_are_named(t
     assert not [note for note in whole.notes if "ends where it begins" in note or "capitals" in note]
     rows.loc[rows["video_id"] == "clip20", ["start_s", "end_s"]] = 3.0, 3.0
     rows.loc[rows["video_id"] == "clip21", "event_label"] = " CLASS  1"
-    rows.loc[rows["video_id"] == "clip02", "event_label"] = "Class 2"  # of val
+    rows.loc[rows["video_id"] == "clip02", "event_label"] = "Class 2"  # of val, where a prior of the class may be learnt
     rows.to_csv(tmp_path / "b.csv", index=False)
     found = evaluate(cache, tmp_path / "b.csv", split="test").overall
     assert found.status == {"ok": 13, "no_event": 1}
     assert [note for note in found.notes if note.startswith("c")] == [
         "clips with an event that ends where it begins: 1 (clip20); such an event is none, a clip without another no_event",
-        "categories that differ in capitals or spaces alone, and are counted as several: 1 (CLASS  1 = class 1)",
+        "categories that differ in capitals or spaces alone, and are counted as several: 2 (CLASS  1 = class 1, Class 2 = class 2)",
     ]
 
 
 def test_comparisons_say_in_what_else_the_runs_differ(tmp_path):
     cache, table = made(tmp_path, 14, 12)
     tuned = Selection(AlignSettings(tau=0.3), (1.0,), "val", ("clip00", "clip01"), "log_score on partial clips")
-    for name, how in {"a": {}, "b": {"tuned_on": tuned}, "c": {"calibrate_on": "val"}, "d": {}}.items():
+    other = replace(tuned, settings=AlignSettings(tau=0.2))
+    runs = {"a": {}, "a2": {}, "b": {"tuned_on": tuned}, "b2": {"tuned_on": other}, "c": {"calibrate_on": "val"}, "d": {}}
+    for name, how in runs.items():
         evaluate(cache, table, split="test", scoring=Scoring(n_boot=20), **how).save(tmp_path / f"run_{name}.csv")
     record = json.loads((tmp_path / "run_d.json").read_text())
-    record["settings"]["stride_s"] = 0.5
+    record["settings"] |= {"stride_s": 0.5, "L_sec": [0.5, 1.0]}
     (tmp_path / "run_d.json").write_text(json.dumps(record))
     (tmp_path / "run_e.csv").write_bytes((tmp_path / "run_a.csv").read_bytes())  # nothing is known of it
 
@@ -207,10 +209,32 @@ def test_comparisons_say_in_what_else_the_runs_differ(tmp_path):
         paths, names = [tmp_path / f"run_{name}.csv" for name in names], list(names)
         return compare(paths, names=names, baselines=(), metrics=("dist",), n_boot=20, n_perm=19).notes
 
-    assert notes("a", "e") == ()
-    assert notes("a", "b") == ("settings were not chosen alike: a as given, or the defaults; b on val",)
-    assert notes("a", "c") == ("temperatures were not fitted alike: a not at all; c on val",)
-    assert notes("b", "d")[-1] == "windows do not lie alike: b every 0.25 s; d every 0.5 s" and len(notes("b", "d")) == 2
+    assert notes("a", "a2") == ()
+    assert notes("a", "e") == ("e: with which settings is not known, for want of its .json",)
+    assert notes("a", "b") == (
+        "settings were not chosen alike: a as given, or the defaults; b on val",
+        "settings differ: tau (a 0.5; b 0.3)",
+    )
+    assert notes("a", "c")[0] == "temperatures were not fitted alike: a not at all; c on val" and notes("a", "c")[1].startswith(
+        "settings differ"
+    )
+    assert notes("b", "b2") == (), "settings chosen for each may well differ"
+    assert notes("a", "d") == ("windows do not lie alike: a every 0.25 s; d every 0.5 s", "settings differ: L_sec (a 1; d 0.5+1)")
+
+
+@pytest.mark.usefixtures("blank_figures")
+def test_what_is_no_result_is_said_in_a_comparison_for_a_paper_too(tmp_path):
+    cache, table = made(tmp_path, 14, 12)
+    for name, query in {"whole": "sync", "told": "oracle"}.items():
+        evaluate(cache, table, split="test", settings=AlignSettings(audio_query=query), scoring=Scoring(n_boot=20)).save(
+            tmp_path / f"{name}.csv"
+        )
+    paths = [tmp_path / "whole.csv", tmp_path / "told.csv"]
+    found = compare(paths, names=["a|b", "told"], baselines=(), metrics=("dist",), n_boot=20, n_perm=19).save(tmp_path / "side")
+    tex, page = ((tmp_path / f"side/comparison.{ending}").read_text() for ending in ("tex", "md"))
+    assert found.flawed == ("told",) and "Not a result: told." in " ".join(tex.split())
+    assert not any("textbf" in line for line in tex.splitlines() if "told" in line)
+    assert "\n\nnote: told is NOT A RESULT" in page and "a\\|b" in page.split("| all")[0]
 
 
 def test_p_values_say_how_many_comparisons_they_are_corrected_for(tmp_path):
@@ -221,7 +245,7 @@ def test_p_values_say_how_many_comparisons_they_are_corrected_for(tmp_path):
     n = int(found.table["p_holm"].notna().sum())
     assert (
         n > 2
-        and f"p (Holm): corrected for {n} comparisons of a column, 2 of them shown" in str(found)
+        and f"p (Holm): corrected for up to {n} comparisons of a column, 2 of them shown" in str(found)
         and "2 of them shown" in found.as_markdown()
     )
 

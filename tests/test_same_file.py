@@ -62,8 +62,9 @@ def test_of_a_foreign_cache_nothing_is_known(tmp_path):
 def test_a_file_that_counts_twice_is_a_note(tmp_path):
     cache, table = made(tmp_path, {"test1": "test0", "test3": "test0", "test5": "test4"})
     result = evaluate(cache, table, split="test")
-    told = "clips that are one file under several ids: 5 (test0 = test1 = test3, test4 = test5); each of them counts"
-    assert told in result.overall.notes and said(result) == []
+    which = "5 (test0 = test1 = test3, test4 = test5)"
+    counts = "each of them counts, and the sound of one is no wrong sound of another"
+    assert f"clips that are one file under several ids: {which}; {counts}" in result.overall.notes and said(result) == []
 
 
 @pytest.mark.parametrize("how", ["selection", "calibration", "projector", "both"])
@@ -80,8 +81,8 @@ def test_learnt_from_under_another_id_is_no_result(how, tmp_path):
         more["calibrate_on"] = "val"
         what.append("the temperature and the margins were fitted on")
     result = evaluate(cache, table, split="test", **more)
-    parts = [f"2 of the scored clips are files that {one}, under other ids (test1 is val3, test2 is val0)" for one in what]
-    assert said(result) == [("same_file", f"{'; '.join(parts)}: leave one of each two out of the annotations")]
+    part = f"2 of the scored clips are files that {' and '.join(what)}, under other ids (test1 is val3, test2 is val0)"
+    assert said(result) == [("same_file", f"{part}: leave these out of the annotations, or learn anew without the others")]
     result.save(tmp_path / "s.csv")
     assert json.loads((tmp_path / "s.json").read_text())["problems"][0]["code"] == "same_file"
     assert result.summary["flawed"].all() and f"NOT A RESULT: 2 of the scored clips are files that {what[0]}" in " ".join(
@@ -98,6 +99,32 @@ def plain_projector(*clips: str) -> Projector:
     return Projector(none, one, none, one, np.ones(2, dtype=np.float32) * 99, {"clips": list(clips), "video": towers, "audio": towers})
 
 
+def test_clips_that_are_not_scored_count_for_nothing(tmp_path):
+    "One whose event has no length, and one whose curve says nothing."
+    cache, table = made(tmp_path, {"val0": "test2", "test4": "test2", "test5": "test3"})
+    rows = pd.read_csv(table)
+    rows.loc[rows["video_id"].isin(["test2", "test5"]), "end_s"] = rows["start_s"]
+    rows.to_csv(table, index=False)
+    result = evaluate(cache, table, split="test", tuned_on=selection("val0"))
+    assert [problem.text.split(" (")[1] for problem in result.overall.problems] == [
+        "test4 is val0): leave these out of the annotations, or learn anew without the others"
+    ]
+    rows.loc[rows["video_id"] == "test4", "end_s"] = rows["start_s"]
+    rows.to_csv(table, index=False)
+    result = evaluate(cache, table, split="test", tuned_on=selection("val0"))
+    assert said(result) == [] and not any("one file" in note for note in result.overall.notes)
+
+
+def test_what_the_cell_nowhere_is_fitted_on_is_a_note_of_its_own_table(tmp_path):
+    cache, table = made(tmp_path, {"val0": "test2"})
+    rows = pd.read_csv(table)
+    rows.loc[rows["video_id"].isin(["val1", "val2", "test0", "test1"]), ["start_s", "end_s"]] = np.nan
+    rows.to_csv(table, index=False)
+    result = evaluate(cache, table, split="test")
+    assert said(result) == [] and result.presence.fitted_on == "val"
+    assert "files that the cell nowhere is fitted on and that are scored, under other ids: 1 (test2 is val0)" in result.presence.notes
+
+
 def test_a_refiner_is_not_stopped_by_files_that_it_is_trained_on(tmp_path):
     cache, table = made(tmp_path, {"val0": "train2", "test5": "train1", "test4": "val1"})
     how = {"training": RefinerSettings(epochs=1, seeds=(1,))}
@@ -105,12 +132,11 @@ def test_a_refiner_is_not_stopped_by_files_that_it_is_trained_on(tmp_path):
     record = json.loads((tmp_path / "r.json").read_text())
     assert record["left_out"] == {"val0": "the file of a training clip"} and "val0" not in record["val"] and len(record["val"]) == N - 1
     (told,) = [note for note in record["notes"] if "files of training clips" in note]
-    assert told == "validation clips that are files of training clips under other ids, and are left out: 1 (val0 is train2)"
+    assert told == "the training left out validation clips that are files of training clips, under other ids: 1 (val0 is train2)"
     result = evaluate(cache, table, split="test", refiner=refiner)
     (_, why) = said(result)[0]
-    assert why.startswith(
-        "2 of the scored clips are files that the refiner was trained on, under other ids (test4 is val1, test5 is train1)"
-    )
+    assert why.startswith("1 of the scored clips is a file that the refiner was trained on, under another id (test5 is train1); ")
+    assert "is a file that the training of the refiner was stopped by, under another id (test4 is val1)" in why
     assert told in result.overall.notes
     cache, table = made(tmp_path / "all", {f"val{i}": f"train{i}" for i in range(N)})
     with pytest.raises(ValueError, match="each validation clip is the file of a training clip, under another id .val0 is train0"):
@@ -139,7 +165,7 @@ def test_files_copied_under_another_name_are_found_from_the_first_command_to_the
             problem.code == "same_file" and f"({test[0]} is {val[0]})" in problem.text and problem.text.startswith("1 of the scored clips")
         )
         (note,) = [note for note in result.overall.notes if "one file" in note]
-        assert note.endswith(f": 2 ({' = '.join(sorted(test[1:3]))}); each of them counts")
+        assert f": 2 ({' = '.join(sorted(test[1:3]))}); each of them counts" in note
     events = f"--vid_emb_dir cache --aud_emb_dir cache --annotations_csv {table} --split test --n_boot 10 --out_json crossmodal.json"
     capsys.readouterr()
     assert cli.main(["evaluate-crossmodal", *events.split()]) == 0
@@ -151,8 +177,14 @@ def test_what_a_projector_was_fitted_on_is_known_to_every_command_that_scores_wi
     cache = EmbeddingCache(cache.vid_emb_dir, cache.aud_emb_dir, projector=plain_projector("train0", "train1", "train2"))
     swept = sweep(cache, table, out_dir=tmp_path / "sweep", grid=Grid(taus=(0.1, 0.5)), test_split=None, progress=False)
     (problem,) = json.loads((tmp_path / "sweep/selection.json").read_text())["problems"]
-    told = "1 of the scored clips are files that the projector was fitted on, under other ids"
+    told = "1 of the scored clips is a file that the projector was fitted on, under another id"
     assert problem["code"] == "same_file" and problem["text"].startswith(f"{told} (val2 is train1)") and "NOT A RESULT" in str(swept)
+    kept = cache.vid_emb_dir / "train1.npz"
+    kept.rename(tmp_path / "away.npz")
+    again = {"grid": Grid(taus=(0.1, 0.5)), "test_split": None, "progress": False}
+    assert "NOT A RESULT" not in str(sweep(cache, table, out_dir=tmp_path / "sweep", **again)), "what the cache does not have is not known"
+    (tmp_path / "away.npz").rename(kept)
+    assert "NOT A RESULT" in str(sweep(cache, table, out_dir=tmp_path / "sweep", **again)), "what it knows is not kept with the cosines"
     queries = queries_of_clips(read_clips(table).of_split("test"))
     (problem,) = evaluate_crossmodal(queries, cache, n_boot=10).overall.problems
     assert problem.code == "same_file" and problem.text.startswith(f"{told} (test2 is train0)")

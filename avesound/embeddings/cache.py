@@ -359,7 +359,8 @@ def same_file_notes(
     "That a file counts more than once."
     same = one_file(files)
     which = shorten([" = ".join(ids) for ids in same])
-    return [f"clips that are one file under several ids: {sum(map(len, same))} ({which}); each of them counts"] if same else []
+    note = f"clips that are one file under several ids: {sum(map(len, same))} ({which})"
+    return [f"{note}; each of them counts, and the sound of one is no wrong sound of another"] if same else []
 
 
 def copies(
@@ -383,13 +384,19 @@ def seen_before(
     fitted_on = cache.projector.provenance.get("clips", ()) if cache.projector else ()
     known = {video_id: file for video_id, file in files.items() if file}
     every = {**learnt, "the projector was fitted on": fitted_on}
-    found = {what: copies(known, cache.files_of(ids)) for what, ids in every.items() if ids and known}
-    parts = [
-        f"{len(same)} of the scored clips are files that {what}, under other ids ({shorten([f'{a} is {b}' for a, b in same.items()])})"
-        for what, same in found.items()
-        if same
-    ]
-    return [Problem("same_file", f"{'; '.join(parts)}: leave one of each two out of the annotations")] if parts else []
+    by_same: dict[tuple[tuple[str, str], ...], list[str]] = {}  # what was learnt of the same clips is said once
+    for what, ids in every.items():
+        if ids and known and (same := copies(known, cache.files_of(ids))):
+            by_same.setdefault(tuple(same.items()), []).append(what)
+    parts = [_learnt_from(" and ".join(what), dict(same)) for same, what in by_same.items()]
+    remedy = "leave these out of the annotations, or learn anew without the others"
+    return [Problem("same_file", f"{'; '.join(parts)}: {remedy}")] if parts else []
+
+
+def _learnt_from(what: str, same: Mapping[str, str]) -> str:
+    files, ids = ("is a file", "another id") if len(same) == 1 else ("are files", "other ids")
+    which = shorten([f"{one} is {other}" for one, other in same.items()])
+    return f"{len(same)} of the scored clips {files} that {what}, under {ids} ({which})"
 
 # %% ../../nbs/575_embeddings_cache.ipynb #7776e9ad
 def problems_between(

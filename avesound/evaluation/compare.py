@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from ..encoders.base import Problem
 from .tables import HEADLINE, Overall, files_of_run, methods_beside, of_other_rows, read_overall
 from ..files import atomic_write, read_table, shorten, write_csv
 from ..latex import LatexPart, best_cells, latex_table
+from ..localization.align import AlignSettings
 from ..localization.baselines import ORACLES
 from ..lettering import counted, markdown_text, new_figure, shortened
 from ..metrics.bootstrap import FEW_LINE, MeanInterval, check_draws, holm, interval_text, method_table, paired_p_value, too_few
@@ -56,6 +57,7 @@ class Comparison:
     n_clips: int  # scored by all
     notes: tuple[str, ...]  # what a reader should know
     metrics: tuple[str, ...]
+    flawed: tuple[str, ...] = ()  # methods that are no result; `notes` say why
 
     def __str__(self) -> str:
         return folded([*self._head(), "", *self._lines()])
@@ -77,7 +79,7 @@ class Comparison:
         n, n_shown = (
             int(rows.groupby("metric").size().max()) if len(rows) else 0 for rows in (compared, compared[compared["stratum"].isin(strata)])
         )
-        corrected = f"p (Holm): corrected for {counted(n, 'comparisons')} of a column" + f", {n_shown} of them shown" * (n_shown < n)
+        corrected = f"p (Holm): corrected for up to {counted(n, 'comparisons')} of a column" + f", {n_shown} of them shown" * (n_shown < n)
         return [corrected] * (n > 1) + [FEW_LINE] * any("†" in line for line in lines)
 
     def save(
@@ -87,7 +89,7 @@ class Comparison:
         "Write table and figure, each whole or not at all."
         write_csv(self.table, Path(out_dir) / "comparison.csv")
         for name, text in {
-            "comparison.md": "\n".join([*self._head(), "", self.as_markdown()]) + "\n",
+            "comparison.md": "\n\n".join([*map(markdown_text, self._head()), self.as_markdown()]) + "\n",
             "comparison.tex": self.as_latex(),
         }.items():
             with atomic_write(Path(out_dir) / name) as temporary:
@@ -117,11 +119,12 @@ class Comparison:
             "the best of each column in bold. "
             f"Differences are paired, to {self.reference}; p-values are corrected for all comparisons of a column (Holm)."
         )
+        caption += f" Not a result: {', '.join(self.flawed)}." if self.flawed else ""
         return latex_table(parts, caption, "tab:comparison", FEW_LINE if few else "")
 
     def _latex_part(self, stratum: str) -> LatexPart:
         part, (head, *body) = self.rows(stratum).set_index(["method", "metric"])["mean"], self._grid(stratum)
-        competing = {i: row[0] for i, row in enumerate(body) if row[0] in self.methods and row[0] not in ORACLES}
+        competing = {i: row[0] for i, row in enumerate(body) if row[0] in self.methods and row[0] not in (*ORACLES, *self.flawed)}
         values = {i: [float(part[name, metric]) for metric in self.metrics] for i, name in competing.items()}
         return LatexPart(head, body, best_cells(values, [metric in LOWER_IS_BETTER for metric in self.metrics]))
 
@@ -188,13 +191,14 @@ def compare(
     notes += [f"{name}: {other}" for name, path, table in zip(names, summaries, tables) if (other := _other_rows(path, table[[*metrics]]))]
     notes += [f"{name} is NOT A RESULT: {problem}" for name, path in zip(names, summaries) for problem in _problems_beside(path)]
     notes += _unlike_notes(names, summaries)
+    flawed = tuple(name for name, path in zip(names, summaries) if _problems_beside(path))
     shared = dict(zip(names, (table.loc[ids] for table in tables)))
     _check_same_events(shared)
     values = {name: {m: table[m].to_numpy(dtype=float) for m in metrics} for name, table in shared.items()}
     values |= _baseline_values(summaries[0], ids, baselines, metrics)
     strata = _strata(shared[names[0]], min_clips)
     table = _comparison_table(values, strata, names, n_boot=n_boot, n_perm=n_perm, seed=seed)
-    return Comparison(table, names[0], tuple(values), len(ids), tuple(notes), tuple(metrics))
+    return Comparison(table, names[0], tuple(values), len(ids), tuple(notes), tuple(metrics), flawed)
 
 # %% ../../nbs/770_evaluation_compare.ipynb #600edf72
 def _check_same_events(tables: Mapping[str, "pd.DataFrame"]) -> None:
@@ -300,12 +304,23 @@ def _unlike_notes(names: Sequence[str], summaries: Sequence[str | os.PathLike]) 
     for name, path in zip(names, summaries):
         with suppress(FileNotFoundError, ValueError):  # nothing beside it, or of an older version
             known[name] = read_overall(Path(path).with_suffix(".json"))
+    notes = [f"{name}: with which settings is not known, for want of its .json" for name in names if name not in known]
     said = {what: {name: of(overall) for name, overall in known.items()} for what, of in _ALIKE.items()}
-    return [
-        f"{what}: {'; '.join(f'{name} {how}' for name, how in by_name.items())}"
-        for what, by_name in said.items()
-        if len(set(by_name.values())) > 1
-    ]
+    notes += [f"{what}: {_by_name(of)}" for what, of in said.items() if len(set(of.values())) > 1]
+    if not all(overall.tuned_on for overall in known.values()):  # what was chosen for each encoder may well differ
+        names_of = [*(setting.name for setting in fields(AlignSettings)), "L_sec"]
+        values = {name: {run: _written(overall.settings.get(name)) for run, overall in known.items()} for name in names_of}
+        other = [f"{name} ({_by_name(of)})" for name, of in values.items() if len(set(of.values())) > 1]
+        notes += [f"settings differ: {', '.join(other)}"] if other else []
+    return notes
+
+
+def _by_name(values: Mapping[str, str]) -> str:
+    return "; ".join(f"{name} {value}" for name, value in values.items())
+
+
+def _written(value: object) -> str:
+    return "+".join(map(_written, value)) if isinstance(value, list) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _problems_beside(path: str | os.PathLike) -> list[Problem]:

@@ -10,7 +10,7 @@ __all__ = ['ClipChoice', 'choose_clips', 'second_choice', 'Scoring', 'Evaluation
 # %% ../../nbs/745_evaluation_evaluate.ipynb #97816117
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from .. import __version__
 from ..data.annotations import ClipAnnotation, split_name, without_suffix
 from ..data.senses import ClipSenses, read_senses
 from ..data.splits import AnnotatedClips, read_clips
-from ..embeddings.cache import CacheLike, EmbeddingCache, problems_between, same_file_notes, seen_before
+from ..embeddings.cache import CacheLike, EmbeddingCache, copies, problems_between, same_file_notes, seen_before
 from ..embeddings.dask import DaskClient
 from ..embeddings.store import audio_lengths
 from ..embeddings.frames import RowWindows
@@ -365,16 +365,21 @@ def problems_of(
 
 def looked_at(
     plan: EvaluationPlan,
-    fitted_on: Iterable[str] = (),  # clips that the threshold of the cell nowhere is fitted on
 ) -> dict[str, list[str]]:  # what for -> ids
     "Clips of which something was learnt before these are scored."
     refiner = {} if plan.refiner is None else plan.refiner.record
     return {
         "the settings were chosen on": list(plan.selection.video_ids if plan.selection else ()),
-        "the refiner was trained on": [*refiner.get("train", ()), *refiner.get("val", ())],
+        "the refiner was trained on": list(refiner.get("train", ())),
+        "the training of the refiner was stopped by": list(refiner.get("val", ())),
         "the temperature and the margins were fitted on": list(plan.fitted_on),
-        "the cell nowhere was fitted on": list(fitted_on),
     }
+
+
+def _files(seen: ScoredClips) -> dict[str, str]:
+    "Which files the clips are that numbers are of: those with an event, and a curve that says something."
+    files, flat = dict(zip(seen.curves.video_ids, seen.curves.files)), seen.curves.flat
+    return {clip.video_id: files.get(clip.video_id, "") for clip in seen.clips if clip.events and clip.video_id not in flat}
 
 
 def _flat(seen: ScoredClips) -> list[str]:
@@ -393,7 +398,7 @@ def notes_of(
     curves, flat = seen.curves, _flat(seen)
     notes = [choice.annotated.splits_from] if choice.annotated.splits_from else []
     notes += _cache_notes(curves, plan.L_sec, projector)
-    notes += _split_notes(choice) + _annotation_notes(seen) + same_file_notes(dict(zip(curves.video_ids, curves.files)))
+    notes += _split_notes(choice) + _annotation_notes(seen) + _label_spellings(choice) + same_file_notes(_files(seen))
     if flat:
         what = f"clips whose similarity is the same at every moment, so that it says nothing about when: {len(flat)} of {len(seen.clips)}"
         notes.append(f"{what} ({shorten(flat)}); they are counted as flat and not scored")
@@ -445,13 +450,18 @@ def _annotation_notes(seen: ScoredClips) -> list[str]:
     if dots := [clip.video_id for clip in seen.clips if clip.n_zero_length]:
         what = f"clips with an event that ends where it begins: {len(dots)} ({shorten(dots)})"
         notes.append(f"{what}; such an event is none, a clip without another no_event")
-    spellings: dict[str, set[str]] = {}
-    for label in {label for clip in seen.clips for label, _ in clip.labelled_events}:
-        spellings.setdefault(" ".join(label.casefold().split()), set()).add(label)
-    if several := [" = ".join(sorted(labels)) for labels in spellings.values() if len(labels) > 1]:
-        what = f"categories that differ in capitals or spaces alone, and are counted as several: {len(several)}"
-        notes.append(f"{what} ({shorten(sorted(several))})")
     return notes
+
+
+def _label_spellings(choice: ClipChoice) -> list[str]:
+    "Categories of the scored clips that are another one, to a reader, of these or of other clips."
+    spellings: dict[str, set[str]] = {}
+    for label in {label for clip in choice.annotated.clips.values() for label, _ in clip.labelled_events}:
+        spellings.setdefault(" ".join(label.casefold().split()), set()).add(label)
+    scored = {label for clip in choice.clips for label, _ in clip.labelled_events}
+    several = [" = ".join(sorted(labels)) for labels in spellings.values() if len(labels) > 1 and labels & scored]
+    what = f"categories that differ in capitals or spaces alone, and are counted as several: {len(several)}"
+    return [f"{what} ({shorten(sorted(several))})"] if several else []
 
 
 def _late(seen: ScoredClips) -> list[str]:
@@ -720,10 +730,7 @@ def _judged(
     test_ids = [clip.video_id for clip in seen.clips if clip.own_split == "test"]
     test_run = TestRun(cache.root, plan.chosen, tuple(test_ids))
     lacks_shuffled = plan.refiner is None and scoring.n_shuffles > 0 and all(method.draws is None for method in methods)
-    presence = _presence(choice, plan, cache, seen, shuffled_dirs, scoring)
-    apart = [clip.video_id for clip in choice.apart("val")] if presence is not None and presence.fitted_on else []
-    files = dict(zip(seen.curves.video_ids, seen.curves.files))
-    problems = problems_of(seen, plan) + seen_before(files, cache, looked_at(plan, apart))
+    problems = problems_of(seen, plan) + seen_before(_files(seen), cache, looked_at(plan))
     notes = (
         notes_of(seen, plan, choice, cache.projector, lacks_shuffled, test_run) + _wrong_sound_notes(methods) + _label_notes(seen, heard)
     )
@@ -731,7 +738,7 @@ def _judged(
     overall = _overall(cache, choice, plan, seen, methods, rivals, scoring)
     facts = run_facts(choice.annotated.path, splits=choice.annotated.splits_from or "annotations")
     further: dict[str, Any] = {
-        "presence": presence,
+        "presence": _presence(choice, plan, cache, seen, shuffled_dirs, scoring),
         "pointing": None if scoring.senses_csv is None else _pointing(plan, cache, seen, shuffled_dirs, scoring),
         "events": _events(plan, cache, seen, shuffled_dirs, scoring),
     }
@@ -772,6 +779,11 @@ def _presence(
         fitted_on = _apart_to_fit(choice, plan, cache, shuffled_dirs, scoring)
     except ValueError as error:
         notes.append(f"the PDF has no cell nowhere, whose threshold is fitted on val alone: {error}")
+    if fitted_on is not None:
+        fitted = cache.files_of([clip.video_id for clip in fitted_on.clips])
+        same = copies(dict(zip(seen.curves.video_ids, seen.curves.files)), fitted)
+        which = shorten([f"{one} is {other}" for one, other in same.items()])
+        notes += [f"files that the cell nowhere is fitted on and that are scored, under other ids: {len(same)} ({which})"] * bool(same)
     how = {"encoder": spec.get("name", "unknown"), "notes": notes, "n_boot": scoring.n_boot, "seed": scoring.seed}
     return presence_table(judged, fitted_on, **how)
 

@@ -99,7 +99,9 @@ def _without_copies(curves: CurveSet, material: _Material) -> CurveSet:
         return curves
     material.left_out |= dict.fromkeys(same, "the file of a training clip")
     which = shorten([f"{one} is {other}" for one, other in same.items()])
-    material.notes.append(f"validation clips that are files of training clips under other ids, and are left out: {len(same)} ({which})")
+    material.notes.append(
+        f"the training left out validation clips that are files of training clips, under other ids: {len(same)} ({which})"
+    )
     kept = [video_id for video_id in curves.video_ids if video_id not in same]
     if not kept:
         raise ValueError(f"each validation clip is the file of a training clip, under another id ({which})")

@@ -179,18 +179,24 @@ def cached_similarities(
     path = Path(folder) / f"{fingerprint(_state(cache, clips, lengths, settings))}.npz"
     kept = kept_npz(path)
     if kept is not None:
-        return _from_arrays(kept, lengths)
+        return _with_copies(_from_arrays(kept, lengths), cache)
     cache.check_lengths(lengths)
     curves = similarity_set(cache, clips, L_sec=lengths, settings=settings)
     problems = problems_between(curves.video_meta, curves.audio_meta)
-    problems += seen_before(dict(zip(curves.video_ids, curves.files)), cache, {})
     failures = curves.failures | {video_id: ("flat", why) for video_id, why in curves.flat.items()}
     of_length = dict(zip(lengths, curves.curves))
     every = Similarities(curves.video_ids, of_length, curves.cells, curves.duration_s, curves.stride_s, failures, tuple(problems))
     similarities = every.of([video_id for video_id in every.video_ids if video_id not in failures])
     with atomic_write(path) as temporary:
         np.savez(temporary, **_arrays(similarities))
-    return similarities
+    return _with_copies(similarities, cache)
+
+
+def _with_copies(similarities: Similarities, cache: EmbeddingCache) -> Similarities:
+    "The same; if the projector was fitted on files of these clips, with that. It depends on other clips' files, and is not kept."
+    if cache.projector is None:
+        return similarities
+    return replace(similarities, problems=(*similarities.problems, *seen_before(cache.files_of(similarities.video_ids), cache, {})))
 
 # %% ../../nbs/800_tuning_caches.ipynb #485fe6f4
 def _state(cache: EmbeddingCache, clips: Sequence[ClipAnnotation], lengths: Sequence[Seconds], settings: AlignSettings) -> dict:
