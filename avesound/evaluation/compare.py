@@ -189,9 +189,10 @@ def compare(
     fewer = {name: len(table) - len(ids) for name, table in zip(names, tables)}
     notes = [f"{name}: {counted(n, 'scored clips')} not in all summaries" for name, n in fewer.items() if n > 0]
     notes += [f"{name}: {other}" for name, path, table in zip(names, summaries, tables) if (other := _other_rows(path, table[[*metrics]]))]
-    notes += [f"{name} is NOT A RESULT: {problem}" for name, path in zip(names, summaries) for problem in _problems_beside(path)]
+    problems = {name: _problems_beside(path) for name, path in zip(names, summaries)}
+    notes += [f"{name} is NOT A RESULT: {problem}" for name, several in problems.items() for problem in several]
     notes += _unlike_notes(names, summaries)
-    flawed = tuple(name for name, path in zip(names, summaries) if _problems_beside(path))
+    flawed = tuple(name for name, several in problems.items() if several)
     shared = dict(zip(names, (table.loc[ids] for table in tables)))
     _check_same_events(shared)
     values = {name: {m: table[m].to_numpy(dtype=float) for m in metrics} for name, table in shared.items()}

@@ -22,7 +22,7 @@ from .. import __version__
 from ..data.annotations import ClipAnnotation, split_name, without_suffix
 from ..data.senses import ClipSenses, read_senses
 from ..data.splits import AnnotatedClips, read_clips
-from ..embeddings.cache import CacheLike, EmbeddingCache, copies, problems_between, same_file_notes, seen_before
+from ..embeddings.cache import CacheLike, EmbeddingCache, copies, named_copies, problems_between, same_file_notes, seen_before
 from ..embeddings.dask import DaskClient
 from ..embeddings.store import audio_lengths
 from ..embeddings.frames import RowWindows
@@ -782,8 +782,8 @@ def _presence(
     if fitted_on is not None:
         fitted = cache.files_of([clip.video_id for clip in fitted_on.clips])
         same = copies(dict(zip(seen.curves.video_ids, seen.curves.files)), fitted)
-        which = shorten([f"{one} is {other}" for one, other in same.items()])
-        notes += [f"files that the cell nowhere is fitted on and that are scored, under other ids: {len(same)} ({which})"] * bool(same)
+        what = f"files that the cell nowhere is fitted on and that are scored, under other ids: {len(same)}"
+        notes += [f"{what} ({named_copies(same)})"] if same else []
     how = {"encoder": spec.get("name", "unknown"), "notes": notes, "n_boot": scoring.n_boot, "seed": scoring.seed}
     return presence_table(judged, fitted_on, **how)
 

@@ -22,7 +22,7 @@ import numpy as np
 import avesound
 from ..data.annotations import ClipAnnotation
 from ..data.splits import AnnotatedClips, read_clips
-from ..embeddings.cache import CacheLike, EmbeddingCache, copies, problems_between
+from ..embeddings.cache import CacheLike, EmbeddingCache, copies, named_copies, problems_between
 from ..embeddings.similarity import CurveSet, curves_of_clips, informative, similarity_set
 from ..embeddings.store import audio_lengths
 from ..encoders.base import ORACLE, resolve_device
@@ -98,7 +98,7 @@ def _without_copies(curves: CurveSet, material: _Material) -> CurveSet:
     if not same:
         return curves
     material.left_out |= dict.fromkeys(same, "the file of a training clip")
-    which = shorten([f"{one} is {other}" for one, other in same.items()])
+    which = named_copies(same)
     material.notes.append(
         f"the training left out validation clips that are files of training clips, under other ids: {len(same)} ({which})"
     )
