@@ -113,9 +113,13 @@ def test_what_is_no_result_has_no_rank(measured):
 
     _, cards = measured
     flawed = replace(cards["signal"].sets["medium"], problems=[Problem("oracle", "it was told")])
-    board = leaderboard([replace(cards["signal"], name="told", sets={"medium": flawed}), cards["signal"]]).boards[0]
+    control = replace(cards["noise"], sets={"medium": replace(cards["noise"].sets["medium"], problems=flawed.problems)})
+    found = leaderboard([replace(cards["signal"], name="told", sets={"medium": flawed}), cards["signal"], control])
+    (board,) = found.boards
     kinds = {entry.name: (entry.kind, entry.rank) for entry in board.entries}
     assert kinds["told"] == ("no result", None) and kinds["signal"] == ("encoder", 1) and board.first == "signal"
+    assert found.reasons == ("medium: told is no result: it was told",), "of a control it is not said"
+    assert all("it was told" in page for page in (str(found), found.as_markdown(), found.as_html()))
 
 
 def test_a_folder_of_ones_own_with_a_broken_clip(small_set, tmp_path):

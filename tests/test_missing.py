@@ -197,12 +197,13 @@ def test_comparisons_say_in_what_else_the_runs_differ(tmp_path):
     cache, table = made(tmp_path, 14, 12)
     tuned = Selection(AlignSettings(tau=0.3), (1.0,), "val", ("clip00", "clip01"), "log_score on partial clips")
     other = replace(tuned, settings=AlignSettings(tau=0.2))
-    runs = {"a": {}, "a2": {}, "b": {"tuned_on": tuned}, "b2": {"tuned_on": other}, "c": {"calibrate_on": "val"}, "d": {}}
+    runs = {"a": {}, "a2": {}, "b": {"tuned_on": tuned}, "b2": {"tuned_on": other}, "c": {"calibrate_on": "val"}, "d": {}, "f": {}}
     for name, how in runs.items():
         evaluate(cache, table, split="test", scoring=Scoring(n_boot=20), **how).save(tmp_path / f"run_{name}.csv")
     record = json.loads((tmp_path / "run_d.json").read_text())
-    record["settings"] |= {"stride_s": 0.5, "L_sec": [0.5, 1.0]}
-    (tmp_path / "run_d.json").write_text(json.dumps(record))
+    for name, changes in {"d": {"stride_s": 0.5, "L_sec": [0.5, 1.0]}, "f": {"win_s": 2.0}}.items():
+        changed = record | {"settings": record["settings"] | changes}
+        (tmp_path / f"run_{name}.json").write_text(json.dumps(changed))
     (tmp_path / "run_e.csv").write_bytes((tmp_path / "run_a.csv").read_bytes())  # nothing is known of it
 
     def notes(*names: str) -> tuple[str, ...]:
@@ -219,7 +220,8 @@ def test_comparisons_say_in_what_else_the_runs_differ(tmp_path):
         "settings differ"
     )
     assert notes("b", "b2") == (), "settings chosen for each may well differ"
-    assert notes("a", "d") == ("windows do not lie alike: a every 0.25 s; d every 0.5 s", "settings differ: L_sec (a 1; d 0.5+1)")
+    windows, lengths = "video windows are not alike: a of ? s every 0.25 s; ", "settings differ: L_sec (a 1; d 0.5+1)"
+    assert notes("a", "d") == (f"{windows}d of ? s every 0.5 s", lengths) and notes("a", "f") == (f"{windows}f of 2 s every 0.25 s",)
 
 
 @pytest.mark.usefixtures("blank_figures")

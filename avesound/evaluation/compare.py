@@ -293,8 +293,8 @@ _ALIKE: dict[str, Callable[[Overall], str]] = {  # what moves numbers, and how i
     "temperatures were not fitted alike": lambda overall: (
         f"on {fitted.get('split')}" if (fitted := overall.calibration.get("fitted")) and fitted.get("temperature") else "not at all"
     ),
-    "windows do not lie alike": lambda overall: (
-        f"every {stride_s:g} s" if isinstance(stride_s := overall.settings.get("stride_s"), (int, float)) else "nobody knows how"
+    "video windows are not alike": lambda overall: " ".join(
+        f"{how} {_written(overall.settings.get(name) or '?')} s" for how, name in (("of", "win_s"), ("every", "stride_s"))
     ),
 }
 

@@ -947,7 +947,7 @@ def _overall(
         problems=[],
         notes=[],
         settings={name: value for name, value in plan.chosen.items() if name != "refiner"}
-        | {"stride_s": seen.curves.stride_s, "hit_deltas": list(scoring.hit_deltas)}
+        | {"win_s": seen.curves.video_meta.get("win_s"), "stride_s": seen.curves.stride_s, "hit_deltas": list(scoring.hit_deltas)}
         | {"n_boot": scoring.n_boot, "n_shuffles": n_shuffles, "seed": scoring.seed},
         avesound=__version__,
         **{kind: {subset: getattr(tables[subset], kind) for subset in SUBSETS} for kind in ("means", "differences", "p_shuffled")},

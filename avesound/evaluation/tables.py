@@ -208,8 +208,8 @@ class Overall:
     p_shuffled[subset][metric]
         The p-value against wrong sound; without a row `shuffled` nothing.
     settings[name]
-        Fields of `AlignSettings`; `L_sec`, lengths of the audio windows, and `stride_s`, seconds; `hit_deltas`, `n_boot`,
-        `n_shuffles` and `seed` of `Scoring`.
+        Fields of `AlignSettings`; `L_sec`, lengths of the audio windows, `win_s`, that of the video windows (None: not known), and
+        `stride_s`, seconds; `hit_deltas`, `n_boot`, `n_shuffles` and `seed` of `Scoring`.
     calibration["hdr_coverage"][subset]
         How often the region of highest density that holds the share `levels` held a moment of the event.
     calibration["reliability"][subset]

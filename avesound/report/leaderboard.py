@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from ..encoders.base import Problem
 from ..evaluation.card import CLIP_METRICS, Card, CardSet, markdown_table, read_card
 from ..embeddings.store import fingerprint
 from ..files import atomic_write
@@ -102,7 +103,7 @@ def _reason(a: _Placed, b: _Placed) -> str:
 
 # %% ../../nbs/890_report_leaderboard.ipynb #cf1e1b9c
 def _groups(cards: Mapping[str, Card]) -> tuple[list[list[_Placed]], list[str]]:
-    "Parts of cards that may be ranked together, by data set; and why others may not."
+    "Parts of cards that may be ranked together, by data set; why others may not, and which are no result."
     placed = [_Placed(card, name, set_name, of) for name, card in cards.items() for set_name, of in card.sets.items()]
     groups: dict[tuple, list[_Placed]] = {}
     for one in placed:
@@ -114,6 +115,9 @@ def _groups(cards: Mapping[str, Card]) -> tuple[list[list[_Placed]], list[str]]:
         reasons += [_reason(same_name[0][0], group[0]) for group in same_name[1:]]
         lacking = [name for name, card in cards.items() if set_name not in card.sets]
         reasons += [f"{set_name}: not measured for {', '.join(lacking)}"] * bool(lacking)
+        reasons += [
+            f"{set_name}: {one.name} is no result: {problem}" for one in placed if one.set_name == set_name for problem in _flaws(one)
+        ]
     return ordered, reasons
 
 # %% ../../nbs/890_report_leaderboard.ipynb #7f9daa64
@@ -131,8 +135,13 @@ def _common_values(group: Sequence[_Placed], metrics: Sequence[str]) -> tuple[di
     return as_array, subset
 
 
+def _flaws(one: _Placed) -> list[Problem]:
+    "Why it is no result; of a control, which is not meant to be one, nothing."
+    return [] if one.card.is_control else one.of.problems
+
+
 def _kind(one: _Placed) -> str:
-    return "control" if one.card.is_control else "no result" if one.of.problems else "encoder"
+    return "control" if one.card.is_control else "no result" if _flaws(one) else "encoder"
 
 # %% ../../nbs/890_report_leaderboard.ipynb #1c0c66e2
 def _board(group: Sequence[_Placed], metrics: Sequence[str]) -> Board:
@@ -194,7 +203,7 @@ class Leaderboard:
     "Tables of encoders, one for each set of clips and protocol."
 
     boards: tuple[Board, ...]
-    reasons: tuple[str, ...]  # why cards are not ranked together, or lack a data set
+    reasons: tuple[str, ...]  # why cards are not ranked together, are no result, or lack a data set
 
     def __str__(self) -> str:
         lines: list[str] = []
