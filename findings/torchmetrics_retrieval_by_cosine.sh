@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# torchmetrics 1.9.0: in half of its retrieval metrics what is found with a score of zero or less is not found, also at the first rank.
+# torchmetrics 1.9.0: in four of its retrieval metrics what is found with a score of zero or less is not found, also at the first rank.
 #
 # RetrievalMRR, RetrievalMAP, RetrievalRecall and RetrievalPrecision (and their functions) set the targets of all scores <= 0 to not relevant,
 # and then rank. RetrievalHitRate, RetrievalNormalizedDCG, RetrievalRPrecision, RetrievalAUROC and RetrievalPrecisionRecallCurve rank alone.
@@ -9,8 +9,9 @@
 # - by negative distance, or the logarithms of probabilities, the four are 0.0 for a perfect ranking;
 # - by cosine + 2 all are 1.0: the order is the same each time.
 # With one partner each, recall@5 and hit rate@5 are the same by definition, and RetrievalPrecisionRecallCurve gives 1.0 for the recall@5 of
-# which RetrievalRecall says 0.0. The classes' documentation wants "float predictions from a model output" and says nothing of zero; nothing is
-# warned of. It is so since 1.8.0, as pull request 3104 proposed ("Discard zero and negative predictions in retrieval metrics"); with 1.7.3 all are 1.0.
+# which RetrievalRecall says 0.0. The classes' documentation wants "float predictions from a model output", that of the functions "estimated
+# probabilities"; none says anything of zero, and nothing is warned of. It is so since 1.8.0, as pull request 3104 proposed ("Discard zero and
+# negative predictions in retrieval metrics"); with 1.7.3 all are 1.0.
 #
 # What to do: hand in scores above zero, cosine + 2 for cosines, or take the metrics that rank alone.
 #
