@@ -13,11 +13,11 @@ from .encoders.base import encoder_names as encoder_names
 from .encoders.base import register_encoder as register_encoder
 from .evaluation.compare import compare as compare
 from .evaluation.crossmodal import evaluate_crossmodal as evaluate_crossmodal
-from .evaluation.evaluate import Scoring as Scoring
 from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.figures import plot_clip as plot_clip
 from .evaluation.figures import plot_overall as plot_overall
 from .evaluation.locate import locate as locate
+from .evaluation.plan import Scoring as Scoring
 from .localization.align import AlignSettings as AlignSettings
 from .localization.align import align as align
 from .localization.predict import predict as predict

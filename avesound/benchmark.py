@@ -32,7 +32,8 @@ from .embeddings.similarity import similarity_set
 from .embeddings.store import fingerprint
 from .encoders.base import Encoder
 from .evaluation.card import Card, CardSet, card_set, read_card
-from .evaluation.evaluate import Evaluation, Scoring, choose_clips, evaluate
+from .evaluation.evaluate import Evaluation, evaluate
+from .evaluation.plan import Scoring, choose_clips
 from .evaluation.protocol import read_selection
 from .files import as_json, check_folder, sha256_of, write_json
 from .metrics.bootstrap import MeanInterval

@@ -24,7 +24,7 @@ from avesound.embeddings.store import CacheError
 from avesound.evaluation.audit import audit_crossmodal, copied_answers, known_events, read_predictions
 from avesound.evaluation.card import Card, read_card
 from avesound.evaluation.crossmodal import DIRECTIONS, Query, evaluate_crossmodal, place_scores, queries_of_clips, segment_vectors
-from avesound.evaluation.evaluate import choose_clips
+from avesound.evaluation.plan import choose_clips
 from avesound.localization.align import cosine_similarity
 from avesound.report.leaderboard import leaderboard
 from conftest import DATA, ROOT

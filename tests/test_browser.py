@@ -38,7 +38,8 @@ def run(tmp_path_factory):
     from avesound.data.annotations import read_annotations, write_annotations
     from avesound.data.synth import SynthSpec, make_dataset
     from avesound.embeddings.extract import WindowSettings, extract
-    from avesound.evaluation.evaluate import Scoring, evaluate
+    from avesound.evaluation.evaluate import evaluate
+    from avesound.evaluation.plan import Scoring
     from avesound.media.write import write_clip
 
     folder = tmp_path_factory.mktemp("run")
@@ -265,7 +266,8 @@ def test_windows_of_rows_are_chosen(browser, tmp_path):
 
     from avesound.data.synth import SynthSpec, make_dataset
     from avesound.embeddings.extract import RunSettings, WindowSettings, extract
-    from avesound.evaluation.evaluate import Scoring, evaluate
+    from avesound.evaluation.evaluate import evaluate
+    from avesound.evaluation.plan import Scoring
 
     data = make_dataset(tmp_path / "data", spec=SynthSpec(seed=5, duration_s=4.0), n_train=0, n_val=0, n_test=2)
     rows = WindowSettings(frames=True)
@@ -370,7 +372,8 @@ def test_an_event_that_is_marked_is_in_the_csv(page, first, run):
         and abs(row["start_s"] - 2.0) < 0.1
         and abs(row["end_s"] - 4.5) < 0.1
     )
-    from avesound.evaluation.evaluate import Scoring, evaluate
+    from avesound.evaluation.evaluate import evaluate
+    from avesound.evaluation.plan import Scoring
 
     assert evaluate(run / "cache", run / "marked.csv", scoring=Scoring(n_boot=10)).overall.status == {"ok": 1}
     page.wait_for_selector(".inspector rect.mark", state="attached")

@@ -13,7 +13,8 @@ from test_faults import command, folder_of, odd, rows_of, wait_until  # noqa: F4
 from avesound.embeddings.cache import EmbeddingCache
 from avesound.embeddings.extract import RunSettings, extract
 from avesound.encoders.base import EncoderSpec, create_encoder
-from avesound.evaluation.evaluate import Scoring, evaluate
+from avesound.evaluation.evaluate import evaluate
+from avesound.evaluation.plan import Scoring
 from avesound.tuning.grid import Grid
 from avesound.tuning.sweep import GridScoring, sweep
 

@@ -19,7 +19,8 @@ from avesound.data.annotations import ClipAnnotation
 from avesound.data.splits import AnnotatedClips
 from avesound.embeddings.cache import EmbeddingCache
 from avesound.embeddings.store import audio_file, read_embeddings, video_file, write_embeddings
-from avesound.evaluation.evaluate import ClipChoice, Scoring, evaluate
+from avesound.evaluation.evaluate import evaluate
+from avesound.evaluation.plan import ClipChoice, Scoring
 from avesound.evaluation.protocol import ProtocolError, Selection, write_selection
 from avesound.localization.align import AlignSettings
 from avesound.provenance import run_id_of

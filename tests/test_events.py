@@ -9,7 +9,8 @@ import pytest
 
 from avesound import cli
 from avesound.embeddings.store import audio_file, read_embeddings, video_file, write_embeddings
-from avesound.evaluation.evaluate import Scoring, evaluate
+from avesound.evaluation.evaluate import evaluate
+from avesound.evaluation.plan import Scoring
 from avesound.metrics.events import MOST_MOMENTS, apart_array, event_numbers, found_events, paired_events, pairwise_tiou, read_moments
 from avesound.timeline import Interval, sliding_windows, time_grid
 

@@ -22,8 +22,9 @@ from avesound.embeddings.store import CacheError
 from avesound.embeddings.verify import encoder_as_made, remake, verify_cache
 from avesound.encoders.base import EncoderSpec, create_encoder, register_encoder
 from avesound.evaluation.crossmodal import evaluate_crossmodal, queries_of_clips
-from avesound.evaluation.evaluate import Scoring, evaluate
+from avesound.evaluation.evaluate import evaluate
 from avesound.evaluation.locate import locate
+from avesound.evaluation.plan import Scoring
 from avesound.evaluation.protocol import read_selection
 from avesound.localization.align import AlignSettings
 from avesound.refiner.network import RefinerSettings

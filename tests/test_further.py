@@ -12,7 +12,8 @@ from test_evaluate import towers as plain_towers
 from test_presence import annotate, towers
 
 from avesound.data.senses import write_senses
-from avesound.evaluation.evaluate import Scoring, evaluate
+from avesound.evaluation.evaluate import evaluate
+from avesound.evaluation.plan import Scoring
 from avesound.report.analyze import analyze
 from avesound.report.breakdown import read_metrics
 from avesound.report.findings import sections

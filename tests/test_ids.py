@@ -13,7 +13,8 @@ from avesound.data.annotations import read_annotations
 from avesound.data.marks import mark_event, read_marks
 from avesound.embeddings.store import audio_file, video_file, write_embeddings
 from avesound.evaluation.compare import compare
-from avesound.evaluation.evaluate import Scoring, evaluate
+from avesound.evaluation.evaluate import evaluate
+from avesound.evaluation.plan import Scoring
 from avesound.files import read_table
 from avesound.localization.align import AlignSettings
 from avesound.report.analyze import analyze

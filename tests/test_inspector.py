@@ -27,7 +27,8 @@ from avesound.data.annotations import read_annotations
 from avesound.data.marks import mark_event, read_marks, unmark
 from avesound.embeddings.extract import WindowSettings, extract
 from avesound.embeddings.store import write_embeddings
-from avesound.evaluation.evaluate import Scoring, evaluate
+from avesound.evaluation.evaluate import evaluate
+from avesound.evaluation.plan import Scoring
 from avesound.localization.align import FUSIONS, AlignSettings
 from avesound.timeline import Windows
 from avesound.viewer.inspector import ALIKE, Inspector

@@ -24,7 +24,8 @@ def run(tmp_path_factory):
     "Three synthetic clips, embedded and evaluated."
     from avesound.data.synth import SynthSpec, make_dataset
     from avesound.embeddings.extract import extract
-    from avesound.evaluation.evaluate import Scoring, evaluate
+    from avesound.evaluation.evaluate import evaluate
+    from avesound.evaluation.plan import Scoring
 
     folder = tmp_path_factory.mktemp("run")
     clips = make_dataset(folder / "data", spec=SynthSpec(difficulty="hard", seed=21), n_train=0, n_val=0, n_test=3) / "AVE"

@@ -14,8 +14,9 @@ from PIL import Image
 
 from avesound.embeddings.store import audio_file, video_file, write_embeddings
 from avesound.evaluation.compare import compare, plot_forest
-from avesound.evaluation.evaluate import Scoring, evaluate
+from avesound.evaluation.evaluate import evaluate
 from avesound.evaluation.figures import plot_clip, plot_overall
+from avesound.evaluation.plan import Scoring
 from avesound.files import read_table
 from avesound.lettering import latex_text, markdown_text
 from avesound.report.analyze import analyze

@@ -13,7 +13,8 @@ from avesound import cli
 from avesound.embeddings.cache import EmbeddingCache
 from avesound.evaluation.card import _calibration
 from avesound.evaluation.compare import compare
-from avesound.evaluation.evaluate import Scoring, evaluate
+from avesound.evaluation.evaluate import evaluate
+from avesound.evaluation.plan import Scoring
 from avesound.evaluation.protocol import Selection, read_selection
 from avesound.evaluation.tables import UNSAID, missing_or_small
 from avesound.localization.align import AlignSettings

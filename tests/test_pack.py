@@ -41,7 +41,8 @@ from avesound.embeddings.store import (
 )
 from avesound.embeddings.verify import remake, verify_cache
 from avesound.evaluation.crossmodal import evaluate_crossmodal, queries_of_clips
-from avesound.evaluation.evaluate import Scoring, evaluate
+from avesound.evaluation.evaluate import evaluate
+from avesound.evaluation.plan import Scoring
 from avesound.files import StorageError
 from avesound.refiner.network import RefinerSettings
 from avesound.refiner.train import train_refiner

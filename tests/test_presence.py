@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from avesound.embeddings.store import audio_file, video_file, write_embeddings
-from avesound.evaluation.evaluate import Scoring, evaluate
+from avesound.evaluation.evaluate import evaluate
+from avesound.evaluation.plan import Scoring
 from avesound.evaluation.tables import read_overall
 from avesound.localization.align import AlignSettings
 from avesound.metrics.bootstrap import resample_counts

@@ -271,7 +271,7 @@ def fields_of(name: str) -> set[str]:
 
     from avesound.embeddings.job import WindowSettings  # noqa: F401
     from avesound.encoders.base import EncoderSpec
-    from avesound.evaluation.evaluate import Scoring
+    from avesound.evaluation.plan import Scoring
     from avesound.localization.align import AlignSettings
     from avesound.refiner.network import RefinerSettings
     from avesound.tuning.grid import Grid

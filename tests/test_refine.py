@@ -26,7 +26,8 @@ from avesound.embeddings.extract import extract
 from avesound.embeddings.fit import fit_projector
 from avesound.embeddings.projector import ProjectorError
 from avesound.embeddings.store import audio_file, video_file, write_embeddings
-from avesound.evaluation.evaluate import Scoring, evaluate
+from avesound.evaluation.evaluate import evaluate
+from avesound.evaluation.plan import Scoring
 from avesound.evaluation.refined import BLIND, RIVALS, information
 from avesound.localization.align import AlignSettings
 from avesound.metrics.clip import events_array

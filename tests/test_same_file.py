@@ -15,7 +15,8 @@ from avesound.embeddings.extract import extract
 from avesound.embeddings.pack import pack
 from avesound.embeddings.projector import Projector
 from avesound.evaluation.crossmodal import evaluate_crossmodal, queries_of_clips
-from avesound.evaluation.evaluate import Scoring, evaluate
+from avesound.evaluation.evaluate import evaluate
+from avesound.evaluation.plan import Scoring
 from avesound.evaluation.protocol import Selection
 from avesound.localization.align import AlignSettings
 from avesound.refiner.network import RefinerSettings

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from avesound.cli import main
 from avesound.data.synth import SynthSpec, make_dataset
 from avesound.embeddings.extract import WindowSettings, extract
-from avesound.evaluation.evaluate import Scoring, evaluate
+from avesound.evaluation.evaluate import evaluate
+from avesound.evaluation.plan import Scoring
 from avesound.localization.align import FUSIONS, AlignSettings, align
 from avesound.localization.predict import predict
 from avesound.metrics.clip import clip_metrics

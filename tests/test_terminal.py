@@ -19,7 +19,8 @@ from avesound.embeddings.cache import EmbeddingCache
 from avesound.evaluation.card import read_card
 from avesound.evaluation.compare import compare
 from avesound.evaluation.crossmodal import evaluate_crossmodal, queries_of_clips
-from avesound.evaluation.evaluate import Scoring, choose_clips, evaluate
+from avesound.evaluation.evaluate import evaluate
+from avesound.evaluation.plan import Scoring, choose_clips
 from avesound.lettering import text_width
 from avesound.refiner.network import RefinerSettings
 from avesound.refiner.train import train_refiner

@@ -143,7 +143,8 @@ def test_rank_p_value_of_exchangeable_arrangements_is_uniform():
 def handful(tmp_path_factory):
     "A run over three clips, in each of which the prediction lies in the event: every share is 1, every interval has no width."
     from avesound.embeddings.store import write_embeddings
-    from avesound.evaluation.evaluate import Scoring, evaluate
+    from avesound.evaluation.evaluate import evaluate
+    from avesound.evaluation.plan import Scoring
     from avesound.timeline import sliding_windows
 
     folder, windows = tmp_path_factory.mktemp("handful"), sliding_windows(10, 1.0, 0.25)

@@ -25,7 +25,8 @@ from ..embeddings.dask import DaskClient, dask_client
 from ..embeddings.store import fingerprint
 from ..drawing import FORMATS, save_figure
 from ..encoders.base import Problem
-from ..evaluation.evaluate import Scoring, evaluate
+from ..evaluation.evaluate import evaluate
+from ..evaluation.plan import Scoring
 from ..evaluation.protocol import ids_sha256
 from ..evaluation.tables import Overall
 from ..files import as_json, atomic_write, check_folder, write_csv, write_json
