@@ -25,6 +25,7 @@ from .claim import claimed, writing
 from .clips import in_shard, media_folder, no_media_error, sound_sources, wanted_ids, without_clip
 from .dask import DaskClient, map_dask
 from avesound.embeddings.job import (
+    CODE_OF,
     CachePlan,
     ClipJob,
     Failure,
@@ -39,7 +40,16 @@ from avesound.embeddings.job import (
     software_versions,
 )
 from .journal import FINAL, Journal, check_retry, check_unchanged, file_stamp, is_unchanged, note_begun, note_stopped
-from .store import FOLDERS, CacheError, cache_root, fingerprint, journals, read_records, without_unfinished
+from avesound.embeddings.store import (
+    FOLDERS,
+    CacheError,
+    EmbeddingsReader,
+    cache_root,
+    fingerprint,
+    journals,
+    read_records,
+    without_unfinished,
+)
 from .workers import Ended, JobLimits, free_memory, map_workers, usable_cores
 from ..encoders.base import Encoder, create_encoder, create_towers
 from ..files import StorageError, check_folder, printable, sha256_of, shorten
@@ -105,6 +115,7 @@ class RunReport:
 
     records: tuple[dict, ...]  # as in the journal, sorted by id
     n_new: int  # how many of them were made by this run
+    notes: tuple[str, ...] = ()  # what the reader of the vectors should know
 
     @property
     def counts(self) -> dict[str, int]:
@@ -121,7 +132,8 @@ class RunReport:
         failed = [record for record in self.records if record["status"] != "ok"]
         lines += [f"  {record['status']:<9} {record['id']}  {record.get('detail', '')}".rstrip() for record in failed[:most]]
         n_more = 0 if most is None else len(failed) - most
-        return "\n".join([*lines, f"  … and {n_more} more, see `records`"] if n_more > 0 else lines)
+        lines += [f"  … and {n_more} more, see `records`"] * (n_more > 0)
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
     def __str__(self) -> str:
         return self.told(most=10)
@@ -344,7 +356,7 @@ def planned(
         windows=windows,
         decoding=decoding_for(towers, kinds, run.timeout_s, run.max_s, run.max_pixels),
         batch_size=run.batch_size,
-        versions=software_versions(),
+        versions=software_versions(towers.seeing, towers.hearing),
     )
     return plan, towers
 
@@ -428,7 +440,26 @@ def extract(
     with claimed({plan.folders[kind]: plan.settings[kind] for kind in plan.kinds}, **_claim_of(run, vid_dir, annotations_csv)):
         with without_unfinished([*plan.folders.values()], jobs.keys()):
             journal = Journal(cache_root(out_dir, plan.kinds), plan.marks, shard=run.shard, retry=run.retry)
-            return _run_jobs(jobs, partial(do_clip, towers=towers), is_done, journal, run, what="extract", progress=progress)
+            report = _run_jobs(jobs, partial(do_clip, towers=towers), is_done, journal, run, what="extract", progress=progress)
+            return replace(report, notes=_of_other_code(plan, report))
+
+# %% ../../nbs/550_embeddings_extract.ipynb #c0de0003
+def _of_other_code(plan: CachePlan, report: RunReport) -> tuple[str, ...]:
+    "Whether vectors of earlier runs were made by an own encoder as it no longer is."
+    now = {name: code for name, code in plan.versions.items() if name.startswith(CODE_OF)}
+    if not now or report.n_new == len(report.records):
+        return ()
+    kind, notes = plan.kinds[0], []
+    reader = EmbeddingsReader(plan.folders[kind], None if kind == "video" else plan.windows.lengths[0])
+    before: Counter[str] = Counter()
+    for record in report.records:
+        with suppress(CacheError, OSError):
+            made_with = reader.read(record["id"]).meta.get("versions") or {}
+            before.update(name for name, code in now.items() if made_with.get(name, code) != code)
+    for name, n in before.items():
+        what = f"{n} of the clips have vectors of other code of encoder {name.removeprefix(CODE_OF)!r} than there is now"
+        notes.append(f"{what}; they are kept: `overwrite` makes them anew, another folder keeps both")
+    return tuple(notes)
 
 # %% ../../nbs/550_embeddings_extract.ipynb #52f31041
 @dataclass(frozen=True)

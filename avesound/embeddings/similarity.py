@@ -8,7 +8,7 @@ __all__ = ['FLAT', 'CurveSet', 'similarity_set', 'curves_of_clips', 'informative
 
 # %% ../../nbs/580_embeddings_similarity.ipynb #e299da7d
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -38,6 +38,7 @@ class CurveSet:
     audio_meta: dict
     flat: dict[str, str] = field(default_factory=dict)  # clips whose curves say nothing: id -> why
     files: tuple[str, ...] = ()  # of each clip the sha256 of the picture's file, "": not known; empty: of none
+    versions: Mapping[str, Collection[str]] = field(default_factory=dict)  # by what the vectors were made, name -> versions
 
     @property
     def is_flat(self) -> np.ndarray:
@@ -121,6 +122,7 @@ class _Gathered:
             audio_meta=reader.audio_meta,
             flat=self.flat,
             files=tuple(reader.files.get(video_id, "") for video_id in self.dims),
+            versions=reader.versions,
         )
         return every if len(fit) == len(self.dims) else replace(curves_of_clips(every, fit), failures=reader.failures)
 

@@ -6,14 +6,16 @@
 __all__ = ['HUB', 'ENTRY_POINTS', 'ORACLE', 'EncoderSpec', 'Encoder', 'ClipEmbeddings', 'encode_clip', 'clip_rows',
            'windows_of_rows', 'encode_windows', 'check_vectors', 'register_encoder', 'encoder_names', 'Recipe',
            'portable', 'encoder_factory', 'create_encoder', 'create_towers', 'resolve_device', 'warn_of_device',
-           'resolve_dtype', 'cpu_has_bfloat16', 'run_tower', 'hub_files', 'weights_checksum', 'Problem',
-           'NotComparable', 'check_comparable']
+           'resolve_dtype', 'cpu_has_bfloat16', 'run_tower', 'hub_files', 'weights_checksum', 'code_checksum',
+           'Problem', 'NotComparable', 'check_comparable']
 
 # %% ../../nbs/300_encoders_base.ipynb #02a441dc
+import hashlib
 import importlib
 import importlib.metadata
 import inspect
 import platform
+import sys
 import warnings
 import weakref
 from collections.abc import Callable, Mapping
@@ -543,6 +545,20 @@ def weights_checksum(
 ) -> str:  # "sha256:<64 hex digits>", for `EncoderSpec.weights`
     "What `EncoderSpec.weights` says of weights loaded from a file. Raises `FileNotFoundError` where it is not there."
     return f"sha256:{sha256_of(path)}"
+
+# %% ../../nbs/300_encoders_base.ipynb #c0de0002
+def code_checksum(
+    encoder: Encoder,
+) -> str | None:  # "sha256:<hex>"; None: it is avesound's own, or its text is nowhere to be found
+    "Which code an encoder is: the text of its module; of one that a script or a notebook defines, that of its class."
+    kind = type(encoder)
+    if kind.__module__.partition(".")[0] == "avesound":
+        return None
+    try:
+        text = inspect.getsource(kind if kind.__module__ == "__main__" else sys.modules[kind.__module__])
+    except (OSError, TypeError, KeyError):
+        return None
+    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}"
 
 # %% ../../nbs/300_encoders_base.ipynb #3a418439
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ __all__ = ['problems_of', 'looked_at', 'notes_of']
 from collections.abc import Sequence
 
 from ..data.annotations import without_suffix
-from ..embeddings.cache import EmbeddingCache, problems_between, same_file_notes, seen_before
+from ..embeddings.cache import EmbeddingCache, problems_between, same_file_notes, seen_before, version_notes
 from ..embeddings.projector import Projector
 from ..embeddings.similarity import CurveSet
 from ..encoders.base import ORACLE, Problem
@@ -94,6 +94,7 @@ def notes_of(
 def _cache_notes(curves: CurveSet, lengths: Sequence[Seconds], projector: Projector | None) -> list[str]:
     known = curves.video_meta.get("encoder") and curves.audio_meta.get("encoder")
     notes = [] if known else ["the cache does not say which encoder made it"]
+    notes += version_notes(curves.versions)
     if rate := curves.video_meta.get("frame_rate"):
         win_s, stride_s = (curves.video_meta[name] for name in ("win_s", "stride_s"))
         notes.append(f"windows are means of {rate:g} rows a second: video windows of {win_s:g} s, and all of them every {stride_s:g} s")

@@ -18,7 +18,16 @@ import numpy as np
 
 from .. import __version__
 from ..data.annotations import ClipAnnotation, annotations_table
-from ..embeddings.cache import CacheLike, EmbeddingCache, PairReader, misfits, problems_between, same_file_notes, seen_before
+from avesound.embeddings.cache import (
+    CacheLike,
+    EmbeddingCache,
+    PairReader,
+    misfits,
+    problems_between,
+    same_file_notes,
+    seen_before,
+    version_notes,
+)
 from ..embeddings.frames import RowWindows
 from ..embeddings.similarity import FLAT
 from ..embeddings.store import Embeddings, audio_lengths
@@ -381,4 +390,4 @@ def _notes(reader: PairReader, spec: Mapping[str, Any], segment_s: Seconds) -> l
     if spec.get("video_hears"):
         easier = "they answer an easier question than the protocol's, and there is no row `shuffled`"
         notes.append(f"the picture vectors of {spec['name']!r} were made with the clip's sound known: {easier}")
-    return notes + same_file_notes(reader.files)
+    return notes + same_file_notes(reader.files) + version_notes(reader.versions)
