@@ -812,3 +812,30 @@ def test_what_is_fitted_for_two_truths_is_fitted_to_the_first(made):
     assert both.summary[["tau", "event_start_sec"]].equals(both.also.summary[["tau", "event_start_sec"]])
     for notes in (both.difference.notes, both.also.overall.notes):
         assert "temperature and margins are fitted to the events of a.csv alone" in notes
+
+
+# ---- silence
+
+
+@pytest.mark.parametrize("zscore", [True, False])
+def test_the_sound_of_a_silent_clip_is_no_wrong_sound(zscore, tmp_path):
+    "What the tie rule makes of a curve that says nothing is luck: it counts in no mean of wrong sounds, however many clips are silent."
+    ids, events = [f"c{i}" for i in range(12)], [(1 + i % 5, 3 + i % 5) for i in range(12)]
+    found = {}
+    for name, silent in (("none", 0), ("some", 4)):
+        towers(tmp_path / name, ids, 1.5, events=events)
+        for video_id in ids[:silent]:
+            path = audio_file(tmp_path / name / "a", video_id, 1.0)
+            heard = read_embeddings(path)
+            write_embeddings(path, 0 * heard.emb, heard.windows, heard.meta)
+        kept = ids if silent else ids[4:]
+        table = annotate(tmp_path / f"{name}.csv", kept, events[len(ids) - len(kept) :], ["test"] * len(kept))
+        scoring = Scoring(n_boot=20, n_shuffles=len(kept) - 1)  # all others: whatever the order, the same sounds
+        settings = AlignSettings(score_zscore=zscore)
+        found[name] = evaluate((tmp_path / name / "v", tmp_path / name / "a"), table, split="test", settings=settings, scoring=scoring)
+    assert found["some"].overall.status == {"ok": 8, "flat": 4} and found["none"].overall.status == {"ok": 8}
+    of = {name: result.baselines.query("method == 'shuffled'").set_index("video_id").loc[ids[4:]] for name, result in found.items()}
+    for metric in ("dist", "inside", "auroc", "mass_inside", "crps"):
+        assert np.allclose(of["some"][metric].astype(float), of["none"][metric].astype(float), rtol=1e-5, atol=1e-6), metric
+        means = [result.overall.means["partial"]["shuffled"][metric] for result in found.values()]
+        assert means[0].n == means[1].n == 8 and np.isclose(means[0].mean, means[1].mean, rtol=1e-5)

@@ -210,9 +210,9 @@ def test_four_thousand_clips_are_sorted_in_no_time():
         }
         for i in range(4097)
     ]
-    began = time.perf_counter()
+    began = time.process_time()
     order = choose(rows, search="CLIP class", label="class 3", partial=True, sort="dist", descending=True)
-    assert time.perf_counter() - began < 1
+    assert time.process_time() - began < 1
     known = [rows[i]["dist"] for i in order if rows[i]["dist"] is not None]
     assert (
         known == sorted(known, reverse=True)

@@ -336,6 +336,18 @@ def test_whatever_reads_annotations_leaves_these_clips_out_and_says_so(mixed, tm
     assert done.returncode == 0 and "30 no_event, 60 ok" in done.stdout and not (tmp_path / "s_presence.csv").exists(), done.stderr
 
 
+def test_what_is_calibrated_counts_the_clips_with_an_event_alone(mixed):
+    folder, ids, events = mixed
+    found = judged(folder, calibrate_on="val")
+    fitted = found.overall.calibration["fitted"]
+    assert fitted["n_clips"] == sum(event is not None for event, split in zip(events, SPLITS) if split == "val") == 40
+    scored = found.summary[found.summary["status"] == "ok"]
+    for target in ("event", "moment"):
+        covered = fitted["covered"][target]
+        widths = scored[f"{target}_end_sec"] - scored[f"{target}_start_sec"]
+        assert covered["n"] == len(scored) == 60 and np.isclose(covered["mean_width_s"], widths.mean())
+
+
 # ---- what it shows on synthetic clips
 
 

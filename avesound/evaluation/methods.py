@@ -16,7 +16,7 @@ import numpy as np
 from ..data.annotations import ClipAnnotation
 from ..embeddings.cache import CacheLike, EmbeddingCache
 from ..embeddings.dask import DaskClient, map_blocks
-from ..embeddings.similarity import CurveSet, ShuffledCurves, similarity_set
+from ..embeddings.similarity import FLAT, CurveSet, ShuffledCurves, similarity_set
 from ..localization.align import AlignSettings, align
 from ..localization.baselines import BASELINES, ORACLES, BaselineResult, ClipSignals, event_rate
 from ..localization.predict import moment_and_interval, predict
@@ -382,7 +382,7 @@ def wrong_sound(
     work = partial(_drawn, stride_s=stride_s, settings=settings)
     for (block, own), drawn in map_blocks(work, jobs, dask):
         said.put(n_clips, block.rows, {name: drawn.pop(name) for name in ("interval", "confidence")}, (slice(None), len(block.curves[0])))
-        metrics.put(n_clips, block.rows, {name: value.mean(axis=0) for name, value in drawn.items()})
+        metrics.put(n_clips, block.rows, {name: _mean_of_known(value) for name, value in drawn.items()})
         means.add(drawn, own)
     return Method("shuffled", dict(metrics), draws=Draws(means.of_subsets(), **said)) if metrics else None
 
@@ -414,12 +414,31 @@ def _drawn(job: tuple[ShuffledCurves, Truth], stride_s: Seconds, settings: Align
     columns = _Columns()
     for some in alike(truth.n_events, truth.partial):  # clips with as many events; of such as fill their clip much is known at once
         for draws in _draws(block.curves, len(some)):
-            aligned = align([_some(curve[draws], some) for curve in block.curves], stride_s, settings)
+            scales = [_some(curve[draws], some) for curve in block.curves]
+            aligned = align(scales, stride_s, settings)
             t_sec, interval, confidence = moment_and_interval(aligned.pdf, truth.cells.block(some), settings)
             metrics = truth.metrics(some, aligned.pdf, t_sec, interval, aligned.curve)
-            drawn = metrics | {"interval": interval, "confidence": confidence}
+            drawn = _of_those_that_speak(metrics | {"interval": interval, "confidence": confidence}, scales)
             columns.put(len(block.rows), some, drawn, (draws, len(block.curves[0])))
     return dict(columns)
+
+
+def _of_those_that_speak(drawn: Mapping[str, np.ndarray], scales: Sequence[np.ndarray]) -> Mapping[str, np.ndarray]:
+    "The same with NaN where a wrong sound says nothing, as that of a silent clip: what the tie rule makes of it is luck."
+    spans = [np.fmax.reduce(curves, axis=-1) - np.fmin.reduce(curves, axis=-1) for curves in scales]  # [shape=(R, b, K)] each
+    moves = np.logical_or.reduce([(span > FLAT).any(axis=-1) for span in spans])
+    if moves.all():
+        return drawn
+    return {name: np.where(moves.reshape(moves.shape + (1,) * (value.ndim - 2)), value, np.nan) for name, value in drawn.items()}
+
+
+def _mean_of_known(values: np.ndarray) -> np.ndarray:
+    "Over the first axis; NaN where none is known."
+    known = ~np.isnan(values)
+    if known.all():
+        return values.mean(axis=0)
+    n = known.sum(axis=0)
+    return np.where(n > 0, np.where(known, values, 0.0).sum(axis=0) / np.maximum(n, 1), np.nan)
 
 
 def _some(curves: np.ndarray, clips: np.ndarray) -> np.ndarray:

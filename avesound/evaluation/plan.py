@@ -246,7 +246,8 @@ def calibrated(
     curves, settings = similarity_set(cache, clips, L_sec=plan.L_sec, settings=plan.settings), plan.settings
     by_id = {clip.video_id: clip for clip in clips}
     truth = truth_of(curves, [by_id[video_id] for video_id in curves.video_ids])
-    fitted: dict[str, Any] = {"split": clips[0].own_split, "n_clips": len(curves.video_ids), "temperature": None}
+    n_clips = int((~np.isnan(truth.events).all(axis=(1, 2))).sum())  # the others have nothing to fit to
+    fitted: dict[str, Any] = {"split": clips[0].own_split, "n_clips": n_clips, "temperature": None}
     if settings.tau_adapt is None:
         temperature = best_temperature(partial(_log_scores, truth, curves, settings), settings.tau)
         fitted["temperature"] = asdict(temperature) | {"tau_before": settings.tau}

@@ -112,12 +112,13 @@ def conformal_columns(
         columns |= {f"{target}_start_sec": wide[:, 0], f"{target}_end_sec": wide[:, 1]}
         miss = interval_miss(scored.truth.events, wide, target)
         drawn = bootstrap_interval(np.where(np.isnan(miss), np.nan, miss <= 1e-9), n_boot=n_boot, seed=seed)
+        widths = (wide[:, 1] - wide[:, 0])[~np.isnan(miss)]  # of the same clips
         covered[target] = {
             "mean": float(drawn.mean),
             "low": float(drawn.low),
             "high": float(drawn.high),
             "n": int(drawn.n_clips),
-            "mean_width_s": float(np.nanmean(wide[:, 1] - wide[:, 0])),
+            "mean_width_s": float(widths.mean()) if len(widths) else np.nan,
         }
     return columns, covered
 

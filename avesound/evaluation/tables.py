@@ -166,7 +166,7 @@ def _p_paired(right: np.ndarray, wrong: np.ndarray, lower_is_better: bool, seed:
     """
     p = float(paired_p_value(right, wrong, seed=seed))
     gain = np.nanmean(right - wrong) * (-1 if lower_is_better else 1) if np.isfinite(p) else np.nan
-    return p if not gain <= 0 else 1 - p / 2
+    return 1 - p / 2 if gain < 0 else p
 
 # %% ../../nbs/710_evaluation_tables.ipynb #4cf6948c
 def calibration_checks(

@@ -138,7 +138,7 @@ class TemperatureFit:
     "The temperature with the best mean log score on some clips."
 
     tau: float
-    log_score: float  # mean over the clips at `tau`
+    log_score: float  # mean over these clips at `tau`
     log_score_before: float  # at the temperature that the settings had
     n_clips: int  # clips that decide: those with a log score that depends on tau
 
@@ -197,7 +197,8 @@ def best_temperature(
         lambda log_tau: -np.nanmean(scores(np.exp(log_tau))), bounds=around, method="bounded", options={"xatol": 1e-3}
     )
     tau = float(np.exp(refined.x)) if -refined.fun >= np.nanmean(by_tau[best]) else float(grid[best])
-    return TemperatureFit(tau, float(np.nanmean(scores(tau))), float(np.nanmean(scores(before))), int(decide.sum()))
+    at_tau, at_before = (float(np.nanmean(scores(t)[decide])) for t in (tau, before))
+    return TemperatureFit(tau, at_tau, at_before, int(decide.sum()))
 
 # %% ../../nbs/460_metrics_calibration.ipynb #8b1efbf2
 TARGETS = ("event", "moment")  # what an interval must hold
