@@ -19,12 +19,13 @@ from avesound.data.annotations import ClipAnnotation
 from avesound.data.splits import AnnotatedClips
 from avesound.embeddings.cache import EmbeddingCache
 from avesound.embeddings.store import audio_file, read_embeddings, video_file, write_embeddings
+from avesound.evaluation.crossmodal import evaluate_crossmodal, queries_of_clips
 from avesound.evaluation.evaluate import evaluate
 from avesound.evaluation.plan import ClipChoice, Scoring
 from avesound.evaluation.protocol import ProtocolError, Selection, write_selection
 from avesound.localization.align import AlignSettings
 from avesound.provenance import run_id_of
-from avesound.timeline import Windows, sliding_windows
+from avesound.timeline import Interval, Windows, sliding_windows
 
 
 def slow_evaluation(video, audio, v_centers, a_centers, stride, events, zscore, sigma, tau):
@@ -396,7 +397,6 @@ def test_a_clip_that_cannot_be_used_costs_itself_and_stops_nothing(strangers_cac
     assert all(name in detail for name, detail in lost.items()), "each names its file"
     from avesound.data.annotations import clips_from_annotations, read_annotations
     from avesound.embeddings.fit import fit_projector
-    from avesound.evaluation.crossmodal import evaluate_crossmodal, queries_of_clips
     from avesound.report.analyze import analyze
     from avesound.tuning.grid import Grid
     from avesound.tuning.sweep import GridScoring, sweep
@@ -839,3 +839,16 @@ def test_the_sound_of_a_silent_clip_is_no_wrong_sound(zscore, tmp_path):
         assert np.allclose(of["some"][metric].astype(float), of["none"][metric].astype(float), rtol=1e-5, atol=1e-6), metric
         means = [result.overall.means["partial"]["shuffled"][metric] for result in found.values()]
         assert means[0].n == means[1].n == 8 and np.isclose(means[0].mean, means[1].mean, rtol=1e-5)
+
+
+def test_clips_of_another_length_than_the_protocols_are_a_note(tmp_path):
+    ids, rng, windows = ["a", "b", "c"], np.random.default_rng(0), sliding_windows(20.0, 1.0, 0.5)
+    towers(tmp_path, ids, 1.5, events=[(1, 3)] * 3)
+    cache = (tmp_path / "v", tmp_path / "a")
+    queries = queries_of_clips([ClipAnnotation(video_id, "x", (Interval(1.0, 3.0),)) for video_id in ids])
+    assert evaluate_crossmodal(queries, cache, n_boot=10).overall.notes == []
+    meta = read_embeddings(video_file(tmp_path / "v", "b")).meta | {"duration_s": 20.0, "stride_s": 0.5}
+    for path in (video_file(tmp_path / "v", "b"), audio_file(tmp_path / "a", "b", 1.0)):
+        write_embeddings(path, rng.normal(size=(40, 12)), windows, meta)
+    (note,) = evaluate_crossmodal(queries, cache, n_boot=10).overall.notes
+    assert note.startswith("clips that are not of 10 s, which the protocol is about: 1 (b); what comes later is not looked at")

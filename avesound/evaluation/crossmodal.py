@@ -32,7 +32,7 @@ from ..embeddings.frames import RowWindows
 from ..embeddings.similarity import FLAT
 from ..embeddings.store import Embeddings, audio_lengths
 from ..encoders.base import Problem
-from ..files import atomic_write, write_json
+from ..files import atomic_write, shorten, write_json
 from ..localization.align import cosine_similarity
 from ..lettering import counted
 from ..metrics.bootstrap import FEW_LINE, Difference, MeanInterval, check_draws, interval_text, method_table, paired_p_value
@@ -62,7 +62,7 @@ def queries_of_clips(
     clips: Sequence[ClipAnnotation],
     *,
     segment_s: Seconds = 1.0,  # length of a segment
-    duration_s: Seconds = 10.0,  # of the clips
+    duration_s: Seconds = 10.0,  # of the clips: what is later is cut off
 ) -> list[Query]:  # none for a clip with several events, without one, or with one that fills it
     "The single partial event of each clip, rounded to whole segments."
     n = round(duration_s / segment_s)
@@ -268,13 +268,14 @@ def protocol_baselines(
 # %% ../../nbs/760_evaluation_crossmodal.ipynb #77056003
 def _segments(
     cache: EmbeddingCache, queries: Sequence[Query], L_sec: Seconds, segment_s: Seconds
-) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], PairReader]:
-    "Video and audio vectors of the segments of each clip that can be used; the reader knows what is wrong with the others."
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], PairReader, list[str]]:
+    "Vectors of picture and sound of the segments of each usable clip; the reader knows what is wrong with others; clips of another length."
     n_segments = {q.video_id: q.n_segments for q in reversed(queries)}
-    reader, vectors = PairReader(cache, (L_sec,)), {}
+    reader, vectors, other = PairReader(cache, (L_sec,)), {}, []
     for pair in reader.read(list(dict.fromkeys(q.video_id for q in queries))):
+        n = n_segments[pair.video_id]
+        other += [pair.video_id] * (abs(pair.duration_s - n * segment_s) > segment_s / 2)
         try:
-            n = n_segments[pair.video_id]
             both = segment_vectors(pair.video, n, segment_s), segment_vectors(pair.audio[0], n, segment_s)
         except ValueError as error:
             reader.failures[pair.video_id] = "too_short", str(error)
@@ -286,7 +287,7 @@ def _segments(
     reader.failures |= misfits({video_id: pair[0].shape[1] for video_id, pair in vectors.items()}, "vectors of {} dimensions")
     vectors = {video_id: pair for video_id, pair in vectors.items() if video_id not in reader.failures}
     reader.refuse_nothing(len(queries), len(vectors))
-    return vectors, reader
+    return vectors, reader, other
 
 # %% ../../nbs/760_evaluation_crossmodal.ipynb #7a21ddc5
 def _starts(
@@ -333,11 +334,11 @@ def evaluate_crossmodal(
     spec: dict[str, Any] = {}
     if cache is not None:
         cache = EmbeddingCache.of(cache).with_windows(RowWindows(win_s=segment_s, stride_s=segment_s))
-        vectors, reader = _segments(cache, queries, L_sec, segment_s)
+        vectors, reader, other = _segments(cache, queries, L_sec, segment_s)
         values, rows = _with_encoder(queries, vectors, reader, values, rows, seed)
         spec = reader.video_meta.get("encoder") or {}
         problems = problems_between(reader.video_meta, reader.audio_meta) + seen_before(reader.files, cache, {})
-        notes = _notes(reader, spec, segment_s)
+        notes = _notes(reader, spec, segment_s) + _length_notes(queries, other, segment_s)
     table = method_table(values, own="encoder" if "encoder" in values else "chance", n_boot=n_boot, seed=seed)
     overall = CrossModalOverall(
         n_queries=len(queries),
@@ -380,6 +381,12 @@ def _with_encoder(
         rows[f"{d}_start"], rows[d] = starts["encoder"][d], right["encoder"][d]
     missing = np.isnan(right["encoder"]["a2v"])
     return {name: {d: np.where(missing, np.nan, column) for d, column in columns.items()} for name, columns in values.items()}, rows
+
+
+def _length_notes(queries: Sequence[Query], other: Sequence[str], segment_s: Seconds) -> list[str]:
+    lengths = " or ".join(f"{n * segment_s:g}" for n in sorted({q.n_segments for q in queries}))
+    what = f"clips that are not of {lengths} s, which the protocol is about: {len(other)} ({shorten(list(other))})"
+    return [f"{what}; what comes later is not looked at, and events there are left out"] if other else []
 
 
 def _notes(reader: PairReader, spec: Mapping[str, Any], segment_s: Seconds) -> list[str]:
