@@ -23,7 +23,7 @@ from typing import Annotated, Any
 from . import __version__
 from .drawing import check_formats, figures_as
 from .layout import PLACES, missing_error
-from .lettering import PLAIN_LETTERS
+from .lettering import PLAIN_LETTERS, counted
 from avesound.options import (
     HIDDEN,
     REQUIRED,
@@ -547,7 +547,10 @@ def _evaluate_crossmodal(
     from avesound.evaluation.crossmodal import official_queries, queries_of_clips
 
     if annotations_csv:
-        events = {Path(annotations_csv).name: queries_of_clips(read_clips(annotations_csv).of_split(split))}
+        clips = read_clips(annotations_csv).of_split(split)
+        events = {Path(annotations_csv).name: queries_of_clips(clips)}
+        if left := len(clips) - len(events[Path(annotations_csv).name]):
+            print(f"{left} of {counted(len(clips), 'clips')} are no question: they have no event, several, or one that fills the clip")
     elif txt and order_h5:
         events = {Path(order_h5).name: official_queries(txt, order_h5)}
     elif txt and predictions_csv:

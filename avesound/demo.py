@@ -18,6 +18,7 @@ from .evaluation.evaluate import Evaluation, evaluate
 from .evaluation.figures import plot_overall
 from .drawing import save_figure
 from .files import check_folder
+from .lettering import signed
 from .metrics.bootstrap import MeanInterval, too_few
 from .report.analyze import analyze
 
@@ -58,8 +59,8 @@ class DemoReport:
             return "There are no partial events: every moment is right."
         lines = [f"Is {overall.encoder} nearer to the partial events? Its distance minus that of"]
         for baseline, cell in distance.to.items():
-            interval = f"95 % interval [{cell.low:+.2f}, {cell.high:+.2f}]"
-            lines.append(f"  {baseline:<12} {cell.mean:+.2f} s, {interval}: {_in_words(cell)}")
+            interval = f"95 % interval [{signed(cell.low)}, {signed(cell.high)}]"
+            lines.append(f"  {baseline:<12} {signed(cell.mean)} s, {interval}: {_in_words(cell)}")
         return "\n".join(lines)
 
 

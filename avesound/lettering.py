@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['DEFAULT_FONT', 'PLAIN_LETTERS', 'fonts_for', 'new_figure', 'text_width', 'shortened', 'wrapped', 'markdown_text',
-           'latex_text', 'counted']
+           'latex_text', 'counted', 'signed']
 
 # %% ../nbs/015_lettering.ipynb #11e9eb0a
 import codecs
@@ -205,3 +205,12 @@ def _plain_letters(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error(PLAIN_LETTERS, _plain_letters)
+
+# %% ../nbs/015_lettering.ipynb #signdiff2
+def signed(
+    value: float,
+    digits: int = 2,
+) -> str:  # "+0.30", "-0.00" a little less than nothing, "0.00" nothing at all (to 12 digits)
+    "A difference with its sign, also where all that can be seen of it are zeros."
+    value = round(value, 12)
+    return f"{value:+.{digits}f}" if value else f"{0:.{digits}f}"

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'AVE_CATEGORIES', 'UNLABELLED', 'split_name', 'without_suffix', 'checked_row', 'read_ave_txt',
-           'annotations_table', 'read_annotations', 'write_annotations', 'ClipAnnotation', 'clips_from_annotations',
-           'CentreAnswer', 'AnnotationReport', 'check_annotations', 'convert_annotations']
+           'annotations_table', 'read_annotations', 'write_annotations', 'ClipAnnotation', 'categories_of',
+           'clips_from_annotations', 'CentreAnswer', 'AnnotationReport', 'check_annotations', 'convert_annotations']
 
 # %% ../../nbs/205_data_annotations.ipynb #4ca34b8e
 import csv
@@ -397,6 +397,13 @@ class ClipAnnotation:
 def _joined(texts: tuple[str, ...]) -> str:
     "Different texts that are not empty, in order of appearance."
     return "|".join(dict.fromkeys(text for text in texts if text))
+
+
+def categories_of(
+    label: str,  # of a clip or of an event
+) -> tuple[str, ...]:  # () where it has none
+    "The categories that a label names; those of a clip with several are joined by `|`."
+    return tuple(filter(None, (name.strip() for name in label.split("|"))))
 
 
 def _by_label(labels: Sequence[str], starts: Sequence[float], ends: Sequence[float]) -> tuple[tuple[str, Interval], ...]:

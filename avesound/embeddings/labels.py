@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.annotations import ClipAnnotation
+from ..data.annotations import ClipAnnotation, categories_of
 from .frames import RowWindows, WindowReader
 from .store import CacheError, cache_root, embeddings_folder, fingerprint, folder_settings
 from .verify import encoder_as_made
@@ -94,7 +94,7 @@ def heard_labels(
 ) -> HeardLabels:
     "The scores of clips for their own categories. Raises as `label_vectors`; a clip that cannot be read is among the failures."
     folder = embeddings_folder(heard, "audio")
-    words = [[word.strip() for word in clip.event_label.split("|") if word.strip()] for clip in clips]
+    words = [categories_of(clip.event_label) for clip in clips]
     every = sorted({word for of_clip in words for word in of_clip})
     vectors, bias = label_vectors(heard, every, weights=weights)
     readers = [WindowReader(folder, length, RowWindows(stride_s=stride_s)) for length in L_sec]

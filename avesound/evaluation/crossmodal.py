@@ -7,6 +7,7 @@ __all__ = ['DIRECTIONS', 'Query', 'queries_of_clips', 'official_queries', 'place
            'CrossModal', 'CrossModalOverall', 'format_crossmodal', 'protocol_baselines', 'evaluate_crossmodal']
 
 # %% ../../nbs/760_evaluation_crossmodal.ipynb #924c14e4
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -64,16 +65,20 @@ def queries_of_clips(
     segment_s: Seconds = 1.0,  # length of a segment
     duration_s: Seconds = 10.0,  # of the clips: what is later is cut off
 ) -> list[Query]:  # none for a clip with several events, without one, or with one that fills it
-    "The single partial event of each clip, rounded to whole segments."
-    n = round(duration_s / segment_s)
+    "The single partial event of each clip, rounded to whole segments, half a segment up."
+    n = _n_segments(duration_s, segment_s)
     queries = []
     for clip in clips:
         if len(clip.events) != 1:
             continue
-        start, end = (min(max(round(bound / segment_s), 0), n) for bound in (clip.events[0].start_s, clip.events[0].end_s))
+        start, end = (min(max(_n_segments(bound, segment_s), 0), n) for bound in (clip.events[0].start_s, clip.events[0].end_s))
         if 0 < end - start < n:
             queries.append(Query(clip.video_id, start, end - start, n))
     return queries
+
+
+def _n_segments(length_s: Seconds, segment_s: Seconds) -> int:
+    return math.floor(length_s / segment_s + 0.5 + 1e-9)
 
 # %% ../../nbs/760_evaluation_crossmodal.ipynb #cca95bfa
 def official_queries(

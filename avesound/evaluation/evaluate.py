@@ -170,7 +170,10 @@ class Evaluation:
         if self.also is None or self.difference is None:
             return page
         first, second = self.difference.names
-        return f"{first}\n{page}\n\n\n{second}\n{self.also}\n\n\n{self.difference}"
+        known = set(self.overall.notes)  # most are about the vectors, and have been read above
+        further = replace(self.also.overall, notes=[note for note in self.also.overall.notes if note not in known])
+        also = replace(self.also, overall=further)
+        return f"{first}\n{page}\n\n\n{second}\n{also}\n\n\n{self.difference}"
 
     @property
     def tables(self) -> dict[str, "pd.DataFrame"]:

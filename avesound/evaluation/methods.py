@@ -7,22 +7,23 @@ __all__ = ['SUBSETS', 'Truth', 'truth_of', 'Answer', 'score', 'Draws', 'Method',
            'training_rates', 'extracted_wrong', 'wrong_sound']
 
 # %% ../../nbs/705_evaluation_methods.ipynb #953deb01
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
-from ..data.annotations import ClipAnnotation
+from ..data.annotations import ClipAnnotation, categories_of
 from ..embeddings.cache import CacheLike, EmbeddingCache
 from ..embeddings.dask import DaskClient, map_blocks
 from ..embeddings.similarity import FLAT, CurveSet, ShuffledCurves, similarity_set
 from ..localization.align import AlignSettings, align
 from ..localization.baselines import BASELINES, ORACLES, BaselineResult, ClipSignals, event_rate
-from ..localization.predict import moment_and_interval, predict
+from ..localization.predict import confidence, moment_and_interval, predict
 from ..localization.ragged import AT_ONCE, Ragged, alike
 from ..metrics.clip import clip_metrics, events_array, is_partial
-from ..timeline import Seconds
+from ..timeline import Interval, Seconds
 
 # %% ../../nbs/705_evaluation_methods.ipynb #2f2cbbf1
 SUBSETS = ("all", "partial")  # which clips a row of a table is about
@@ -274,12 +275,14 @@ def baseline_methods(
 
 
 def _baseline_columns(results: Sequence[BaselineResult], cells: np.ndarray, settings: AlignSettings) -> dict[str, np.ndarray]:
-    "What n baselines say of b clips that are alike, [shape=(n, b, ...)]: their own intervals and moments; no t_sec where any is drawn."
+    "What n baselines say of b clips that are alike, [shape=(n, b, ...)]; their own intervals and moments, no t_sec where one is drawn."
     pdf = np.stack([result.pdf for result in results])
     read = {"pdf": pdf, "curve": np.stack([result.curve for result in results])} | vars(predict(pdf, cells, settings))
-    for interval, result in zip(read["interval"], results):
+    for k, result in enumerate(results):
         if result.interval is not None:
-            interval[:] = result.interval
+            read["interval"][k] = result.interval
+        if result.t_sec is not None:  # which need not be where `predict` reads it
+            read["confidence"][k] = confidence(pdf[k], cells.mean(axis=-1), result.t_sec, settings.conf_radius_s)
     moments = [result.t_sec for result in results if result.t_sec is not None]
     return {name: value for name, value in read.items() if name != "t_sec"} | ({"t_sec": np.stack(moments)} if moments else {})
 
@@ -290,8 +293,15 @@ class _TrainingRates:
     def __init__(self, training: Sequence[ClipAnnotation]):
         with_events = [clip for clip in training if clip.events]
         self.events = events_array([clip.events for clip in with_events]) if with_events else None
-        labels = {clip.event_label for clip in with_events}
-        self.of_label = {label: events_array([c.events for c in with_events if c.event_label == label]) for label in labels}
+        of_label: dict[str, list[list[Interval]]] = defaultdict(list)
+        for clip in with_events:
+            own: dict[str, list[Interval]] = defaultdict(list)
+            for label, event in clip.labelled_events:
+                for category in categories_of(label):
+                    own[category].append(event)
+            for category, events in own.items():
+                of_label[category].append(events)
+        self.of_label = {category: events_array(events) for category, events in of_label.items()}
 
     def __bool__(self) -> bool:
         return self.events is not None
@@ -301,10 +311,13 @@ class _TrainingRates:
         if self.events is None:
             return None, None
         overall = event_rate(self.events, cells)
-        by_class, labels = overall.copy(), np.array([clip.event_label for clip in clips], dtype=object)
-        for label in set(labels) & set(self.of_label):
-            by_class[labels == label] = event_rate(self.of_label[label], cells[labels == label])
-        return overall, by_class
+        total, n = np.zeros(overall.shape), np.zeros((len(clips), 1), dtype=int)
+        own = [set(categories_of(clip.event_label)) for clip in clips]
+        for category in sorted(set().union(*own) & set(self.of_label)):
+            rows = np.array([category in some for some in own])
+            total[rows] += event_rate(self.of_label[category], cells[rows])
+            n[rows] += 1
+        return overall, np.where(n > 0, total / np.maximum(n, 1), overall)
 
 
 def training_rates(
@@ -312,7 +325,10 @@ def training_rates(
     clips: Sequence[ClipAnnotation],  # B clips that are scored
     cells: np.ndarray,  # float64 [shape=(B, T, 2)], seconds
 ) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:  # float64 [shape=(B, T)] each; None where no training clip has an event
-    "`event_rate` of the training clips at each scored clip's cells, and that of each clip's own category (where it has none, of all)."
+    """`event_rate` of the training clips at each scored clip's cells, and that of each clip's own category (where it has none, of all).
+
+    A clip of several categories has the mean of theirs; a training clip counts for each of its own, with the events of that category.
+    """
     return _TrainingRates(training).at(clips, cells)
 
 # %% ../../nbs/705_evaluation_methods.ipynb #0d6eb416

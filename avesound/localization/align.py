@@ -233,7 +233,7 @@ def pad_curves(
 # %% ../../nbs/400_localization_align.ipynb #78b28735
 def zscore(
     curves: np.ndarray,  # float [shape=(..., T)]; NaN = no cell
-) -> np.ndarray:  # float64 [shape=(..., T)], mean 0 and standard deviation 1 along time
+) -> np.ndarray:  # float64 [shape=(..., T)], mean 0 and standard deviation (sum of squares over T) 1 along time
     "Curves brought to mean 0 and standard deviation 1. A flat curve (to 12 digits) becomes zeros: rounding noise is not evidence."
     curves = np.asarray(curves, dtype=np.float64)
     mean = np.einsum("...t->...", curves)[..., None] / max(curves.shape[-1], 1)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .align import AlignSettings, align
+from .align import AlignSettings, align, smooth
 from .predict import peak
 from ..timeline import Windows, cell_bounds
 
@@ -110,11 +110,15 @@ def event_rate(
     return np.clip(covered / np.where(high > low, high - low, np.nan) / n_clips, 0.0, 1.0)
 
 # %% ../../nbs/410_localization_baselines.ipynb #41828080
+def _stride_s(signals: ClipSignals) -> float:
+    "Seconds from a cell to the next; 1 where there is one cell alone, which has no neighbour to smooth with."
+    gaps = np.diff(signals.centers_sec, axis=-1)
+    return float(np.median(gaps[~np.isnan(gaps)])) if not np.isnan(gaps).all() else 1.0
+
+
 def _temporal_pdf(signals: ClipSignals, curve: np.ndarray, settings: AlignSettings) -> np.ndarray:
     "The softmax of a curve, z-scored whatever the settings say."
-    gaps = np.diff(signals.centers_sec, axis=-1)
-    stride_s = float(np.median(gaps[~np.isnan(gaps)])) if not np.isnan(gaps).all() else 1.0  # a single cell has no neighbour to smooth with
-    return align(curve[..., None, :], stride_s, replace(settings, score_zscore=True)).pdf
+    return align(curve[..., None, :], _stride_s(signals), replace(settings, score_zscore=True)).pdf
 
 # %% ../../nbs/410_localization_baselines.ipynb #b59a3cf9
 def _anchored(signals: ClipSignals, moment: np.ndarray, settings: AlignSettings) -> BaselineResult:
@@ -176,14 +180,17 @@ def _by_rate(signals: ClipSignals, rate: np.ndarray | None) -> BaselineResult:
     mass = curve * (ends - starts)
     total = np.nansum(mass, axis=-1, keepdims=True)
     pdf = np.where(total > 0, mass / np.where(total > 0, total, 1.0), np.nan)
-    return BaselineResult(curve, pdf, peak(pdf / (ends - starts), centers))
+    return BaselineResult(np.where(total > 0, curve, np.nan), pdf, peak(pdf / (ends - starts), centers))
 
 # %% ../../nbs/410_localization_baselines.ipynb #cd042c4f
 def train_prior(
     signals: ClipSignals,  # with `train_rate`
     settings: AlignSettings,  # not used: there is nothing to set
 ) -> BaselineResult:
-    "What training clips suggest, whatever is seen or heard: a PDF in proportion to the share of them in which the event is going on."
+    """What training clips suggest, whatever is seen or heard: a PDF in proportion to the share of them in which the event is going on.
+
+    Nothing for a clip in whose cells no training clip has an event.
+    """
     return _by_rate(signals, signals.train_rate)
 
 # %% ../../nbs/410_localization_baselines.ipynb #6e9e3c9b
@@ -196,11 +203,11 @@ def class_prior(
 
 # %% ../../nbs/410_localization_baselines.ipynb #ed25a9c2
 def _highest(signals: ClipSignals, scores: np.ndarray | None, settings: AlignSettings) -> BaselineResult:
-    "The cell with the highest score; NaN without scores."
+    "The cell with the highest score, smoothed as the encoder's is; NaN without scores."
     centers = signals.centers_sec
     curve = np.where(np.isnan(centers), np.nan, np.nan if scores is None else scores)
     pdf = _temporal_pdf(signals, curve, settings)
-    return BaselineResult(curve, pdf, peak(pdf, centers))
+    return BaselineResult(smooth(curve, settings.score_smooth_sigma, _stride_s(signals)), pdf, peak(pdf, centers))
 
 # %% ../../nbs/410_localization_baselines.ipynb #f7848297
 _LOUDNESS_FLOOR_DB = -100.0  # digital silence has -inf dB; everything below this is equally silent

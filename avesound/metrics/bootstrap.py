@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ..lettering import signed
 from .clip import LOWER_IS_BETTER
 
 # %% ../../nbs/455_metrics_bootstrap.ipynb #ba18e539
@@ -264,20 +265,22 @@ def too_few(
 
 def interval_text(
     cell: MeanInterval | Mapping[str, float | None] | None,  # as for `MeanInterval.read`
-    sign: bool = False,  # with a plus
+    sign: bool = False,  # with a plus, for differences
     digits: int = 2,
     scale: float = 1.0,  # what the numbers are multiplied by, 100 for per cent
 ) -> str:  # "0.70 [0.34, 1.14]", with a dagger where it stands on few clips; "–" where there is no mean
-    "A mean and its 95 % interval. A single clip has none."
+    "A mean and its 95 % interval. A single clip has none. Of a difference the sign says on which side of 0 it is (`lettering.signed`)."
     cell = MeanInterval.read(cell)
     if np.isnan(cell.mean):
         return "–"
 
     def shown(value: float) -> str:  # + 0.0: no "-0.00"
-        return "–" if np.isnan(value) else f"{round(scale * value, digits) + 0.0:{'+' if sign else ''}.{digits}f}"
+        if np.isnan(value):
+            return "–"
+        return signed(scale * value, digits) if sign else f"{round(scale * value, digits) + 0.0:.{digits}f}"
 
     low_text, high_text = ("–", "–") if cell.n == 1 else (shown(cell.low), shown(cell.high))
-    alike = low_text == high_text and 0 < cell.n < FEW_ALIKE  # to the digits that are shown
+    alike = round(scale * cell.low, digits) == round(scale * cell.high, digits) and 0 < cell.n < FEW_ALIKE  # to the digits that are shown
     return f"{shown(cell.mean)} [{low_text}, {high_text}]{'†' if too_few(cell) or alike else ''}"
 
 # %% ../../nbs/455_metrics_bootstrap.ipynb #d58194d3

@@ -429,12 +429,12 @@ def segment_f1(
     interval: np.ndarray,  # float [shape=(..., 2)], seconds
     duration_s: Seconds | np.ndarray,  # length of the clip, a number or [shape=(...)]
     segment_s: Seconds = 1.0,  # length of a segment, > 0
-) -> np.ndarray:  # float64 [shape=(...)], in [0, 1]; NaN where neither covers a segment
+) -> np.ndarray:  # float64 [shape=(...)], in [0, 1]; NaN where the events cover no segment, whatever is predicted
     "F1 of segments: a segment belongs to the event, or to the interval, that covers its middle (Tian et al. 2020, segment level)."
     true, predicted = _segments(events, interval, duration_s, segment_s)
     total = true.sum(axis=-1) + predicted.sum(axis=-1)
     score = 2 * (true & predicted).sum(axis=-1) / np.maximum(total, 1)
-    return np.where(_unknown(events, interval) | (total == 0), np.nan, score)
+    return np.where(_unknown(events, interval) | ~true.any(axis=-1), np.nan, score)
 
 # %% ../../nbs/450_metrics_clip.ipynb #97e3ca65
 def event_f1(
@@ -443,7 +443,7 @@ def event_f1(
     duration_s: Seconds | np.ndarray,  # length of the clip, a number or [shape=(...)]
     segment_s: Seconds = 1.0,  # length of a segment, > 0
     threshold: float = 0.5,  # intersection over union of a match, > 0
-) -> np.ndarray:  # float64 [shape=(...)], in [0, 1]; NaN where neither covers a segment
+) -> np.ndarray:  # float64 [shape=(...)], in [0, 1]; NaN where the events cover no segment, whatever is predicted
     """F1 of events (Tian et al. 2020, event level).
 
     An event is a run of segments as in `segment_f1`; `threshold` is for its overlap over union with the predicted run.
@@ -459,7 +459,7 @@ def event_f1(
         hit = hit | (same >= threshold * either - 1e-9)
     total = n_true + n_predicted
     score = 2 * (hit & (n_true > 0) & (n_predicted > 0)) / np.maximum(total, 1)
-    return np.where(_unknown(events, interval) | (total == 0), np.nan, score)
+    return np.where(_unknown(events, interval) | (n_true == 0), np.nan, score)
 
 # %% ../../nbs/450_metrics_clip.ipynb #14695e28
 def _average_precisions(

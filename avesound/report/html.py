@@ -16,7 +16,7 @@ from typing import Any
 
 from ..evaluation.tables import HEADLINE
 from ..localization.baselines import ORACLES
-from ..lettering import counted
+from ..lettering import counted, signed
 from ..metrics.bootstrap import FEW_ALIKE, Difference, MeanInterval, too_few
 from ..metrics.clip import LOWER_IS_BETTER, metric_heading, metric_name
 from .breakdown import OverallMetrics
@@ -127,11 +127,11 @@ def unbroken_heading(
 def number(
     value: float | None,
     digits: int = 2,
-    sign: bool = False,  # with a plus
+    sign: bool = False,  # with a plus, for differences
 ) -> str:  # "–" where there is none; with a true minus sign
     if value is None or value != value:
         return "–"
-    return f"{round(value, digits) + 0.0:{'+' if sign else ''}.{digits}f}".replace("-", "−")
+    return (signed(value, digits) if sign else f"{round(value, digits) + 0.0:.{digits}f}").replace("-", "−")
 
 
 def p_value(
