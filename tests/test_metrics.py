@@ -303,7 +303,7 @@ def test_segment_f1_agrees_with_scikit_learn(events, a, b, duration):
     middles = [k + 0.5 for k in range(10) if k + 0.5 < duration]
     true, predicted = [any(s <= m < e for s, e in events) for m in middles], [low <= m < high for m in middles]
     ours = segment_f1(as_array(events), [low, high], duration)
-    if not events or not (any(true) or any(predicted)):
+    if not events or not any(true):  # whatever is predicted: methods are judged by the same clips
         assert math.isnan(ours)
     else:
         assert ours == pytest.approx(f1_score(true, predicted, zero_division=0))
@@ -328,7 +328,7 @@ def test_event_f1_equals_the_best_assignment_of_runs(events, a, b):
     true = runs([k for k in range(10) if any(s <= k + 0.5 < e for s, e in events)])
     predicted = runs([k for k in range(10) if low <= k + 0.5 < high])
     ours = event_f1(as_array(events), [low, high], 10)
-    if not events or not (true or predicted):
+    if not events or not true:
         assert math.isnan(ours)
         return
     match = np.array([[len(x & y) / len(x | y) >= 0.5 for y in predicted] for x in true]).reshape(len(true), len(predicted))

@@ -364,7 +364,7 @@ def write_annotations(
 # %% ../../nbs/205_data_annotations.ipynb #a99c0e3b
 @dataclass(frozen=True)
 class ClipAnnotation:
-    "What is known about one clip. Labels, splits and qualities that differ between its rows are joined by `|`."
+    "What is known about one clip. Labels (in alphabetical order), splits and qualities that differ between its rows are joined by `|`."
 
     video_id: str
     event_label: str
@@ -394,7 +394,7 @@ class ClipAnnotation:
         return next((name for name in ("train", "val", "test") if name in splits), splits[0])
 
 # %% ../../nbs/205_data_annotations.ipynb #ae688ba7
-def _joined(texts: tuple[str, ...]) -> str:
+def _joined(texts: Sequence[str]) -> str:
     "Different texts that are not empty, in order of appearance."
     return "|".join(dict.fromkeys(text for text in texts if text))
 
@@ -435,7 +435,7 @@ def clips_from_annotations(
         labels, starts, ends, splits, qualities = zip(*rows)
         events = [Interval(float(s), float(e)) for s, e in zip(starts, ends) if not (np.isnan(s) and np.isnan(e))]
         clips[video_id] = ClipAnnotation(
-            video_id, _joined(labels), tuple(merge_intervals(events)), _joined(splits), _joined(qualities),
+            video_id, _joined(sorted(labels)), tuple(merge_intervals(events)), _joined(splits), _joined(qualities),
             n_zero_length=sum(event.duration_s == 0 for event in events),
             by_label=_by_label(labels, starts, ends),
         )  # fmt: skip

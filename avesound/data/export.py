@@ -43,7 +43,8 @@ _OF_SUMMARY = ("video_id", "t_pred_sec", "interval_start_sec", "interval_end_sec
 def clips_to_show(
     path: str | os.PathLike,  # a CSV of annotations, or a summary of `evaluate`
 ) -> list[ClipToShow]:  # in the file's order
-    """The clips of a table. A summary has the first and last moment of the annotated events, and the predicted interval.
+    """The clips of a table. Of a summary all annotated events (where several labels are joined, each with all of them), and the predicted
+    interval; clips whose events it does not hold, since they could not be scored, are left out.
 
     Raises
     ------
@@ -74,11 +75,19 @@ def _of_summary(path: Path) -> list[ClipToShow]:
         except ValueError as error:
             raise ValueError(f"{path}, line {line}: {error}") from None
         label = row.get("event_label") or "event"
-        annotated = Shown(label, number["gt_start_sec"], number["gt_end_sec"])
+        events = _spans(row["events_sec"]) if row.get("events_sec") else [(number["gt_start_sec"], number["gt_end_sec"])]
+        annotated = tuple(Shown(label, start, end) for start, end in events if not math.isnan(start + end))
+        if not annotated and row.get("n_events", "0") not in ("", "0"):
+            continue  # its events are not in the table
         predicted = Shown(label, number["interval_start_sec"], number["interval_end_sec"], number.get("confidence", math.nan))
-        known = [() if math.isnan(one.start_s + one.end_s) else (one,) for one in (annotated, predicted)]
-        clips.append(ClipToShow(row["video_id"], known[0], known[1], row.get("split", "")))
+        known = () if math.isnan(predicted.start_s + predicted.end_s) else (predicted,)
+        clips.append(ClipToShow(row["video_id"], annotated, known, row.get("split", "")))
     return clips
+
+
+def _spans(text: str) -> list[tuple[Seconds, Seconds]]:
+    "Bounds of `events_sec`: 4.06-4.52;8.5-9.7."
+    return [(float(start), float(end)) for start, _, end in (span.partition("-") for span in text.split(";"))]
 
 # %% ../../nbs/215_data_export.ipynb #ee119cea
 @dataclass(frozen=True)

@@ -294,7 +294,11 @@ def _where_both_are(heard: Mapping, seen: Mapping, notes: Notes) -> Iterator[Mar
 
 # %% ../../nbs/210_data_formats.ipynb #461317f3
 def _audacity(files: Sequence[Path], how: ImportSettings, notes: Notes) -> Iterator[Mark]:
+    tracks = {path.stem for path in files}
     for path in files:
+        if path.stem.endswith("_predicted") and path.stem.removesuffix("_predicted") in tracks:  # as `data.export` writes it
+            notes.remarks.append(f"{path}: is what was predicted, and no annotation")
+            continue
         n_lines = 0
         for n, line in enumerate(re.split("\r\n?|\n", utf8_text(path)), 1):
             if not line.strip() or line.startswith("\\"):
@@ -324,6 +328,9 @@ def _elan(files: Sequence[Path], how: ImportSettings, notes: Notes) -> Iterator[
         for tier in eaf.get_tier_names():
             if eaf.get_parameters_for_tier(tier).get("PARENT_REF") and not eaf.tiers[tier][0]:
                 notes.remarks.append(f"{path}, tier {tier}: hangs on another tier, and has no times of its own")
+                continue
+            if tier == "predicted" and "annotated" in eaf.tiers:  # as `data.export` writes it
+                notes.remarks.append(f"{path}, tier {tier}: is what was predicted, and no annotation")
                 continue
             for start, end, value, *_ in sorted(eaf.get_annotation_data_for_tier(tier)):
                 n_found += 1

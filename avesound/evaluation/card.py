@@ -160,12 +160,19 @@ def _audit(overall: Overall, selection: Selection, n_settings: int, n_tried: int
     lines.append(f"wrong sound: {how if 'shuffled' in subset else 'could not be had'}")
     fitted = overall.calibration.get("fitted")
     lines.append(
-        f"temperature and margins: fitted on {counted(fitted['n_clips'], 'clips')} of {fitted['split']}" if fitted else "nothing was fitted"
+        f"{_fitted_what(fitted)} on {counted(fitted['n_clips'], 'clips')} of {fitted['split']}" if fitted else "nothing was fitted"
     )
     lines += [f"NOT A RESULT: {problem}" for problem in overall.problems]
     return lines
 
 # %% ../../nbs/775_evaluation_card.ipynb #5b0542b9
+def _fitted_what(fitted: Mapping[str, Any]) -> str:
+    parts = ["temperature"] * (fitted.get("temperature") is not None) + ["margins"] * any(
+        v is not None for v in (fitted.get("margin_s") or {}).values()
+    )
+    return f"{' and '.join(parts)}: fitted" if parts else "nothing: too few clips to fit"
+
+
 def _calibration(overall: Overall) -> dict[str, Any]:
     "Whether confidences come true, and what widened intervals held."
     checks = overall.calibration

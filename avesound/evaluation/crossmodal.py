@@ -33,10 +33,11 @@ from ..embeddings.frames import RowWindows
 from ..embeddings.similarity import FLAT
 from ..embeddings.store import Embeddings, audio_lengths
 from ..encoders.base import Problem
+from .tables import p_against_wrong
 from ..files import atomic_write, shorten, write_json
 from ..localization.align import cosine_similarity
 from ..lettering import counted
-from ..metrics.bootstrap import FEW_LINE, Difference, MeanInterval, check_draws, interval_text, method_table, paired_p_value
+from ..metrics.bootstrap import FEW_LINE, Difference, MeanInterval, check_draws, interval_text, method_table
 from ..terminal import TextTable, folded
 from ..timeline import Seconds
 
@@ -354,7 +355,7 @@ def evaluate_crossmodal(
         notes=notes,
         means=table.means,
         differences=table.differences if "encoder" in values else {},
-        p_shuffled={d: float(paired_p_value(values["encoder"][d], values["shuffled"][d], seed=seed)) for d in DIRECTIONS}
+        p_shuffled={d: p_against_wrong(values["encoder"][d], values["shuffled"][d], seed=seed) for d in DIRECTIONS}
         if "shuffled" in values
         else {},
         settings={"L_sec": L_sec, "segment_s": segment_s, "n_boot": n_boot, "seed": seed},

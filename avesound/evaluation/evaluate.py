@@ -135,7 +135,7 @@ class Evaluation:
     overall.means["partial"]["encoder"]["dist"]
         `mean`, `low` and `high` (95 % bootstrap interval), `n` clips: subset (all, partial), method, metric.
     overall.differences["partial"]["dist"].to_best
-        The same of the encoder minus the rival with the best mean, `best`; `to` has every rival.
+        The same of the encoder minus the rival that is best on the clips that both have values of, `best`; `to` has every rival.
     presence
         Where some of the clips are annotated as having no event: how well they are told from the others (`presence.PresenceTable`), with
         a row for each clip and method in `presence.clips`; and so in `overall.presence`. Not of a refiner.

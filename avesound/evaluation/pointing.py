@@ -18,6 +18,7 @@ from ..embeddings.similarity import ShuffledCurves
 from .rows import ScoredClips
 from .tables import IN_RECORD
 from ..files import as_json, shorten
+from ..lettering import counted
 from ..localization.align import AlignSettings, align
 from ..localization.baselines import BASELINES, ClipSignals
 
@@ -167,7 +168,9 @@ def pointing_table(
     time = dict(zip(PARTS, np.where(np.isnan(shares.gain["encoder"]), np.nan, shares.time)[known].T))
     lacking = [video_id for video_id, has in zip(shares.video_ids, known) if not has]
     notes = (
-        (f"{len(lacking)} scored clips are not in that file, or have a curve that says nothing ({shorten(lacking)})",) if lacking else ()
+        (f"{counted(len(lacking), 'clips')} not counted: not in that file, or with a curve that says nothing ({shorten(lacking)})",)
+        if lacking
+        else ()
     )
     times = {part: _mean(column, n_boot, seed) for part, column in time.items()}
     return PointingTable(encoder, int(known.sum()), times, means, differences, notes, _clip_rows(shares, known))

@@ -20,6 +20,7 @@ from .rows import ScoredClips
 from .tables import IN_RECORD, Overall, head_lines
 from ..files import shorten
 from ..localization.align import AlignSettings
+from ..localization.baselines import ORACLES
 from ..localization.ragged import Ragged, alike
 from ..metrics.bootstrap import FEW_LINE, Difference, interval_text, method_table
 from ..metrics.clip import metric_heading
@@ -246,7 +247,9 @@ def _subset_lines(overall: Overall, subset: str, metrics: Sequence[str]) -> list
     if not means:
         return [f"\n{subset} clips: none"]
     shown = [m for m in metrics if m in means["refined"] and means["refined"][m].n]
-    rows = [(method, *(interval_text(cells.get(m)) for m in shown)) for method, cells in means.items()]
+    rows = [
+        (f"{method}*" if method in ORACLES else method, *(interval_text(cells.get(m)) for m in shown)) for method, cells in means.items()
+    ]
     none = Difference("", {})
     to = [overall.differences[subset].get(m, none).to for m in shown]
     rows.append(("refined minus", *([""] * len(shown))))

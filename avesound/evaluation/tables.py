@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['HEADLINE', 'ENOUGH_DRAWS', 'UNSAID', 'IN_RECORD', 'SubsetTable', 'subset_table', 'resampled_interval',
-           'calibration_checks', 'Overall', 'as_overall', 'read_parts', 'read_overall', 'methods_beside',
-           'files_of_run', 'own_means', 'of_other_rows', 'missing_or_small', 'in_a_sentence', 'format_overall',
-           'head_lines', 'shown_metrics']
+           'p_against_wrong', 'calibration_checks', 'Overall', 'as_overall', 'read_parts', 'read_overall',
+           'methods_beside', 'files_of_run', 'own_means', 'of_other_rows', 'missing_or_small', 'in_a_sentence',
+           'format_overall', 'head_lines', 'shown_metrics']
 
 # %% ../../nbs/710_evaluation_tables.ipynb #ef519cec
 import json
@@ -152,15 +152,20 @@ def _p_shuffled(
         return {}
     known = {name: column[index] for name, column in first.metrics.items() if not np.isnan(column[index]).all() and name in wrong.metrics}
     if len(wrong.draws.interval) < ENOUGH_DRAWS:
-        return {name: _p_paired(x, wrong.metrics[name][index], name in LOWER_IS_BETTER, seed) for name, x in known.items()}
+        return {name: p_against_wrong(x, wrong.metrics[name][index], name in LOWER_IS_BETTER, seed) for name, x in known.items()}
     pairs = {name: (np.nanmean(x), wrong.draws.means[subset][name]) for name, x in known.items()}
     if means[first.name]["map"].n:
         pairs["map"] = np.float64(means[first.name]["map"].mean), chance
     return {name: float(rank_p_value(x, drawn, lower_is_better=name in LOWER_IS_BETTER)) for name, (x, drawn) in pairs.items()}
 
 
-def _p_paired(right: np.ndarray, wrong: np.ndarray, lower_is_better: bool, seed: int) -> float:
-    """One-sided, as that of many shuffles is: small only where the right sound does better.
+def p_against_wrong(
+    right: np.ndarray,  # float [shape=(N,)], of clips with their own sound; NaN = no value
+    wrong: np.ndarray,  # float [shape=(N,)], of the same clips with the sound of others
+    lower_is_better: bool = False,
+    seed: int = 0,
+) -> float:
+    """Of right sound against wrong sound, by pairs of clips: small only where the right sound does better.
 
     Where it does, the two-sided value is kept, which is at least as large.
     """
@@ -204,7 +209,7 @@ class Overall:
         `mean`, `low`, `high`, `n`. Subsets are `all` and `partial`; methods `encoder` (of a refiner `refined`, too), the baselines and
         `shuffled`, wrong sound.
     differences[subset][metric]
-        `best`, the rival with the best mean, `to_best`, the paired difference to it, and `to`, that to every rival.
+        `best`, the rival that is best on the clips that both answer, `to_best`, the paired difference to it, and `to`, that to every rival.
     p_shuffled[subset][metric]
         The p-value against wrong sound; without a row `shuffled` nothing.
     settings[name]

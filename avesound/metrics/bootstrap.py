@@ -118,8 +118,15 @@ def _bootstrap_columns(values: np.ndarray, counts: np.ndarray, level: float) -> 
         resampled /= drawn  # 0/0 = NaN where a resample drew no clip that has a value
     resampled.sort(axis=0)  # NaN last
     tail = (1 - level) / 2
-    low, high = (mean + _sorted_quantile(resampled, share) for share in (tail, 1 - tail))
+    low, high = (_attainable(mean + _sorted_quantile(resampled, share), values) for share in (tail, 1 - tail))
     return mean, low, high, n_clips
+
+
+def _attainable(bounds: np.ndarray, values: np.ndarray) -> np.ndarray:
+    "Bounds of means without the rounding of single precision: none lies beyond the values, and what is 0 to 6 of their digits is 0."
+    least, most = np.fmin.reduce(values, axis=0), np.fmax.reduce(values, axis=0)
+    bounds = np.clip(bounds, least, most)
+    return np.where(np.abs(bounds) <= 1e-6 * np.maximum(np.abs(least), np.abs(most)), 0.0, bounds)
 
 # %% ../../nbs/455_metrics_bootstrap.ipynb #c50721ba
 def _sorted_quantile(ordered: np.ndarray, share: float) -> np.ndarray:
@@ -178,7 +185,7 @@ class MeanInterval:
 class Difference:
     "What one method has more than each of its rivals, in one metric."
 
-    best: str  # the rival with the best mean
+    best: str  # the rival that comes nearest, or is farthest ahead, on the clips that it shares with the own method
     to: dict[str, MeanInterval]  # rival -> paired difference
 
     @property
@@ -247,7 +254,7 @@ def method_table(
         }
         if to:
             sign = -1 if metric in LOWER_IS_BETTER else 1
-            differences[metric] = Difference(max(to, key=lambda rival: sign * means[rival][metric].mean), to)
+            differences[metric] = Difference(min(to, key=lambda rival: round(sign * to[rival].mean, 9)), to)
     return MethodTable(means, differences)
 
 # %% ../../nbs/455_metrics_bootstrap.ipynb #0ac3a352

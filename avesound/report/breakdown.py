@@ -131,14 +131,13 @@ def best_baseline(
 ) -> str | None:
     """The baseline that is nearest to partial events; else to all, else the one with the smallest error to the middle.
 
-    None without baselines.
+    By the difference of the encoder to each, on the clips that both answer. None without baselines.
     """
     for metric in ("dist", "mae"):
         for subset in ("partial", "all"):
             if difference := tables[subset].differences.get(metric):
                 others = [name for name in difference.to if name != "unrefined"]  # that is the encoder itself
-                means = tables[subset].means
-                return min(others, key=lambda name: means[name][metric].mean) if others else difference.best
+                return max(others, key=lambda name: round(difference.to[name].mean, 9)) if others else difference.best
     return None
 
 # %% ../../nbs/860_report_breakdown.ipynb #2e197227
@@ -218,10 +217,19 @@ def _length_groups(summary: Summary) -> list[tuple[dict[str, Any], np.ndarray]]:
 
 
 def _position_groups(summary: Summary) -> list[tuple[dict[str, Any], np.ndarray]]:
-    "Partial events by the fifth of the clip in which their middle lies."
+    "Partial clips by the fifth in which the middle of their event lies, of several the longest; whatever was predicted."
     table, partial, n = summary.table, subsets(summary)["partial"], len(POSITIONS)
-    place = np.clip(np.floor((table["gt_mid_sec"] / table["duration_s"]).to_numpy() * n), 0, n - 1)
+    place = np.clip(np.floor((_middles(summary) / table["duration_s"]).to_numpy() * n), 0, n - 1)
     return [({"position": f"{name} fifth", "low": i / n, "high": (i + 1) / n}, partial & (place == i)) for i, name in enumerate(POSITIONS)]
+
+
+def _middles(summary: Summary) -> np.ndarray:  # float64 [shape=(N,)], seconds; NaN where there is no event, or several that are not known
+    "The middle of each clip's longest event, of equals the earliest."
+    lengths = np.nan_to_num(summary.events[..., 1] - summary.events[..., 0], nan=-1.0)
+    longest = np.argmax(lengths > lengths.max(axis=1, keepdims=True) - 1e-9, axis=1)
+    middle = np.take_along_axis(summary.events.mean(axis=2), longest[:, None], axis=1)[:, 0]
+    single = np.where(summary.table["n_events"] <= 1, summary.table["gt_mid_sec"], np.nan)
+    return np.where(summary.events_known, middle, single)
 
 
 def event_lengths(summary: Summary) -> np.ndarray:  # float64 [shape=(N,)], seconds; NaN where the events are not all known

@@ -111,9 +111,10 @@ def _baseline_in_short(overall: OverallMetrics) -> list[str]:
         "farther": f"{encoder} is farther",
         "not compared": "a single clip says nothing of others",
     }.get(words, words)
-    mean = number(overall.means[subset][best][metric].mean)
+    cell = overall.means[subset][best][metric]
+    answered = "" if cell.n == overall.means[subset]["encoder"][metric].n else f" on {counted(cell.n, 'clips')}, all that it answers,"
     return [
-        f"The best baseline, {best}, is {mean} s from {origin}. "
+        f"The best baseline, {best},{answered} is {number(cell.mean)} s from {origin}. "
         f"On the same clips the difference is {_seconds(difference, sign=True)}: {verdict}."
     ]
 

@@ -115,6 +115,7 @@ def _groups(cards: Mapping[str, Card]) -> tuple[list[list[_Placed]], list[str]]:
         reasons += [_reason(same_name[0][0], group[0]) for group in same_name[1:]]
         lacking = [name for name, card in cards.items() if set_name not in card.sets]
         reasons += [f"{set_name}: not measured for {', '.join(lacking)}"] * bool(lacking)
+        reasons += [note for group in same_name for note in _other_clips(group)]
         reasons += [
             f"{set_name}: {one.name} is no result: {problem}" for one in placed if one.set_name == set_name for problem in _flaws(one)
         ]
@@ -133,6 +134,15 @@ def _common_values(group: Sequence[_Placed], metrics: Sequence[str]) -> tuple[di
         one.name: {m: np.array([one.of.values[m][row[i]] for i in ids], dtype=float) for m in metrics} for one, row in zip(group, rows)
     }
     return as_array, subset
+
+
+def _other_clips(group: Sequence[_Placed]) -> list[str]:
+    "Where cards have scored different clips, on which of them baselines stand, whose scores are not in a card clip by clip."
+    ids = [set(one.of.values.get("video_ids", [])) for one in group]
+    if all(some == ids[0] for some in ids):
+        return []
+    what = f"encoders by the {counted(len(set.intersection(*ids)), 'clips')} that all of them have scored"
+    return [f"{group[0].set_name}: {what}; baselines, and their differences, by all clips of the card that they are taken from"]
 
 
 def _flaws(one: _Placed) -> list[Problem]:
@@ -260,7 +270,7 @@ def _latex_board(board: Board, k: int, note: str) -> str:
     means = {i: [entry.cells[m].mean if m in entry.cells else np.nan for m in board.metrics] for i, entry in competing.items()}
     best = best_cells(means, [m in LOWER_IS_BETTER for m in board.metrics])
     shifted = {(i, column + (column > 1)) for i, column in best}  # the second column is the difference
-    caption = f"{board.name}: encoders and baselines on the same {counted(board.n, f'{board.subset} clips')}."
+    caption = f"{board.name}: {counted(board.n, f'{board.subset} clips')}."
     return latex_table([LatexPart(board.head, rows, shifted)], caption, f"tab:leaderboard-{k}", note)
 
 
