@@ -172,7 +172,7 @@ def _board(group: Sequence[_Placed], metrics: Sequence[str]) -> Board:
     for one in order:
         away = values[one.name][metrics[0]] - values[first.name][metrics[0]]
         to_first = None if one is first or not n else _mean(away, **how)
-        rank = ranked.index(one) + 1 if one in ranked else None
+        rank = 1 + sum(place(means[other.name]) < place(means[one.name]) for other in ranked) if one in ranked else None  # equals share one
         entries.append(Standing(one.name, _kind(one), rank, means[one.name], to_first, _n_lost(one.of)))
     entries += _baselines(first.of, subset, metrics)
     entries.sort(key=lambda entry: place(entry.cells))
