@@ -44,8 +44,8 @@ def _nothing(row: Sequence[str]) -> bool:
 
 
 def _differences(row: Sequence[str]) -> bool:
-    "Whether it has numbers with a sign, which are longer than the others."
-    return any(cell[:1] in "+-" for cell in row[1:] if cell)
+    "Whether it has numbers with a sign, which are longer than the others, or that are exactly 0, as differences are."
+    return any(cell[:1] in "+-" or re.match(r"0\.0+ \[0\.0+, 0\.0+\]", cell) for cell in row[1:] if cell)
 
 
 def _everything(row: Sequence[str]) -> bool:
@@ -89,11 +89,14 @@ class TextTable:
         "The table, set for a width."
         width = output_width() if width is None else width
         n = len(self.head) - 1 - self.words_last  # columns of numbers
-        layouts = [_Layout.of(self, below) for below in (_nothing, _differences, _everything)]
+        ways = (_nothing, _differences, _everything)
+        layouts = [_Layout.of(self, below) for below in ways]
         fit = [layout.n_that_fit(width) for layout in layouts]
         enough = next((k for k, most in enumerate(fit) if most == n), None)
         k = enough if enough is not None else 1 if fit[1] >= min(3, fit[2]) else 2
         layout, kept = layouts[k], max(1, fit[k])
+        roomy = _Layout.of(self, ways[k], head_width=14)  # where all fit so, too, heads need not be broken
+        layout = roomy if roomy.n_that_fit(width) >= kept else layout
         left_out = self.head[1 + kept : 1 + n]
         lines = layout.lines(kept, width)
         where = f": {self.elsewhere}" if self.elsewhere else ""
@@ -114,6 +117,7 @@ class _Layout:
         cls,
         table: TextTable,
         below: Callable[[Sequence[str]], bool],  # in which rows the intervals go below their means
+        head_width: int = 12,  # of a column with narrower cells
     ) -> "_Layout":
         rows = [table.head, *table.rows]
         end = len(table.head) - table.words_last
@@ -123,7 +127,7 @@ class _Layout:
             body = [re.split(r" +(?=\[)", cell) if below(row) else [cell] for cell, row in zip(cells, rows[1:])]
             room = max((text_width(line) for lines in body for line in lines), default=0)
             title = re.sub(r" (?=[↓↑])", "\u00a0", rows[0][k])  # no arrow begins a line
-            head = [line.replace("\u00a0", " ") for line in textwrap.wrap(title, max(room, 12), break_long_words=False)]
+            head = [line.replace("\u00a0", " ") for line in textwrap.wrap(title, max(room, head_width), break_long_words=False)]
             numbers.append([head or [""], *body])
         names = [_pad(rows[0][0], table.name_width), *(row[0] for row in rows[1:])]
         return cls(names, numbers, [row[-1] for row in rows] if table.words_last else None)

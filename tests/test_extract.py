@@ -23,7 +23,16 @@ from avesound.embeddings.clips import media_files
 from avesound.embeddings.extract import RunSettings, WindowSettings, extract, extract_wav
 from avesound.embeddings.job import CachePlan, Towers, cache_settings, decoding_for, finish_clip, load_clip
 from avesound.embeddings.journal import Journal
-from avesound.embeddings.store import FOLDERS, CacheError, cached_audios, cached_videos, read_embeddings, read_records, remove_unfinished
+from avesound.embeddings.store import (
+    FOLDERS,
+    CacheError,
+    append_record,
+    cached_audios,
+    cached_videos,
+    read_embeddings,
+    read_records,
+    remove_unfinished,
+)
 from avesound.files import StorageError, atomic_write, is_unfinished, process_place
 
 SETTINGS = WindowSettings(lengths=(0.5, 1.0))
@@ -965,3 +974,21 @@ def test_a_full_disk_stops_the_run_and_what_is_finished_is_kept(small_set, small
     }
     assert written == expected and len(written) > len(whole)
     assert all(path.read_bytes() == content for path, content in whole.items())
+
+
+def note_many(path, writer):
+    for k in range(1500):
+        append_record(path, {"writer": writer, "k": k, "detail": "x" * 200}, sync=False)
+
+
+def test_lines_of_several_processes_are_whole_and_nothing_lies_between_them(tmp_path):
+    path = tmp_path / "extract.jsonl"
+    writers = [multiprocessing.get_context("spawn").Process(target=note_many, args=(path, name)) for name in "abcd"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    lines = path.read_text().splitlines()
+    assert len(lines) == 6000 and {(line["writer"], line["k"]) for line in map(json.loads, lines)} == {
+        (w, k) for w in "abcd" for k in range(1500)
+    }

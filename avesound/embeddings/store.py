@@ -20,6 +20,7 @@ import os
 import re
 import stat
 import struct
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext, suppress
@@ -27,7 +28,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -765,14 +766,22 @@ def append_record(
     "Append one line to a journal, as UTF-8 whatever the names in it."
     line = json.dumps(_as_text(record), ensure_ascii=False).encode() + b"\n"
     with storing(Path(path).parent), open(path, "ab+") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":  # the line before was torn
-                line = b"\n" + line
+        if file.tell() and _is_torn(file):
+            line = b"\n" + line
         file.write(line)
         file.flush()
         if sync:
             os.fsync(file.fileno())
+
+
+def _is_torn(file: BinaryIO) -> bool:
+    "Whether the last line has no end, and gets none: of one that another process is writing just now a part may be seen before the rest."
+    for wait_s in (0, 0.001, 0.01, 0.1):
+        time.sleep(wait_s)
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) == b"\n":
+            return False
+    return True
 
 # %% ../../nbs/505_embeddings_store.ipynb #730800cd
 def journal_file(
