@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['COLUMNS', 'AVE_CATEGORIES', 'UNLABELLED', 'split_name', 'without_suffix', 'checked_row', 'read_ave_txt',
            'annotations_table', 'read_annotations', 'write_annotations', 'ClipAnnotation', 'categories_of',
-           'clips_from_annotations', 'CentreAnswer', 'AnnotationReport', 'check_annotations', 'convert_annotations']
+           'events_of_text', 'clips_from_annotations', 'CentreAnswer', 'AnnotationReport', 'check_annotations',
+           'convert_annotations']
 
 # %% ../../nbs/205_data_annotations.ipynb #4ca34b8e
 import csv
@@ -404,6 +405,16 @@ def categories_of(
 ) -> tuple[str, ...]:  # () where it has none
     "The categories that a label names; those of a clip with several are joined by `|`."
     return tuple(filter(None, (name.strip() for name in label.split("|"))))
+
+
+def events_of_text(
+    text: str,  # "0.5-3.4;4.8-7.1", as a summary has them in `events_sec`
+) -> list[Interval]:
+    "Events by their bounds in seconds. Raises `ValueError` where one is none."
+    bounds = [[float(bound) for bound in re.split("(?<![eE])-", event)] for event in text.split(";")]
+    if any(len(pair) != 2 for pair in bounds):
+        raise ValueError(f"{text!r} is no list of events")
+    return [Interval(start, end) for start, end in bounds]
 
 
 def _by_label(labels: Sequence[str], starts: Sequence[float], ends: Sequence[float]) -> tuple[tuple[str, Interval], ...]:

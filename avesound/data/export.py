@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from .annotations import read_annotations
+from .annotations import events_of_text, read_annotations
 from ..files import atomic_write, csv_header, csv_table, write_json
 from ..timeline import Seconds
 
@@ -68,6 +68,7 @@ def _of_summary(path: Path) -> list[ClipToShow]:
     for line, fields in rows.items():
         row = dict(zip(header, fields))
         try:
+            spans = [(event.start_s, event.end_s) for event in events_of_text(row["events_sec"])] if row.get("events_sec") else []
             number = {
                 name: float(row[name]) if row[name] else math.nan
                 for name in (*_OF_SUMMARY[1:], *(("confidence",) if "confidence" in row else ()))
@@ -75,19 +76,14 @@ def _of_summary(path: Path) -> list[ClipToShow]:
         except ValueError as error:
             raise ValueError(f"{path}, line {line}: {error}") from None
         label = row.get("event_label") or "event"
-        events = _spans(row["events_sec"]) if row.get("events_sec") else [(number["gt_start_sec"], number["gt_end_sec"])]
-        annotated = tuple(Shown(label, start, end) for start, end in events if not math.isnan(start + end))
+        spans = spans or [(number["gt_start_sec"], number["gt_end_sec"])]
+        annotated = tuple(Shown(label, start, end) for start, end in spans if not math.isnan(start + end))
         if not annotated and row.get("n_events", "0") not in ("", "0"):
             continue  # its events are not in the table
         predicted = Shown(label, number["interval_start_sec"], number["interval_end_sec"], number.get("confidence", math.nan))
         known = () if math.isnan(predicted.start_s + predicted.end_s) else (predicted,)
         clips.append(ClipToShow(row["video_id"], annotated, known, row.get("split", "")))
     return clips
-
-
-def _spans(text: str) -> list[tuple[Seconds, Seconds]]:
-    "Bounds of `events_sec`: 4.06-4.52;8.5-9.7."
-    return [(float(start), float(end)) for start, _, end in (span.partition("-") for span in text.split(";"))]
 
 # %% ../../nbs/215_data_export.ipynb #ee119cea
 @dataclass(frozen=True)

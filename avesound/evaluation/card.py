@@ -170,7 +170,7 @@ def _fitted_what(fitted: Mapping[str, Any]) -> str:
     parts = ["temperature"] * (fitted.get("temperature") is not None) + ["margins"] * any(
         v is not None for v in (fitted.get("margin_s") or {}).values()
     )
-    return f"{' and '.join(parts)}: fitted" if parts else "nothing: too few clips to fit"
+    return f"{' and '.join(parts)}: fitted" if parts else "nothing could be fitted"
 
 
 def _calibration(overall: Overall) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from ..files import shorten
 from ..metrics.clip import dist, hit, hit_event, inside, is_partial, mae
 from .columns import ALIASES, TEXTS, Columns, read_columns
 from ..provenance import one_run
+from ..data.annotations import events_of_text
 from ..timeline import LONGEST_S, Interval, Seconds, merge_intervals
 
 if TYPE_CHECKING:
@@ -300,10 +301,9 @@ def _events_of_rows(columns: Columns, table: "pd.DataFrame", notes: list[str]) -
     for line, text, start, end in zip(columns.lines, table["events_sec"], table["gt_start_sec"], table["gt_end_sec"]):
         try:
             if text:
-                bounds = [tuple(float(part) for part in event.split("-")) for event in text.split(";")]
+                named.append(events_of_text(text))
             else:
-                bounds = [] if np.isnan(start) or np.isnan(end) else [(start, end)]
-            named.append([Interval(*pair) for pair in bounds])
+                named.append([] if np.isnan(start) or np.isnan(end) else [Interval(start, end)])
             if any(event.end_s > LONGEST_S for event in named[-1]):
                 raise ValueError
         except (ValueError, TypeError):
