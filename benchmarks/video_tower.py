@@ -84,6 +84,53 @@ def video_tower_times(path: str, rounds: int) -> list[Row]:
     return rows + [Row(what, skipped="this processor has no bfloat16") for what in KINDS if what not in possible]
 
 
+@line(
+    "multiplications",
+    "convolutions of mc3_18 for 40 windows of a clip of 10 s, multiplications of the stock loop against those of each mode",
+)
+def fewer_multiplications(bench: Bench):
+    from avesound.encoders.resnet3d import load_resnet3d
+    from avesound.timeline import sliding_windows, window_samples
+
+    index = window_samples(sliding_windows(10.0, 16 / 15, 0.25), 15.0, 150)
+    saved = multiplications(load_resnet3d("mc3_18", "random")[0], index)
+    for what, note in (("exact", "frames that windows share are computed once"), ("dense", "every frame is")):
+        yield Row(what, [saved[what]], note=f"counted, not timed: {note}")
+
+
+def multiplications(network, index: np.ndarray) -> dict[str, float]:
+    """How many times fewer multiplications of convolutions there are when work on frames is shared (exact), or done once (dense).
+
+    A layer that looks at three frames makes one frame more at each end of a window differ from what the next window has there.
+    """
+    n_windows, n_frames = index.shape
+    stock, exact, dense, depth = 0, 0, 0, 0
+    for looks_ahead, each in _convolutions(network):
+        depth += looks_ahead
+        inner = np.unique(index[:, depth : n_frames - depth])
+        stock += each * index.size
+        exact += each * (len(inner) + n_windows * 2 * depth)
+        dense += each * len(np.unique(index))
+    return {"exact": stock / exact, "dense": stock / dense}
+
+
+def _convolutions(network) -> list[tuple[bool, int]]:
+    "Of each convolution, in the order of the network, whether it looks at the frames beside, and its multiplications for a frame."
+    import torch
+
+    found: list[tuple[bool, int]] = []
+
+    def note(layer, _, out):
+        found.append((layer.kernel_size[0] > 1, layer.weight[0].numel() * out[0, :, 0].numel()))
+
+    hooks = [layer.register_forward_hook(note) for layer in network.modules() if isinstance(layer, torch.nn.Conv3d)]
+    with torch.inference_mode():
+        network(torch.zeros(1, 3, 16, 112, 112))
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
 def agreement(name: str, dtype: str, vectors: np.ndarray, stock: np.ndarray, dense: np.ndarray) -> tuple[str, str]:
     "What is wrong with the vectors of an encoder, and what is worth noting."
     centred = centred_cosine(vectors, stock)

@@ -211,6 +211,22 @@ def test_means_and_groups_are_those_of_a_plain_groupby(run):
     assert "crps" in report.overall.means["all"]["encoder"] and "future_metric" not in report.overall.means["all"]["encoder"]
 
 
+def test_a_clip_of_several_classes_counts_in_each(tmp_path):
+    write_run(tmp_path / "run", n=16)
+    summary = tmp_path / "run/summary.csv"
+    table = pd.read_csv(summary)
+    table["event_label"] = ["Bark|Bell", "Bark", "Bell", "rock | metal"] * 4
+    table.to_csv(summary, index=False)
+    report = analyze(summary, tmp_path / "reports", "joined")
+    scored = table[table["status"] == "ok"]
+    classes = pd.read_csv(report.folder / "per_class_metrics.csv").query("subset == 'all'").set_index("event_label")
+    members = {"Bark": ["Bark|Bell", "Bark"], "Bell": ["Bark|Bell", "Bell"], "rock | metal": ["rock | metal"]}
+    assert list(classes.index) == list(members) and classes["n"].sum() > len(scored)
+    for name, labels in members.items():
+        own = scored[scored["event_label"].isin(labels)]
+        assert classes.loc[name, "n"] == len(own) and np.isclose(classes.loc[name, "mae_mean"], own["mae"].mean(), rtol=1e-4)
+
+
 def test_ece_comes_with_that_of_calibrated_predictors(run):
     _, report = run
     bins = json.loads((report.folder / "calibration_bins.json").read_text())

@@ -18,6 +18,7 @@ from benchmarks.clips import write_bench_clip
 from benchmarks.evaluation import evaluation_times
 from benchmarks.rounds import Row, Skipped, Spent, cpu_seconds, fresh, in_turns, ratios, resident_bytes, spent
 from benchmarks.table import line, machine
+from benchmarks.video_tower import Stock, multiplications
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -126,6 +127,17 @@ def test_no_line_leaves_the_reader_to_guess():
     "A title says what is compared with what, and what has no name in it is on no page."
     titles = [of.title for of in table.LINES.values()] + [line["title"] for line in page.read(page.MEASURED)["bench"]["lines"]]
     assert [title for title in titles if "…" in title or title.rstrip(". ").endswith("against")] == []
+
+
+def test_frames_that_windows_share_save_multiplications():
+    import numpy as np
+
+    alone, twice = np.arange(32).reshape(2, 16), np.arange(16)[None].repeat(2, axis=0)
+    network = Stock().network
+    assert multiplications(network, alone) == {"exact": 1.0, "dense": 1.0}
+    saved = multiplications(network, twice)
+    # After the first layer a window has a frame of its own at each end: 14 that are shared and 4 are computed; from the fifth on 6 and 20.
+    assert saved["dense"] == 2.0 and 32 / 26 < saved["exact"] < 32 / 18
 
 
 def test_the_pages_are_made_of_what_was_measured():

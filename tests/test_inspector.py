@@ -222,17 +222,20 @@ def test_four_thousand_clips_are_sorted_in_no_time():
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from(["a", "B", "c|d", "d"]), st.none() | st.floats(0, 9), st.none() | st.booleans()), max_size=12),
+    st.lists(
+        st.tuples(st.sampled_from(["a", "B", "c|d", "d", "a | d"]), st.none() | st.floats(0, 9), st.none() | st.booleans()), max_size=12
+    ),
     st.sampled_from(["", "a", "d"]),
+    st.sampled_from(["", "train", "test"]),
     st.sampled_from([None, True, False]),
     st.booleans(),
 )
-def test_choosing_loses_and_invents_nothing(clips, label, partial, descending):
+def test_choosing_loses_and_invents_nothing(clips, label, split, partial, descending):
     rows = [
         {
             "video_id": f"v{i}",
             "label": name,
-            "split": "",
+            "split": ["train|test", "test", "train"][i % 3],
             "status": "ok",
             "partial": part,
             "dist": dist,
@@ -241,9 +244,13 @@ def test_choosing_loses_and_invents_nothing(clips, label, partial, descending):
         }
         for i, (name, dist, part) in enumerate(clips)
     ]
-    order = choose(rows, label=label, partial=partial, sort="dist", descending=descending)
+    order = choose(rows, label=label, split=split, partial=partial, sort="dist", descending=descending)
     assert sorted(order) == [
-        i for i, (name, _, part) in enumerate(clips) if (not label or label in name.split("|")) and (partial is None or part is partial)
+        i
+        for i, (name, _, part) in enumerate(clips)
+        if (not label or label in name.split("|"))  # "a | d" is one label, and none of these
+        and (not split or split in rows[i]["split"])
+        and (partial is None or part is partial)
     ]
 
 

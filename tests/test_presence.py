@@ -293,6 +293,22 @@ def test_a_foreign_cache_that_knows_no_loudness_and_no_motion(tmp_path):
     assert any("no cell nowhere for motion" in note for note in result.presence.notes) and "loudest" in str(result.presence)
 
 
+def test_digital_silence_is_as_silent_as_minus_100_db(mixed, tmp_path):
+    "Sounds from elsewhere may have -inf dB; a clip that has them is scored as one whose level stops at -100 dB."
+    folder, ids, events = mixed
+    for floor in (-np.inf, -100.0):
+        (tmp_path / f"{floor:g}").mkdir()
+        for k, name in enumerate(ids):
+            packed = dict(np.load(audio_file(folder / "a", name, 1.0)))
+            packed["loudness_db"][:: 1 + k % 3] = floor  # of every third clip all
+            np.savez(audio_file(tmp_path / f"{floor:g}", name, 1.0), **packed)
+    scoring = Scoring(n_boot=20, n_shuffles=0)
+    silent, low = (evaluate((folder / "v", tmp_path / name), folder / "a.csv", split="test", scoring=scoring) for name in ("-inf", "-100"))
+    rows = [result.presence.clips.query("method == 'loudest'")["maximum"].to_numpy() for result in (silent, low)]
+    assert len(rows[0]) == 90 and np.isfinite(rows[0]).all() and np.array_equal(*rows)
+    assert str(silent.presence) == str(low.presence)
+
+
 def test_two_truths_may_differ_in_what_has_nothing_to_find(mixed, tmp_path):
     folder, ids, events = mixed
     annotate(folder / "second.csv", ids, [(2, 4) if k == 93 else None if k == 94 else e for k, e in enumerate(events)])

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['COLUMNS', 'AVE_CATEGORIES', 'UNLABELLED', 'split_name', 'without_suffix', 'checked_row', 'read_ave_txt',
            'annotations_table', 'read_annotations', 'write_annotations', 'ClipAnnotation', 'categories_of',
-           'events_of_text', 'clips_from_annotations', 'CentreAnswer', 'AnnotationReport', 'check_annotations',
-           'convert_annotations']
+           'by_category', 'events_of_text', 'clips_from_annotations', 'CentreAnswer', 'AnnotationReport',
+           'check_annotations', 'convert_annotations']
 
 # %% ../../nbs/205_data_annotations.ipynb #4ca34b8e
 import csv
@@ -15,7 +15,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -403,8 +403,20 @@ def _joined(texts: Sequence[str]) -> str:
 def categories_of(
     label: str,  # of a clip or of an event
 ) -> tuple[str, ...]:  # () where it has none
-    "The categories that a label names; those of a clip with several are joined by `|`."
-    return tuple(filter(None, (name.strip() for name in label.split("|"))))
+    "The categories that a label names; those of a clip with several are joined by `|`, without spaces: `rock | metal` is one."
+    return tuple(filter(None, (name.strip() for name in re.split(r"(?<!\s)\|(?!\s)", label))))
+
+
+def by_category(
+    labels: Iterable[str],  # of B clips
+) -> dict[str, np.ndarray]:  # category -> bool [shape=(B,)], in alphabetical order
+    "Which clips are of which category; a clip of several is among those of each."
+    own = [categories_of(label) for label in labels]
+    rows = {category: np.zeros(len(own), dtype=bool) for category in sorted({name for several in own for name in several})}
+    for i, several in enumerate(own):
+        for category in several:
+            rows[category][i] = True
+    return rows
 
 
 def events_of_text(

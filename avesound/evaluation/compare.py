@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..data.annotations import by_category
 from ..drawing import save_figure
 from ..encoders.base import Problem
 from .tables import HEADLINE, Overall, files_of_run, methods_beside, of_other_rows, read_overall
@@ -376,8 +377,7 @@ def _strata(table: "pd.DataFrame", min_clips: int) -> dict[str, np.ndarray]:
         "late event": partial & (middle >= 2 / 3),
         "short event (≤ 3 s)": partial & (length <= 3), "long event (> 3 s)": partial & (length > 3),
     }  # fmt: skip
-    labels = table["event_label"].astype(str)
-    strata |= {label: (labels == label).to_numpy() for label in sorted(set(labels)) if (labels == label).sum() >= min_clips and label}
+    strata |= {label: own for label, own in by_category(table["event_label"].astype(str)).items() if own.sum() >= min_clips}
     return {name: chosen for name, chosen in strata.items() if chosen.any()}
 
 # %% ../../nbs/770_evaluation_compare.ipynb #60bb1d99

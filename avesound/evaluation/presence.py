@@ -124,7 +124,7 @@ def _of_baseline(
     for places in seen.curves.blocks():
         about = {"loudest": "loudness_db", "motion": "motion"}[name]
         signals = ClipSignals(seen.curves.cells.block(places), seen.curves.duration_s[places], **{about: curve.block(places)})
-        yield places, curve.block(places)[None], BASELINES[name](signals, settings).pdf[None]
+        yield places, getattr(signals, about)[None], BASELINES[name](signals, settings).pdf[None]
 
 
 def _of_wrong_sound(

@@ -18,6 +18,7 @@ from ..timeline import Windows, cell_bounds
 
 # %% ../../nbs/410_localization_baselines.ipynb #e16d4818
 _FINITE = float(np.finfo(np.float64).max)
+_LOUDNESS_FLOOR_DB = -100.0  # digital silence has -inf dB; everything below this is equally silent
 
 
 def _checked_values(name: str, values: np.ndarray, shape: tuple[int, ...], low: float, high: float) -> np.ndarray:
@@ -43,7 +44,7 @@ class ClipSignals:
 
     cells: Windows | np.ndarray  # T cells, the same for all clips, or float [shape=(..., T, 2)] of starts and ends; NaN = no cell
     duration_s: np.ndarray  # float [shape=(...)], length of each clip, seconds
-    loudness_db: np.ndarray | None = None  # float [shape=(..., T)], level of each cell's sound, dB; NaN = unknown, None = no sound
+    loudness_db: np.ndarray | None = None  # float [shape=(..., T)], level of each cell, dB, kept >= -100; NaN = unknown, None = no sound
     motion: np.ndarray | None = None  # float [shape=(..., T)], energy of motion in each cell, >= 0; NaN = unknown, None = no picture
     train_rate: np.ndarray | None = None  # float [shape=(..., T)], `event_rate` of training clips; None = no training clips
     class_rate: np.ndarray | None = None  # float [shape=(..., T)], that of the training clips of the clip's own category
@@ -60,6 +61,8 @@ class ClipSignals:
         for name, low, high in [*bounds, ("label_score", -_FINITE, _FINITE)]:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, _checked_values(name, getattr(self, name), shape, low, high))
+        if self.loudness_db is not None:
+            object.__setattr__(self, "loudness_db", np.maximum(self.loudness_db, _LOUDNESS_FLOOR_DB))
 
     @property
     def centers_sec(self) -> np.ndarray:
@@ -210,15 +213,12 @@ def _highest(signals: ClipSignals, scores: np.ndarray | None, settings: AlignSet
     return BaselineResult(smooth(curve, settings.score_smooth_sigma, _stride_s(signals)), pdf, peak(pdf, centers))
 
 # %% ../../nbs/410_localization_baselines.ipynb #f7848297
-_LOUDNESS_FLOOR_DB = -100.0  # digital silence has -inf dB; everything below this is equally silent
-
-
 def loudest(
     signals: ClipSignals,  # with `loudness_db`
     settings: AlignSettings,  # of the softmax
 ) -> BaselineResult:
     "The cell with the loudest sound; the score is the loudness in dB, not below -100 dB."
-    return _highest(signals, None if signals.loudness_db is None else np.maximum(signals.loudness_db, _LOUDNESS_FLOOR_DB), settings)
+    return _highest(signals, signals.loudness_db, settings)
 
 # %% ../../nbs/410_localization_baselines.ipynb #fbf707f1
 def motion(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..data.annotations import by_category
 from ..encoders.base import Problem
 from ..evaluation.tables import Overall, own_means, read_parts
 from ..files import as_json, shorten
@@ -195,12 +196,12 @@ def group_tables(
 
 # %% ../../nbs/860_report_breakdown.ipynb #20b3c5d6
 def _class_groups(summary: Summary) -> list[tuple[dict[str, Any], np.ndarray]]:
-    "Each class in each subset."
-    column, parts = summary.table["event_label"], subsets(summary)
-    labels = sorted({label for label in column[summary.scored] if label})
+    "Each class in each subset; a clip of several classes counts in each of them."
+    parts = subsets(summary)
     return [
-        ({"event_label": label, "subset": subset}, rows & (column == label).to_numpy())
-        for label in labels
+        ({"event_label": label, "subset": subset}, rows & own)
+        for label, own in by_category(summary.table["event_label"]).items()
+        if (own & summary.scored).any()
         for subset, rows in parts.items()
     ]
 

@@ -17,7 +17,7 @@ import anywidget
 import numpy as np
 import traitlets
 
-from ..data.annotations import ClipAnnotation, clips_from_annotations
+from ..data.annotations import ClipAnnotation, categories_of, clips_from_annotations
 from ..data.marks import change_mark, mark_event, mark_no_event, put_back, read_marks, unmark
 from ..embeddings.frames import RowWindows
 from ..embeddings.projector import load_projector
@@ -395,13 +395,12 @@ class _Marked(_Judged):
         self.said = {"n": self.said.get("n", 0) + 1, "text": text, "step": step, "done": done}
 
     def _say_choices(self) -> None:
-        values = {
-            name: sorted({part for row in self.rows for part in row[name].split("|") if part}) for name in ("label", "split", "status")
-        }
+        labels = {category for row in self.rows for category in categories_of(row["label"])}
+        splits, statuses = (sorted({part for row in self.rows for part in row[name].split("|") if part}) for name in ("split", "status"))
         self.choices = {
-            "labels": sorted({*values["label"], *self._labels}),
-            "splits": values["split"],
-            "statuses": values["status"],
+            "labels": sorted({*labels, *self._labels}),
+            "splits": splits,
+            "statuses": statuses,
             "sorts": {name: _SORTS.get(name) or metric_name(name) for name in SORTS},
             "queries": _QUERIES,
             "fusions": list(FUSIONS),

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data.annotations import ClipAnnotation
+from ..data.annotations import ClipAnnotation, categories_of
 from ..data.splits import read_clips
 from ..embeddings.cache import EmbeddingCache
 from ..embeddings.clips import media_folder
@@ -287,8 +287,8 @@ def choose(
     fitting = [
         i
         for i, row in enumerate(rows)
-        if (not label or label in row["label"].split("|"))
-        and (not split or row["split"] == split)
+        if (not label or label in categories_of(row["label"]))
+        and (not split or split in row["split"].split("|"))
         and (not status or row["status"] == status)
         and (partial is None or row["partial"] is partial)
         and all(row[name] is not None and low <= row[name] <= high for name, (low, high) in (within or {}).items())

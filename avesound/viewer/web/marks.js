@@ -210,7 +210,7 @@ export class Marks {
   }
 
   arrive(clip) {
-    const draft = this.drafts[clip.video_id] ?? NOTHING, usual = clip.events.length ? clip.label.split("|")[0] : "";
+    const draft = this.drafts[clip.video_id] ?? NOTHING, usual = clip.events.length ? clip.label.split(/(?<!\s)\|(?!\s)/)[0] : "";
     delete this.drafts[clip.video_id];
     if (!this.label.value || this.label.value === this.offered) this.label.value = usual;
     this.offered = usual;
