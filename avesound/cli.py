@@ -136,7 +136,7 @@ def _annotations(
         own_csv = own_csv or found.name == "ave"
         imported, then = found.imported, f"next: {found.next_command(call['out_csv'])}"
         print(found, "", sep="\n")
-    elif (source := (format_of(files[0]) or "csv") if source == "auto" else source) == "ave":
+    elif source == "ave" or (source == "auto" and format_of(files[0]) == "ave"):
         if len(files) > 1:
             raise ValueError(f"AVE's annotations are one file, got {len(files)}; those of the splits have options of their own")
         print(call(txt=files[0]))

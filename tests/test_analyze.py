@@ -227,6 +227,20 @@ def test_a_clip_of_several_classes_counts_in_each(tmp_path):
         assert classes.loc[name, "n"] == len(own) and np.isclose(classes.loc[name, "mae_mean"], own["mae"].mean(), rtol=1e-4)
 
 
+def test_events_of_equal_length_are_in_one_bin(tmp_path):
+    "4.15 - 2.15 is a little more than 2."
+    write_run(tmp_path / "run", n=16)
+    summary = tmp_path / "run/summary.csv"
+    table = pd.read_csv(summary)
+    starts = np.linspace(0.15, 6.15, len(table))
+    table["gt_start_sec"], table["gt_end_sec"], table["gt_mid_sec"], table["partial"] = starts, starts + 2, starts + 1, True
+    assert len(set(table["gt_end_sec"] - table["gt_start_sec"])) > 1
+    table.drop(columns=["mae", "dist", "inside", "hit_0.5", "hit_event_0.5", "mass_inside"]).to_csv(summary, index=False)
+    report = analyze(summary, tmp_path / "reports", "equal")
+    lengths = pd.read_csv(report.folder / "per_duration_metrics.csv").set_index("length")["n"]
+    assert lengths["0 to 2 s"] == (table["status"] == "ok").sum() == lengths.sum()
+
+
 def test_ece_comes_with_that_of_calibrated_predictors(run):
     _, report = run
     bins = json.loads((report.folder / "calibration_bins.json").read_text())

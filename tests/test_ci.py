@@ -767,8 +767,13 @@ def test_gpu_login_asks_the_scheduler_that_answers(tmp_path, commands, code, say
     assert re.search(says, last) and (code or "sleep" not in last), last
 
 
-def test_the_makefile_cleans_as_its_table_says(tmp_path):
+OF_MAKE = ("VENV", "MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL")
+
+
+def test_the_makefile_cleans_as_its_table_says(tmp_path, monkeypatch):
     "`clean` deletes the environments and nothing else, `tidy` what runs leave and not the environments."
+    for name in OF_MAKE:  # `make test VENV=…` hands them on, and the environment is none of this test's
+        monkeypatch.delenv(name, raising=False)
     for name in ("Makefile", "settings.ini", "requirements.txt", "setup.py", ".ci/env"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
@@ -790,6 +795,14 @@ def test_the_makefile_cleans_as_its_table_says(tmp_path):
         '.venv/bin/avesound download --out_dir data/ave --zip "a b.zip"' in asked
         and ".venv/bin/avesound extract-wav --vid_dir data/ave/raw/AVE --out_dir data/ave/ave_wav" in asked
     )
+
+
+def test_no_test_is_told_which_environment_runs_it(tmp_path):
+    "One that cleans up would delete it."
+    script = (ROOT / ".ci/pytest").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^unset (VENV .*)$", script, re.MULTILINE)
+    assert set(OF_MAKE) == set(line.split())
+    assert script.index(line) < script.index("-m pytest")
 
 
 # ---- .ci/pages.py

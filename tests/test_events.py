@@ -121,6 +121,32 @@ def test_the_command_says_where_the_events_are(made, capsys):
     assert "events one by one: 48 in 12 partial clips" in said and "summary_events.csv" in said.splitlines()[-1]
 
 
+def test_a_baseline_is_counted_on_the_clips_that_it_answers(made):
+    "The sound of four clips has its loudness beside it, and no picture has its motion."
+    folder, cache, ids = made
+    rng = np.random.default_rng(1)
+
+    def sounding(windows):
+        return np.array([any(start <= t < end for start, end, _ in EVENTS) for t in windows.centers_sec])
+
+    for name in ids[:4]:
+        path = audio_file(cache[1], name, 1.0)
+        own = read_embeddings(path)
+        write_embeddings(path, own.emb, own.windows, own.meta, loudness_db=rng.normal(-30, 5, len(own.emb)) + 20 * sounding(own.windows))
+    whole, part = (evaluate(cache, annotated(folder / f"{len(some)}.csv", some), scoring=QUICK).events for some in (ids, ids[:4]))
+    for metric, cell in whole.means["loudest"].items():
+        assert cell.n == 4 and cell.mean == part.means["loudest"][metric].mean
+        assert np.isnan(whole.means["motion"][metric].mean) and whole.means["motion"][metric].n == 0
+        difference = whole.differences[metric]
+        assert set(difference.to) == {"uniform", "centre", "loudest", "shuffled"} and difference.to["loudest"].n == 4
+        assert np.isclose(difference.to["loudest"].mean, part.means["encoder"][metric].mean - part.means["loudest"][metric].mean)
+        assert difference.to_best.mean == min(to.mean for to in difference.to.values())
+    assert whole.means["loudest"]["recall_0.3"].mean > 0
+    assert "loudest has an answer for 4 of 12 clips; its row is about these alone" in str(whole)
+    assert "motion has an answer for none of 12 clips" in str(whole)
+    assert any(line.split() == ["motion", *"–––––"] for line in str(whole).splitlines())
+
+
 def test_dead_curves_are_no_clips_of_the_table(tmp_path):
     ids = ["a", "b", "dead"]
     cache = towers(tmp_path, ids, lambda t: 2 <= t < 5 or 9 <= t < 10)

@@ -47,6 +47,78 @@ def test_an_elan_file_of_its_own_library(tmp_path):
     ]
 
 
+def test_bounds_without_a_time_and_a_medium_that_begins_later(tmp_path):
+    "A tier that divides another may leave inner bounds open, and a medium may have been cut; the file that fails is the one that is named."
+    from pympi.Elan import Eaf
+
+    for name, origin in (("yard", None), ("hall", 2000)):
+        eaf = Eaf(author="x")
+        eaf.add_linked_file(f"file:///v/my%20{name}.mp4", mimetype="video/mp4", time_origin=origin)
+        eaf.add_tier("events")
+        eaf.add_annotation("events", 1000, 4000, "bark")
+        eaf.add_annotation("events", 4000, 5000, "growl")
+        if name == "hall":
+            eaf.timeslots[next(end for _, end, value, _ in eaf.tiers["events"][0].values() if value == "growl")] = None
+        eaf.to_file(str(tmp_path / f"{name}.eaf"))
+    imported = import_annotations([tmp_path / "yard.eaf", tmp_path / "hall.eaf"])
+    assert rows_of(imported) == [("my yard", "bark", 1.0, 4.0), ("my yard", "growl", 4.0, 5.0), ("my hall", "bark", 3.0, 6.0)]
+    assert [note.partition("hall.eaf")[2] for note in imported.left_out] == [", tier events, 'growl': a bound of it has no time"]
+    assert "time 0 is at 2 s of my hall" in imported.remarks[0]
+    (tmp_path / "one.json").write_text('{"database": {"a": {"annotations": [{"segment": [1, 2]}]}}}')
+    (tmp_path / "two.json").write_text('{"database": {"b": []}}')
+    with pytest.raises(ValueError, match=r"two\.json"):
+        import_annotations([tmp_path / "one.json", tmp_path / "two.json"], "activitynet")
+
+
+def test_what_nobody_has_annotated_is_no_clip_without_an_event(tmp_path):
+    "Of Label Studio a task that was skipped or not begun, of ActivityNet a split that is kept back."
+    region = {"type": "labels", "value": {"start": 1, "end": 2.5, "labels": ["bark"]}}
+    about = {"id": "r", "type": "textarea", "value": {"start": 1, "end": 2.5, "text": ["loud"]}}
+    alone = {"id": "s", "type": "choices", "value": {"start": 4, "end": 5, "choices": ["loud"]}}
+    annotations = {
+        "/data/upload/1/yard.wav": [{"result": [region | {"id": "r"}, about, alone, region]}],
+        "/data/upload/1/hall.wav": [{"result": []}],
+        "/data/upload/1/skipped.wav": [{"was_cancelled": True, "result": []}],
+        "/data/upload/1/untouched.wav": [],
+        "/data/local-files/?d=videos/my%20kitchen.mp4": [{"result": [region]}],
+        "s3://bucket/100%25%20sure.mp4?sig=a/b.c": [{"result": [region]}],
+    }
+    tasks = [{"data": {"audio": name}, "annotations": of} for name, of in annotations.items()]
+    (tmp_path / "ls.json").write_text(json.dumps(tasks))
+    imported = import_annotations(tmp_path / "ls.json")
+    bark, none = ("bark", 1.0, 2.5), ("event", None, None)
+    rows = [(name, label, *(None if math.isnan(t) else t for t in times)) for name, label, *times in rows_of(imported)]
+    assert rows[:4] == [("yard", *bark), ("yard", "event", 4.0, 5.0), ("yard", *bark), ("hall", *none)]
+    assert rows[4:] == [("my kitchen", *bark), ("100% sure", *bark)]
+    assert [note.rpartition(": ")[2] for note in imported.left_out] == ["a textarea about it", "was skipped", "nobody has annotated it"]
+    some, nothing = {"annotations": [{"segment": [1, 2], "label": "x"}]}, {"annotations": []}
+    database = {"a": some | {"subset": "training"}, "b": nothing | {"subset": "training"}, "c": nothing | {"subset": "testing"}}
+    (tmp_path / "an.json").write_text(json.dumps({"database": database}))
+    imported = import_annotations(tmp_path / "an.json")
+    assert imported.table["video_id"].tolist() == ["a", "b"] and "none of 1 clip of testing has an annotation" in imported.remarks[0]
+
+
+def test_quotation_marks_of_tables_with_tabs(tmp_path):
+    "pandas and csv double the marks of a field that has some; a field that only begins with one is as it stands."
+    import pandas as pd
+
+    labels = ['bell "big", old', '"Wow"', 'a "', "plain"]
+    rows = [(f"{k}.wav", 1.0, 2.0, label) for k, label in enumerate(labels)]
+    pd.DataFrame(rows, columns=TABLES["dcase"].split("\t")).to_csv(tmp_path / "t.tsv", sep="\t", index=False)
+    (tmp_path / "u.tsv").write_text(f'{TABLES["dcase"]}\n4.wav\t1\t2\t"ouch\n5.wav\t1\t2\tsay "a"\n')
+    imported = import_annotations([tmp_path / "t.tsv", tmp_path / "u.tsv"], "dcase")
+    assert imported.table["event_label"].tolist() == [*labels, '"ouch', 'say "a"']
+
+
+def test_a_moment_is_no_annotation_for_elan_and_no_clip_without_one(tmp_path):
+    (tmp_path / "e.csv").write_text("video_id,event_label,start_s,end_s\nhit,click,2.5,2.5\ndog,click,1,1\ndog,bark,1,2\nsea,none,,\n")
+    with pytest.warns(UserWarning, match="events without length .*: 2"):
+        written = export_annotations(tmp_path / "e.csv", tmp_path / "out", "elan")
+    assert [path.stem for path in written] == ["dog", "sea"]
+    back = rows_of(import_annotations(written))
+    assert back[0] == ("dog", "bark", 1.0, 2.0) and back[1][0] == "sea" and math.isnan(back[1][2])
+
+
 def test_what_is_written_for_elan_is_read_by_its_library(tmp_path):
     from pympi.Elan import Eaf
 
@@ -193,12 +265,12 @@ def test_unav_and_its_kin(tmp_path):
     "Splits have one name each; a video without annotations is a clip without an event; an end beyond the video is told."
     database = {
         "a": {"duration": 10.0, "subset": "train", "annotations": [{"segment": [0.5, 12.0], "label": "x", "label_id": 3}]},
-        "b": {"duration": 10.0, "subset": "validation", "annotations": []},
+        "b": {"duration": 10.0, "subset": "train", "annotations": []},
         "c": {"subset": "testing", "annotations": [{"segment": [1, 2], "label": "y"}, {"segment": [1.5, 3], "label": "x"}]},
     }
     (tmp_path / "unav.json").write_text(json.dumps({"version": "1.0", "database": database}))
     imported = import_annotations(tmp_path / "unav.json", "activitynet")
-    assert imported.table["split"].tolist() == ["train", "val", "test", "test"]
+    assert imported.table["split"].tolist() == ["train", "train", "test", "test"]
     assert math.isnan(imported.table["start_s"][1]) and len(imported.remarks) == 1 and "after the 10 s" in imported.remarks[0]
 
 

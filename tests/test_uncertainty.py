@@ -5,7 +5,17 @@ import warnings
 import numpy as np
 import pytest
 
-from avesound.metrics.bootstrap import MeanInterval, bootstrap_interval, holm, method_table, paired_difference, paired_p_value, rank_p_value
+from avesound.evaluation.tables import p_against_wrong
+from avesound.metrics.bootstrap import (
+    MeanInterval,
+    bootstrap_interval,
+    difference_of,
+    holm,
+    method_table,
+    paired_difference,
+    paired_p_value,
+    rank_p_value,
+)
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -224,3 +234,17 @@ def test_what_three_clips_agree_on_is_drawn_hollow(handful):
         compare([folder / "s.csv", folder / "s.csv"], names=["a", "b"], metrics=("dist",), baselines=(), n_boot=100, n_perm=9)
     )
     assert hollow(forest) and "hollow" in forest.legends[0].get_texts()[-1].get_text()
+
+
+def test_what_differs_by_rounding_alone_has_no_side_and_no_p_value():
+    rng = np.random.default_rng(0)
+    a = rng.uniform(0, 1, (40, 3))
+    b = a + rng.uniform(-2e-16, 2e-16, a.shape)
+    assert (a != b).any() and (difference_of(a, b) == 0).all()
+    assert (paired_p_value(a, b) == 1).all() and p_against_wrong(a[:, 0], b[:, 0]) == 1
+    table = method_table({"one": {"dist": a[:, 0]}, "other": {"dist": b[:, 0]}}, own="one")
+    assert vars(table.differences["dist"].to_best) == {"mean": 0.0, "low": 0.0, "high": 0.0, "n": 40}
+    drawn = paired_difference(a, b)
+    assert not np.any([drawn.mean, drawn.low, drawn.high])
+    assert np.isnan(difference_of(np.array([1.0, np.nan]), np.array([np.nan, 1.0]))).all()
+    assert difference_of(1 + 1e-9, 1.0) > 0 and difference_of(1e9 + 1e-6, 1e9) == 0

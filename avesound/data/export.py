@@ -8,6 +8,7 @@ __all__ = ['Writer', 'WRITERS', 'Shown', 'ClipToShow', 'clips_to_show', 'ExportS
 # %% ../../nbs/215_data_export.ipynb #d1ede741
 import math
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,21 +135,27 @@ def _elan(clips: Sequence[ClipToShow], out: Path, how: ExportSettings) -> list[P
         from pympi.Elan import Eaf
     except ImportError:
         raise ImportError("ELAN files need pympi-ling: pip install 'avesound[elan]'") from None
-    written = []
+    written, n_moments = [], 0
     for clip in clips:
+        lasting = tuple(one for one in clip.annotated if round(one.start_s * 1000) < round(one.end_s * 1000))
+        n_moments += len(clip.annotated) - len(lasting)
+        if clip.annotated and not lasting:
+            continue  # its file would say that nothing happens in it
         eaf = Eaf(author="avesound")
         eaf.add_linked_file(how.media_of(clip), mimetype="video/mp4")
-        for tier, spans in (("annotated", clip.annotated), ("predicted", clip.predicted)):
+        for tier, spans in (("annotated", lasting), ("predicted", clip.predicted)):
             if tier == "annotated" or spans:
                 eaf.add_tier(tier)
             for one in spans:
                 start, end = round(one.start_s * 1000), round(one.end_s * 1000)
-                if start < end:  # ELAN knows no moments
+                if start < end:
                     eaf.add_annotation(tier, start, end, _named(one))
         eaf.remove_tier("default")
         with atomic_write(out / f"{clip.video_id}.eaf") as temporary:
             eaf.to_file(str(temporary))
         written.append(out / f"{clip.video_id}.eaf")
+    if n_moments:
+        warnings.warn(f"events without length that are left out, since ELAN knows none: {n_moments}", stacklevel=3)
     return written
 
 # %% ../../nbs/215_data_export.ipynb #59967c0e

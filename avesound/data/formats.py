@@ -11,10 +11,12 @@ import io
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import parse_qs, unquote
 
 import numpy as np
 
@@ -31,6 +33,7 @@ from avesound.data.annotations import (
 from .recognise import AUDIOSET, CVAT, DCASE, LLP, format_of
 from .senses import senses_file, write_senses
 from ..files import check_output, shorten, utf8_text
+from ..lettering import counted
 from ..timeline import Interval, Seconds, merge_intervals
 
 if TYPE_CHECKING:
@@ -87,8 +90,14 @@ Reader = Callable[[Sequence[Path], ImportSettings, Notes], Iterator[Mark]]
 # %% ../../nbs/210_data_formats.ipynb #6e8decec
 def _id_of(name: str) -> str:
     "The id that a file's name or address stands for: its stem, of a media file."
-    last = re.split(r"[/\\]", name.strip().partition("?")[0])[-1] if "/" in name or "\\" in name else name.strip()
-    return without_suffix(last) or last
+    name = name.strip()
+    if "/" in name or "\\" in name:
+        place, _, query = name.partition("?")
+        place = unquote(place) if "://" in place else place
+        if place.endswith("/") and (files := parse_qs(query).get("d")):  # how Label Studio names files of its own machine
+            place = files[0]
+        name = re.split(r"[/\\]", place)[-1]
+    return without_suffix(name) or name
 
 
 def _json(path: Path) -> Any:
@@ -111,11 +120,18 @@ def _entry(where: str, value: Any, name: str, kind: type | tuple[type, ...]) -> 
 # %% ../../nbs/210_data_formats.ipynb #28a49c95
 def _activitynet(files: Sequence[Path], how: ImportSettings, notes: Notes) -> Iterator[Mark]:
     for path in files:
-        for video_id, clip in _entry(str(path), _json(path), "database", dict).items():
-            where = f"{path}, {video_id}"
-            annotations = _entry(where, clip, "annotations", list)
-            split = str(clip.get("subset", ""))
-            if not annotations:
+        clips = _entry(str(path), _json(path), "database", dict)
+        listed = {video_id: _entry(f"{path}, {video_id}", clip, "annotations", list) for video_id, clip in clips.items()}
+        subsets = Counter(str(clip.get("subset", "")) for clip in clips.values())
+        annotated = {str(clip.get("subset", "")) for video_id, clip in clips.items() if listed[video_id]}
+        notes.remarks += [
+            f"{path}: none of {counted(n, 'clips')} of {split or 'no subset'} has an annotation: they are kept back, and no rows"
+            for split, n in subsets.items()
+            if split not in annotated
+        ]
+        for video_id, clip in clips.items():
+            where, annotations, split = f"{path}, {video_id}", listed[video_id], str(clip.get("subset", ""))
+            if not annotations and split in annotated:
                 yield Mark(where, video_id, split=split)
             duration = clip.get("duration")
             for n, annotation in enumerate(annotations, 1):
@@ -213,7 +229,12 @@ def _table(path: Path, names: Sequence[str], separator: str = "\t") -> Iterator[
         elif len(fields) != len(header):
             raise ValueError(f"{where}: {len(fields)} fields where the header names {len(header)}: is the file cut off?")
         else:
-            yield where, dict(zip(header, (part.strip() for part in fields)))
+            yield where, dict(zip(header, (_unquoted(part.strip()) if separator == "\t" else part.strip() for part in fields)))
+
+
+def _unquoted(text: str) -> str:
+    "A field that a program put into quotation marks, since it has some; others may begin or end with one."
+    return text[1:-1].replace('""', '"') if re.fullmatch(r'"(?:[^"]|"")*"', text) else text
 
 # %% ../../nbs/210_data_formats.ipynb #d9d7b2c1
 def _dcase(files: Sequence[Path], how: ImportSettings, notes: Notes) -> Iterator[Mark]:
@@ -323,8 +344,10 @@ def _elan(files: Sequence[Path], how: ImportSettings, notes: Notes) -> Iterator[
             eaf = Eaf(str(path))
         except Exception as error:  # of an XML parser, or of its reader that misses a part
             raise ValueError(f"{path}: no ELAN file that can be read ({type(error).__name__}: {error})") from None
-        media = [_id_of(linked["MEDIA_URL"]) for linked in eaf.get_linked_files() if linked.get("MEDIA_URL")]
-        video_id, n_found = media[0] if media else path.stem, 0
+        linked: dict[str, str] = next((linked for linked in eaf.get_linked_files() if linked.get("MEDIA_URL")), {})
+        video_id, n_found = _id_of(linked.get("MEDIA_URL") or path.stem), 0
+        if origin := int(linked.get("TIME_ORIGIN") or 0):
+            notes.remarks.append(f"{path}: its time 0 is at {origin / 1000:g} s of {video_id}, which is added")
         for tier in eaf.get_tier_names():
             if eaf.get_parameters_for_tier(tier).get("PARENT_REF") and not eaf.tiers[tier][0]:
                 notes.remarks.append(f"{path}, tier {tier}: hangs on another tier, and has no times of its own")
@@ -332,9 +355,13 @@ def _elan(files: Sequence[Path], how: ImportSettings, notes: Notes) -> Iterator[
             if tier == "predicted" and "annotated" in eaf.tiers:  # as `data.export` writes it
                 notes.remarks.append(f"{path}, tier {tier}: is what was predicted, and no annotation")
                 continue
-            for start, end, value, *_ in sorted(eaf.get_annotation_data_for_tier(tier)):
-                n_found += 1
-                yield Mark(f"{path}, tier {tier}, {start} ms", video_id, value.strip() or tier, start / 1000, end / 1000)
+            of_tier = eaf.get_annotation_data_for_tier(tier)
+            n_found += len(of_tier)
+            loose = [value for start, end, value, *_ in of_tier if start is None or end is None]
+            notes.left_out += [f"{path}, tier {tier}, {value.strip()[:40]!r}: a bound of it has no time" for value in loose]
+            for start, end, value, *_ in sorted(one for one in of_tier if one[0] is not None and one[1] is not None):
+                where = f"{path}, tier {tier}, {start} ms"
+                yield Mark(where, video_id, value.strip() or tier, (start + origin) / 1000, (end + origin) / 1000)
         if not n_found:
             yield Mark(str(path), video_id)
 
@@ -350,14 +377,28 @@ def _labelstudio(files: Sequence[Path], how: ImportSettings, notes: Notes) -> It
             name = next((value for value in data.values() if isinstance(value, str) and _id_of(value) != value), None)
             if name is None:
                 raise ValueError(f"{where}: its data names no media file")
-            results = [
-                part
-                for annotation in task.get("annotations") or []
-                if not annotation.get("was_cancelled")
-                for part in annotation.get("result") or []
+            done = [annotation for annotation in task.get("annotations") or [] if not annotation.get("was_cancelled")]
+            if not done:
+                notes.left_out.append(f"{where}, {_id_of(name)}: {'was skipped' if task.get('annotations') else 'nobody has annotated it'}")
+                continue
+            marks = [
+                mark
+                for annotation in done
+                for part in _results(where, annotation.get("result") or [], notes)
+                for mark in _regions(where, _id_of(name), part, how, notes)
             ]
-            marks = [mark for part in results for mark in _regions(where, _id_of(name), part, how, notes)]
             yield from marks or [Mark(where, _id_of(name))]
+
+
+def _results(where: str, results: Sequence[dict], notes: Notes) -> Iterator[dict]:
+    "What stands for itself: an answer about a region has its id, and is no region of its own."
+    has_labels = [bool({"labels", "timelinelabels"} & (part.get("value") or {}).keys()) for part in results]
+    named = {part["id"] for part, labelled in zip(results, has_labels) if labelled and part.get("id") is not None}
+    for part, labelled in zip(results, has_labels):
+        if part.get("id") in named and not labelled:
+            notes.left_out.append(f"{where}, region {part['id']}: a {part.get('type', 'result')} about it")
+        else:
+            yield part
 
 
 def _regions(where: str, video_id: str, part: dict, how: ImportSettings, notes: Notes) -> Iterator[Mark]:
@@ -453,6 +494,18 @@ def _checked(marks: Iterator[Mark], notes: Notes, scale: float) -> Iterator[dict
         yield row | {name: row[name] * scale for name in ("start_s", "end_s")} | {"cls_type": mark.cls_type}
 
 
+def _first_like(error: Exception, paths: Sequence[Path], name: str, how: ImportSettings) -> Path:
+    "Which of several files is meant: the first that fails so by itself."
+    for path in paths if len(paths) > 1 else ():
+        try:
+            list(READERS[name]([path], how, Notes()))
+        except type(error):
+            return path
+        except Exception:  # noqa: S112  one that needs the others beside it
+            continue
+    return paths[0]
+
+
 def _refuse_milliseconds(rows: Sequence[dict], files: Sequence[Path]) -> None:
     "Whole numbers that would make events of minutes are no seconds, unless somebody says so."
     times = np.array([(row["start_s"], row["end_s"]) for row in rows])
@@ -493,7 +546,8 @@ def import_annotations(
         raise ValueError("there is no file to read")
     name = format_of(paths[0]) if format == "auto" else format
     if name not in READERS:
-        told = f"is {name}" if format == "auto" and name else "is none that is known" if format == "auto" else f"{format!r} is not known"
+        known = {None: "is none that is known", "csv": "is CSV, which every command reads as it is where it has avesound's columns"}
+        told = known.get(name, f"is {name}") if format == "auto" else f"{format!r} is not known"
         raise ValueError(f"{paths[0]}: its format {told}; formats that can be read: {', '.join(READERS)}")
     notes, scale = (
         Notes(),
@@ -502,7 +556,7 @@ def import_annotations(
     try:
         rows = list(_checked(READERS[name](paths, how, notes), notes, scale))
     except (AttributeError, TypeError, KeyError, IndexError, OverflowError) as error:  # a list where an object should be, say
-        raise ValueError(f"{paths[0]}: not built as {name} is ({type(error).__name__}: {error})") from None
+        raise ValueError(f"{_first_like(error, paths, name, how)}: not built as {name} is ({type(error).__name__}: {error})") from None
     if not rows:
         first = f"; the first: {notes.left_out[0]}" if notes.left_out else ""
         raise ValueError(f"{paths[0]}: no annotation that can be read as {name}{first}")

@@ -370,7 +370,7 @@ def _strata(table: "pd.DataFrame", min_clips: int) -> dict[str, np.ndarray]:
     "Parts of the clips by name, those without a clip left out."
     partial = table["partial"].to_numpy(dtype=bool)
     start, end, duration = (table[name].to_numpy(dtype=float) for name in ("gt_first_sec", "gt_last_sec", "duration_s"))
-    middle, length = (start + end) / 2 / duration, end - start
+    middle, length = (start + end) / 2 / duration + 1e-9, np.round(end - start, 9)  # what differs by rounding alone does not
     strata = {
         "all": np.ones(len(table), bool), "full": ~partial, "partial": partial,
         "early event": partial & (middle < 1 / 3), "middle event": partial & (middle >= 1 / 3) & (middle < 2 / 3),

@@ -32,6 +32,7 @@ from avesound.metrics.events import (
     found_events,
     read_moments,
 )
+from ..metrics.presence import Resampled
 from ..terminal import TextTable
 
 if TYPE_CHECKING:
@@ -155,16 +156,25 @@ def event_table(
     if not clips:
         raise ValueError("no partial clip has a curve that says something")
     events = apart_array([[event for _, event in clip.labelled_events] for clip in clips])
-    found = {name: found_events(events, _of_clips(of, judged)) for name, of in moments.items()}
-    numbers = {name: event_numbers(of, n_boot=n_boot, seed=seed) for name, of in found.items()}
+    known = {name: _of_clips(of, judged) for name, of in moments.items()}
+    found = {name: found_events(events, of) for name, of in known.items()}
+    answered = {name: _answered(of) for name, of in known.items()}
+    draws = {"n_boot": n_boot, "seed": seed}
+    numbers = {name: event_numbers(of, answered=answered[name], **draws) for name, of in found.items()}
     means = {name: {metric: number.interval for metric, number in of.items()} for name, of in numbers.items()}
-    differences: dict[str, Difference] = {}
-    for metric, own in numbers["encoder"].items():
-        to = {name: own.minus(of[metric]).interval for name, of in numbers.items() if name != "encoder"}
-        if to:
-            differences[metric] = Difference(max(to, key=lambda name: numbers[name][metric].value), to)
+
+    def on(name: str, rows: np.ndarray) -> Mapping[str, Resampled]:
+        return numbers[name] if (rows == answered[name]).all() else event_numbers(found[name], answered=rows, **draws)
+
+    beside: dict[str, dict[str, MeanInterval]] = {metric: {} for metric in EVENT_METRICS}
+    for name in (name for name in numbers if name != "encoder" and answered[name].any()):
+        both = answered["encoder"] & answered[name]
+        own, other = on("encoder", both), on(name, both)
+        for metric, to in beside.items():
+            to[name] = own[metric].minus(other[metric]).interval
+    differences = {metric: Difference(min(to, key=lambda name: to[name].mean), to) for metric, to in beside.items() if to}
     overlapping = _overlapping(events)
-    notes = _notes(found, overlapping, int((sound & ~judged).sum()))
+    notes = _notes(found, answered, overlapping, int((sound & ~judged).sum()))
     n_events = int(found["encoder"].n_events.sum())
     rows = _event_rows(clips, found["encoder"], _of_clips(moments["encoder"], judged))
     return EventTable(encoder, len(clips), n_events, overlapping, MOST_MOMENTS, means, differences, notes, rows)
@@ -175,6 +185,12 @@ def _of_clips(moments: EventMoments, rows: np.ndarray) -> EventMoments:
     return EventMoments(moments.t_sec[..., rows, :], moments.interval[..., rows, :, :], moments.score[..., rows, :])
 
 
+def _answered(moments: EventMoments) -> np.ndarray:
+    "Clips of which a method says something, bool [shape=(B,)]: a baseline that lacks what it goes by, the sound say, finds nothing amiss."
+    said = ~np.isnan(moments.t_sec).all(axis=-1)
+    return said if said.ndim == 1 else said.any(axis=0)
+
+
 def _overlapping(events: np.ndarray) -> int:
     "How many events share a moment with another of their clip."
     start, end = events[..., 0], events[..., 1]
@@ -182,10 +198,16 @@ def _overlapping(events: np.ndarray) -> int:
     return int((meet.sum(axis=2) > 1).sum())
 
 
-def _notes(found: Mapping[str, FoundEvents], overlapping: int, n_filled: int) -> tuple[str, ...]:
+def _notes(found: Mapping[str, FoundEvents], answered: Mapping[str, np.ndarray], overlapping: int, n_filled: int) -> tuple[str, ...]:
     notes = [f"{counted(n_filled, 'clips')} that events fill left out: every moment of them is right"] if n_filled else []
     if overlapping:
         notes.append(f"{overlapping} events overlap another: a curve knows no labels, and moments do not overlap, so not all can be found")
+    for name, said in answered.items():
+        if not said.all():
+            n = int(said.sum())
+            notes.append(
+                f"{name} has an answer for {n or 'none'} of {counted(len(said), 'clips')}" + "; its row is about these alone" * (n > 0)
+            )
     if "shuffled" in found:
         n = len(found["shuffled"].tiou)
         notes.append(f"shuffled is a mean over {n} wrong sounds" if n > 1 else "shuffled is one wrong sound")

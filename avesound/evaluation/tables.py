@@ -32,6 +32,7 @@ from avesound.metrics.bootstrap import (
     MethodTable,
     interval_text,
     method_table,
+    difference_of,
     paired_p_value,
     rank_p_value,
     resample_counts,
@@ -170,7 +171,7 @@ def p_against_wrong(
     Where it does, the two-sided value is kept, which is at least as large.
     """
     p = float(paired_p_value(right, wrong, seed=seed))
-    gain = np.nanmean(right - wrong) * (-1 if lower_is_better else 1) if np.isfinite(p) else np.nan
+    gain = np.nanmean(difference_of(right, wrong)) * (-1 if lower_is_better else 1) if np.isfinite(p) else np.nan
     return 1 - p / 2 if gain < 0 else p
 
 # %% ../../nbs/710_evaluation_tables.ipynb #4cf6948c

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['FEW', 'FEW_ALIKE', 'FEW_LINE', 'MeanIntervals', 'resample_counts', 'check_draws', 'bootstrap_interval', 'drawn_sums',
-           'paired_difference', 'MeanInterval', 'Difference', 'MethodTable', 'method_table', 'too_few', 'interval_text',
-           'paired_p_value', 'rank_p_value', 'holm']
+           'difference_of', 'paired_difference', 'MeanInterval', 'Difference', 'MethodTable', 'method_table', 'too_few',
+           'interval_text', 'paired_p_value', 'rank_p_value', 'holm']
 
 # %% ../../nbs/455_metrics_bootstrap.ipynb #58b1c101
 import functools
@@ -141,6 +141,16 @@ def _sorted_quantile(ordered: np.ndarray, share: float) -> np.ndarray:
     return values[0] + (values[1] - values[0]) * (position - below)
 
 # %% ../../nbs/455_metrics_bootstrap.ipynb #1f7a78d2
+def difference_of(
+    a: np.ndarray,  # float [shape=(...)]
+    b: np.ndarray,  # float, the same shape
+) -> np.ndarray:  # float64 [shape=(...)]; NaN where one of them is
+    "a - b; what differs by rounding alone (a relative 1e-12) does not differ, and gets neither a side nor a p-value."
+    a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    difference = a - b
+    return np.where(np.abs(difference) <= 1e-12 * np.maximum(1.0, np.abs(b)), 0.0, difference)
+
+
 def paired_difference(
     a: np.ndarray,  # float [shape=(N,) or (N, ...)], one row per clip; NaN = this clip has no value
     b: np.ndarray,  # float, the same shape, the same clips in the same order
@@ -156,7 +166,7 @@ def paired_difference(
     a, b = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if a.shape != b.shape:
         raise ValueError(f"paired values need the same clips in the same order, got shapes {a.shape} and {b.shape}")
-    return bootstrap_interval(a - b, **options)
+    return bootstrap_interval(difference_of(a, b), **options)
 
 # %% ../../nbs/455_metrics_bootstrap.ipynb #39f01d4d
 @dataclass(frozen=True)
@@ -240,7 +250,7 @@ def method_table(
         raise ValueError(f"no method {', '.join(unknown)} among {', '.join(values)}")
     column = {(method, metric): np.asarray(x, dtype=np.float64) for method, metrics in values.items() for metric, x in metrics.items()}
     compared = [(rival, metric) for metric in values[own] for rival in rivals if metric in values[rival]]
-    columns = itertools.chain(column.values(), (column[own, metric] - column[rival, metric] for rival, metric in compared))
+    columns = itertools.chain(column.values(), (difference_of(column[own, metric], column[rival, metric]) for rival, metric in compared))
     cells = []
     while part := list(itertools.islice(columns, 64)):  # bounds the memory
         drawn = bootstrap_interval(np.stack(part, axis=1), n_boot=n_boot, seed=seed)
@@ -333,7 +343,7 @@ def paired_p_value(
         raise ValueError(
             f"paired values need the same clips in the same order and n_perm >= 1, got shapes {a.shape} and {b.shape}, and {n_perm}"
         )
-    difference = (a - b).reshape(len(a), -1)
+    difference = difference_of(a, b).reshape(len(a), -1)
     known = ~np.isnan(difference)
     difference = np.where(known, difference, 0.0)
     total = difference.sum(axis=0)

@@ -260,12 +260,14 @@ def found_events(
 def event_numbers(
     found: FoundEvents,
     *,
+    answered: np.ndarray | None = None,  # which clips count, bool [shape=(B,)]; None: all, and one without a moment finds nothing
     n_boot: int = 1000,  # resamples of the clips
     seed: int = 0,  # the same seed draws the same clips for every method
-) -> dict[str, Resampled]:  # by name (`EVENT_METRICS`)
-    "Recall of events and average precisions over all clips, means over the answers; events of clips that are drawn twice count twice."
+) -> dict[str, Resampled]:  # by name (`EVENT_METRICS`); NaN where no clip counts
+    "Recall of events and average precisions over clips, means over the answers; events of clips that are drawn twice count twice."
+    answered = np.ones(len(found.n_events), bool) if answered is None else np.asarray(answered, dtype=bool)
     once = np.ones((1, len(found.n_events)), np.float32)
-    weights = np.concatenate([once, resample_counts(len(found.n_events), n_boot, seed)])
+    weights = np.concatenate([once, resample_counts(len(found.n_events), n_boot, seed)]) * answered.astype(np.float32)
     total = weights @ found.n_events.astype(np.float32)
     sums = {}
     for threshold in RECALL_THRESHOLDS:
@@ -274,7 +276,7 @@ def event_numbers(
     for name, right in (("ap_0.5", found.right), ("moment_ap", found.event_of >= 0)):
         sums[name] = np.mean([_precision_area(*answer, weights) for answer in zip(right, found.score)], axis=0)
     numbers = {name: np.where(total > 0, of / np.where(total > 0, total, 1), np.nan) for name, of in sums.items()}
-    return {name: Resampled(float(of[0]), of[1:], int((found.n_events > 0).sum())) for name, of in numbers.items()}
+    return {name: Resampled(float(of[0]), of[1:], int(((found.n_events > 0) & answered).sum())) for name, of in numbers.items()}
 
 
 def _precision_area(

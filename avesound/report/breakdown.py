@@ -220,7 +220,7 @@ def _length_groups(summary: Summary) -> list[tuple[dict[str, Any], np.ndarray]]:
 def _position_groups(summary: Summary) -> list[tuple[dict[str, Any], np.ndarray]]:
     "Partial clips by the fifth in which the middle of their event lies, of several the longest; whatever was predicted."
     table, partial, n = summary.table, subsets(summary)["partial"], len(POSITIONS)
-    place = np.clip(np.floor((_middles(summary) / table["duration_s"]).to_numpy() * n), 0, n - 1)
+    place = np.clip(np.floor((_middles(summary) / table["duration_s"]).to_numpy() * n + 1e-9), 0, n - 1)
     return [({"position": f"{name} fifth", "low": i / n, "high": (i + 1) / n}, partial & (place == i)) for i, name in enumerate(POSITIONS)]
 
 
@@ -234,8 +234,8 @@ def _middles(summary: Summary) -> np.ndarray:  # float64 [shape=(N,)], seconds; 
 
 
 def event_lengths(summary: Summary) -> np.ndarray:  # float64 [shape=(N,)], seconds; NaN where the events are not all known
-    "Seconds of event in each clip."
-    length = np.nansum(summary.events[..., 1] - summary.events[..., 0], axis=1)
+    "Seconds of event in each clip, to a billionth: equal lengths are equal, wherever in the clip."
+    length = np.round(np.nansum(summary.events[..., 1] - summary.events[..., 0], axis=1), 9)
     return np.where(summary.events_known & ~np.isnan(summary.events).all(axis=(1, 2)), length, np.nan)
 
 # %% ../../nbs/860_report_breakdown.ipynb #324eda73

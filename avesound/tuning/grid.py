@@ -659,7 +659,7 @@ def plot_marginals(
         )[0]
         for marker, color, label in marks
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=3, fontsize=9, frameon=False)
+    figure.legend(handles=handles, loc="outside upper center", ncols=3 if n_columns > 1 else 1, fontsize=9, frameon=False)
     return figure
 
 # %% ../../nbs/810_tuning_grid.ipynb #ba36020d
@@ -683,7 +683,7 @@ def plot_heat(
     low, high = np.nanmin(grid), np.nanmax(grid)
     for i, j in np.argwhere(~np.isnan(grid)):
         dark = (grid[i, j] - low < 0.5 * (high - low)) == (best == "max")
-        ax.text(j, i, f"{grid[i, j]:.2f}", ha="center", va="center", fontsize=8, color="white" if dark else "black")
+        ax.text(j, i, f"{grid[i, j]:.2f}".replace("-", "−"), ha="center", va="center", fontsize=8, color="white" if dark else "black")
     i, j = np.unravel_index(np.nanargmin(grid) if best == "min" else np.nanargmax(grid), grid.shape)
     ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor="#D55E00", linewidth=2.5))
     ax.set_xticks(range(grid.shape[1]), [_value_label(value) for value in cells.columns])

@@ -9,7 +9,8 @@ __all__ = ['SweepReport', 'at_the_edge', 'GridScoring', 'sweep']
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -37,7 +38,18 @@ from ..provenance import run_facts
 from ..terminal import TextTable, folded
 from ..timeline import Seconds
 from .caches import CommonClips, Similarities, clips_of_split, common_similarities, find_caches, kept_npz
-from .grid import Grid, SweepSetting, grid_metrics, grid_table, metric_names, plot_heat, plot_marginals, ranked, varied
+from avesound.tuning.grid import (
+    AXIS_LABELS,
+    Grid,
+    SweepSetting,
+    grid_metrics,
+    grid_table,
+    metric_names,
+    plot_heat,
+    plot_marginals,
+    ranked,
+    varied,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,7 +201,10 @@ _AXES |= {"stride_s": "--strides", "win_s": "--windows"}  # columns of the table
 def at_the_edge(
     table: "pd.DataFrame",  # of a `SweepReport`, the best row first
 ) -> list[str]:  # none where it lies within the grid
-    "Which values of the best setting are the smallest or largest that were tried, so that better ones may lie outside. 0 s is no edge."
+    """Which values of the best setting are the smallest or largest that were tried, so that better ones may lie outside.
+
+    0 s is no edge, and neither is a value that another one ties with, all else equal: a peak knows no temperature.
+    """
     return [line for _, line in _edges(table)]
 
 
@@ -201,7 +216,7 @@ def _edges(table: "pd.DataFrame") -> list[tuple[str, str]]:
     for column, option in _AXES.items():
         values = pd.to_numeric(table[column], errors="coerce") if column in table else pd.Series(dtype=float)
         known = sorted(set(values.dropna()))  # fused lengths are no numbers
-        if len(known) < 2 or pd.isna(best := values.iloc[0]):
+        if len(known) < 2 or pd.isna(best := values.iloc[0]) or _changes_nothing(table, column):
             continue
         for end, sense in [(known[0], "smaller"), (known[-1], "larger")]:
             if best == end and (best > 0 or sense == "larger"):
@@ -209,6 +224,13 @@ def _edges(table: "pd.DataFrame") -> list[tuple[str, str]]:
                 line = f"at the edge of the grid: {column} {best:g} is the {which} that was tried; add {sense} ones ({option})"
                 lines.append((column, line))
     return lines
+
+
+def _changes_nothing(table: "pd.DataFrame", column: str) -> bool:
+    "Whether the best setting does as well with another value of a column."
+    others = table[[name for name in AXIS_LABELS if name in table and name != column]].astype(str)
+    alike = (others == others.iloc[0]).all(axis=1) & ((table["difference"] - table["difference"].iloc[0]).abs() <= 1e-9)
+    return bool(table.loc[alike, column].nunique() > 1)
 
 
 def _row_cells(row: dict, column: str, n: int) -> tuple[str, ...]:
@@ -422,11 +444,14 @@ _PAIRS = [
 
 def _write_figures(out_dir: Path, table: "pd.DataFrame", metric: str, subset: str) -> None:
     "Marginals, of the headline too, and heat maps of pairs that vary; a map of an earlier sweep does not stay beside those of this one."
-    for name in dict.fromkeys([metric, "dist"]):
-        save_figure(plot_marginals(table, name, subset), out_dir / f"marginals_{name}.png")
+    figures: dict[str, tuple[bool, Callable]] = {
+        f"marginals_{name}": (bool(varied(table)), functools.partial(plot_marginals, table, name, subset))
+        for name in dict.fromkeys([metric, "dist"])
+    }
     for x, y in _PAIRS:
-        path = out_dir / f"heat_{metric}_{x}_{y}.png"
+        figures[f"heat_{metric}_{x}_{y}"] = {x, y} <= set(varied(table)), functools.partial(plot_heat, table, x, y, metric, subset)
+    for name, (says_something, draw) in figures.items():
         for kind in FORMATS:
-            path.with_suffix(f".{kind}").unlink(missing_ok=True)
-        if {x, y} <= set(varied(table)):
-            save_figure(plot_heat(table, x, y, metric, subset), path)
+            (out_dir / f"{name}.{kind}").unlink(missing_ok=True)
+        if says_something:
+            save_figure(draw(), out_dir / f"{name}.png")
