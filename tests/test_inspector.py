@@ -290,7 +290,7 @@ def test_a_long_recording_is_drawn_in_as_many_points_as_it_has_pixels(tmp_path):
     assert len(shown) == 5 and "reading the sound" in shown[3] and "silent" in shown[4]
     inspector.video_id = "long"
     inspector.span = [299.5, 301.5]
-    assert inspector.sound != coarse and "-6 dB" in inspector.sound
+    assert inspector.sound != coarse and "−6 dB" in inspector.sound
     inspector.span = [100.0, 101.0]
     assert "silent" in inspector.sound
     inspector._duration_s = 8 * 3600.0  # of eight hours, every moment against every other is refused before it is tried

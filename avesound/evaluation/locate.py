@@ -191,7 +191,8 @@ def _answer(file: Path, curves: _Curves, duration_s: Seconds, settings: AlignSet
     interval = (float(said.interval[0]), float(said.interval[1]))
     if held_s is not None:
         interval = (max(0.0, t_sec - held_s / 2), min(duration_s, t_sec + held_s / 2))
-    detail = f"almost flat: {share:.0%} of the entropy of a PDF that knows nothing" if share > ALMOST_FLAT else ""
+    detail = f"almost flat: {100 * share:.0f} % of the entropy of a PDF that knows nothing" if share > ALMOST_FLAT else ""
+    detail = "one moment alone is possible: there is nothing to choose from" if len(curves.cells) == 1 else detail
     similarity = np.mean([scale.mean(axis=0) for scale in curves.scales], axis=0)
     arrays = {"cells": curves.cells, "curve": similarity, "pdf": aligned.pdf}
     return Location(file, "ok", detail, duration_s, t_sec, interval, float(said.confidence), share, **arrays, settings=settings)

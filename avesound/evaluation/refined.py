@@ -238,6 +238,9 @@ def format_refinement(
     lines = [head, trained, *remarks]
     for subset in SUBSETS:
         lines += _subset_lines(overall, subset, metrics)
+    lines += (
+        ["* is told the category: an oracle, not a rival"] if any(set(ORACLES) & set(means) for means in overall.means.values()) else []
+    )
     lines += [FEW_LINE] if any("†" in line for line in lines) else []
     return folded(lines)
 

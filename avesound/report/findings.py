@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..evaluation.figures import plot_clip, plot_means
+from ..evaluation.figures import counted_clips, plot_clip, plot_means
 from ..evaluation.tables import UNSAID, in_a_sentence, missing_or_small
 from ..drawing import figure_bytes, figure_formats
 from ..files import shorten
@@ -89,7 +89,7 @@ def _distance_in_short(overall: OverallMetrics) -> list[str]:
     if not _is_known(cells, metric):
         return []
     n = counted(cells[metric].n, "clips")
-    where = f"{n} with a partial event" if subset == "partial" else f"{n}, of which none is known to have a partial event"
+    where = f"{n} with a partial event" if subset == "partial" else f"{n}, of which none is known to have a partial event,"
     of = f" of {overall.run.name}" if overall.run.encoder != "not known" else ""
     inside = ""
     if _is_known(cells, "inside"):
@@ -124,9 +124,11 @@ def _wrong_sound_in_short(overall: OverallMetrics) -> list[str]:
     p = overall.p_shuffled.get(subset, {}).get(metric)
     if p is None or p != p or "shuffled" not in overall.means[subset]:
         return []
-    wrong = number(overall.means[subset]["shuffled"][metric].mean)
+    cell = overall.means[subset]["shuffled"][metric]
+    wrong = number(cell.mean)
+    wrong += f" s on {counted(cell.n, 'clips')}, all that have some," if cell.n != overall.means[subset]["encoder"][metric].n else " s"
     words = "it makes use of what it hears" if p < 0.05 else "these clips do not show that it makes use of what it hears"
-    return [f"Given the sound of other clips it is {wrong} s from {origin}; p = {p_value(p)}: {words}."]
+    return [f"Given the sound of other clips it is {wrong} from {origin}; p = {p_value(p)}: {words}."]
 
 # %% ../../nbs/880_report_findings.ipynb #1c2d3e42
 def _moment_of(tables: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -158,7 +160,8 @@ def _coverage_in_short(overall: OverallMetrics, tables: Mapping[str, Any]) -> li
         return []
     mean, low, high = (number(100 * coverage[part][list(coverage["level"]).index(0.5)], 0) for part in ("mean", "low", "high"))
     mark, event = "†" if coverage["n"] < FEW else "", "a partial event" if subset == "partial" else "an event"
-    return [f"The densest half of its PDF covers {mean} % [{low}, {high}]{mark} of {event}; 50 % would be calibrated."]
+    interval = f" [{low}, {high}]" if coverage["n"] > 1 else ""  # of a single clip all draws are the same
+    return [f"The densest half of its PDF covers {mean} %{interval}{mark} of {event}; 50 % would be calibrated."]
 
 # %% ../../nbs/880_report_findings.ipynb #2d3e4f53
 def _missing_in_short(overall: OverallMetrics) -> list[str]:
@@ -220,7 +223,8 @@ def tiles(overall: OverallMetrics) -> list[tuple[str, str, str]]:  # what, value
     if rivals and best in rivals.to:
         difference = rivals.to[best]
         value, interval = with_interval(difference, sign=True)
-        more = [part for part in (interval.rstrip("†"), compared(difference, "dist")) if part]
+        words = compared(difference, "dist")
+        more = [part for part in (interval.rstrip("†"), "a single clip has no interval" if words == "not compared" else words) if part]
         shown.append((f"distance minus that of {best}", f"{value} s{_mark(difference, interval)}", "; ".join(more)))
     if _is_known(cells, "auroc"):
         value, interval = with_interval(cells["auroc"])
@@ -330,9 +334,8 @@ def _overview(encoder: str, means: Mapping[str, Mapping[str, MeanInterval]], sub
     return gallery.add(
         "overview",
         plot_means(cells, "encoder", encoder, shown, subset),
-        f"Means and intervals of {encoder} and {counted(len(means) - 1, 'baselines')} on {counted(n, f'{subset} clips')}. "
-        f"{encoder}: {values}.",
-        f"{encoder} (circle) and baselines (squares): mean and 95 % bootstrap interval, {counted(n, f'{subset} clips')}.",
+        f"Means and intervals of {encoder} and {counted(len(means) - 1, 'baselines')} on {counted_clips(n, subset)}. {encoder}: {values}.",
+        f"{encoder} (circle) and baselines (squares): mean and 95 % bootstrap interval, {counted_clips(n, subset)}.",
     )
 
 
@@ -394,7 +397,7 @@ def _length_picture(
     alt = f"Distance to the event against its length, {counted(n, 'clips')}. Means from the shortest events to the longest: "
     alt += f"{'; '.join(ends)}."
     figure = plot_by_length(lengths[rows], summary.table["dist"].to_numpy()[rows], bins, encoder, rival)
-    return [gallery.add("error_by_length", figure, alt, f"Distance to the event by its length, {counted(n, f'{subset} clips')}.")]
+    return [gallery.add("error_by_length", figure, alt, f"Distance to the event by its length, {counted_clips(n, subset)}.")]
 
 
 def _position_picture(summary: Summary, subset: str, gallery: Gallery) -> list[Picture]:
@@ -403,12 +406,12 @@ def _position_picture(summary: Summary, subset: str, gallery: Gallery) -> list[P
     if not n:
         return []
     bars = (
-        f"Each bar is the annotated event of one of {counted(n, f'{subset} clips')}, at the height of its predicted moment. "
+        f"Each bar is the annotated event of one of {counted_clips(n, subset)}, at the height of its predicted moment. "
         "Where the diagonal "
         "crosses a bar, the prediction lies in the event. Many bars at one height are one answer for many clips."
     )
     counts = (
-        f"How many of {counted(n, f'{subset} clips')} have the middle of their event here and their predicted moment there. "
+        f"How many of {counted_clips(n, subset)} have the middle of their event here and their predicted moment there. "
         "Predictions that follow the event lie along the diagonal; a dark row is one answer for many clips."
     )
     alt = f"Predicted moment against the annotated event, {counted(n, 'clips')}; {n_in:,} lie in their event or on its bounds."

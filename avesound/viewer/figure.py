@@ -142,7 +142,7 @@ def _waveform(picture: np.ndarray, span: Span, middle: float, half: float) -> tu
     x = span.left + (np.arange(len(picture)) + 0.5) * span.pixels / len(picture)
     upper, lower = middle - scaled[:, 1] * half - 0.3, middle - scaled[:, 0] * half + 0.3
     outline = "L".join(f"{a:.1f},{b:.1f}" for a, b in [*zip(x, upper), *zip(x[::-1], lower[::-1])])
-    level = f"{20 * math.log10(loudest) + 0.0:.0f} dB".replace("-0 ", "0 ") if loudest > 1e-5 else "silent"
+    level = f"{20 * math.log10(loudest) + 0.0:.0f} dB".replace("-0 ", "0 ").replace("-", "−") if loudest > 1e-5 else "silent"
     return f'<path class="wave" d="M{outline}Z"/>', level
 
 
@@ -258,11 +258,13 @@ def _similarity(seen: Look, other: Look | None, span: Span, events, top: float, 
     scale = (bottom - top - 8) / max(high - low, 1e-9)
 
     def drawn(of: Look, values: np.ndarray, kind: str, more: str = "") -> str:
-        cells, values = _thinned(of.cells, values, span, np.mean)
-        return _line(zip(span.x(cells.mean(axis=1)), bottom - 4 - (values - low) * scale), kind).replace("/>", more + "/>")
+        (cells, lowest), (_, highest) = (_thinned(of.cells, values, span, how) for how in (np.min, np.max))
+        if not np.array_equal(lowest, highest):  # of many cells at a pixel both ends: a peak stays as high as it is
+            cells, lowest = cells.repeat(2, axis=0), np.stack([lowest, highest], axis=1).ravel()
+        return _line(zip(span.x(cells.mean(axis=1)), bottom - 4 - (lowest - low) * scale), kind).replace("/>", more + "/>")
 
     dashed = [drawn(seen, scores, "score", f' stroke-dasharray="{dash}"') for dash, scores in zip(_DASHES, seen.scores.values())]
-    numbers = [_text(span.left - 5, at, f"{value:.2g}", "", "end") for at, value in ((top + 9, high), (bottom - 2, low))]
+    numbers = [_text(span.left - 5, at, f"{value:.2g}".replace("-", "−"), "", "end") for at, value in ((top + 9, high), (bottom - 2, low))]
     compared = [drawn(other, other.curve, "other")] if other else []
     return [_events(span, events, top, bottom), *(dashed if len(dashed) > 1 else []), drawn(seen, seen.curve, "mean"), *compared, *numbers]
 
@@ -437,4 +439,4 @@ def _written(value: float, form: str) -> str:
         return "–"
     if form == "yes|no":
         return "yes" if value else "no"
-    return f"{100 * value:.0f} %" if form == "%" else form.format(round(value, 2) + 0.0)
+    return f"{100 * value:.0f} %" if form == "%" else form.format(round(value, 2) + 0.0).replace("-", "−")

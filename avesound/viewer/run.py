@@ -440,7 +440,8 @@ def _predicted_in_words(guess: Guess, name: str, mass: float) -> str:
         return f"Every moment is as likely as any other: the curve is flat. For want of a peak, {t:.2f} s is taken."
     share, where = f"{100 * mass:.0f} % of the probability lies", f"between {low:.2f} and {high:.2f} s"
     spread = flatness(guess.entropy, len(guess.pdf))
-    almost = f" The PDF is almost flat ({spread:.0%} of the entropy of one that knows nothing)." if spread > ALMOST_FLAT else ""
+    almost = f" The PDF is almost flat ({100 * spread:.0f} % of the entropy of one that knows nothing)." if spread > ALMOST_FLAT else ""
+    almost = " The clip is a single cell long: there is nothing to choose from." if len(guess.pdf) == 1 else almost
     if low <= t <= high:
         return f"{name} predicted moment is {t:.2f} s; {share} {where}.{almost}"
     return f"{name} predicted moment is {t:.2f} s, though {share} elsewhere, {where}.{almost}"
