@@ -342,7 +342,8 @@ def draw_matrix(
         "Cosine of each moment of the sound with each moment of the picture, "
         f"from {cosines.min():.2f} (dark) to {cosines.max():.2f} (bright)"
     )
-    edge, top = 36, 6  # the margins that hold the axes, and the others
+    ticks = _ticks(0, duration_s, 2 * (size - 42))
+    edge, top = max(36, 24 + 6 * max(len(f"{t:g}") for t in ticks)), 6  # the margins that hold the axes, and the others
     side = size - edge - top
     foot = top + side
 
@@ -350,7 +351,7 @@ def draw_matrix(
         return side * min(max(t / duration_s, 0), 1)
 
     box = f'x="{edge}" y="{top}" width="{side}" height="{side}"'
-    numbers = [(along(t), f"{t:g}") for t in _ticks(0, duration_s, 2 * side)]
+    numbers = [(along(t), f"{t:g}") for t in ticks]
     return "".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size} {size}" role="img" aria-label="{words}" ',
