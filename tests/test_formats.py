@@ -98,6 +98,16 @@ def test_what_nobody_has_annotated_is_no_clip_without_an_event(tmp_path):
     assert imported.table["video_id"].tolist() == ["a", "b"] and "none of 1 clip of testing has an annotation" in imported.remarks[0]
 
 
+@pytest.mark.parametrize("to", ["elan", "labelstudio"])
+def test_ids_come_back_from_addresses_as_they_were(tmp_path, to):
+    ids = ["100%25 sure", "what?", "a#b", "my clip", "кот", "plain-1_x.2"]
+    rows = "".join(f"{video_id},bark,1,2\n" for video_id in ids)
+    (tmp_path / "e.csv").write_text(f"video_id,event_label,start_s,end_s\n{rows}", encoding="utf-8")
+    how = ExportSettings(media="https://host/v/{video_id}.mp4")
+    back = import_annotations(export_annotations(tmp_path / "e.csv", tmp_path / "out", to, how), to)
+    assert sorted(back.table["video_id"]) == sorted(ids)
+
+
 def test_quotation_marks_of_tables_with_tabs(tmp_path):
     "pandas and csv double the marks of a field that has some; a field that only begins with one is as it stands."
     import pandas as pd

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 from .annotations import events_of_text, read_annotations
 from ..files import atomic_write, csv_header, csv_table, write_json
@@ -105,7 +106,8 @@ class ExportSettings:
             raise ValueError(f"fps must be a positive number of frames per second, got {self.fps}")
 
     def media_of(self, clip: ClipToShow) -> str:
-        return self.media.replace("{video_id}", clip.video_id)
+        "The name of its file; what an address cannot hold, or would be read as something else in it, is written as %20 and the like."
+        return self.media.replace("{video_id}", quote(clip.video_id) if "://" in self.media else clip.video_id)
 
 
 Writer = Callable[[Sequence[ClipToShow], Path, ExportSettings], list[Path]]

@@ -186,7 +186,7 @@ def _of_clips(moments: EventMoments, rows: np.ndarray) -> EventMoments:
 
 
 def _answered(moments: EventMoments) -> np.ndarray:
-    "Clips of which a method says something, bool [shape=(B,)]: a baseline that lacks what it goes by, the sound say, finds nothing amiss."
+    "Clips of which a method says something, bool [shape=(B,)]: a baseline that lacks what it goes by, the sound say, has no moment."
     said = ~np.isnan(moments.t_sec).all(axis=-1)
     return said if said.ndim == 1 else said.any(axis=0)
 

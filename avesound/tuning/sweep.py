@@ -6,10 +6,10 @@
 __all__ = ['SweepReport', 'at_the_edge', 'GridScoring', 'sweep']
 
 # %% ../../nbs/815_tuning_sweep.ipynb #c992738a
+import functools
 import hashlib
 import os
 import sys
-import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
